@@ -1,0 +1,1 @@
+"""Data sources, schemas and pipelines."""

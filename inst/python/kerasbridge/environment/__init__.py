@@ -1,0 +1,1 @@
+"""Environments: which versions go together, making one, finding one. Standard library only."""

@@ -1,0 +1,1 @@
+"""Layers that ship with kerasbridge, registered as "kerasbridge>Name"."""

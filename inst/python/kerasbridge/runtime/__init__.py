@@ -1,0 +1,1 @@
+"""What runs before Keras: backend, devices, seeds. Imports no backend until asked."""

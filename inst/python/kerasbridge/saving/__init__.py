@@ -1,0 +1,1 @@
+"""Formats, atomic writes, legacy readers, inspection."""

@@ -1,0 +1,1 @@
+"""The fit, evaluate and predict engine."""
