@@ -1,0 +1,12 @@
+# The package's mutable state, one environment (named to be read first).
+
+the <- new.env(parent = emptyenv())
+
+# what the running Keras said of itself; empty until it starts
+the$started <- FALSE
+the$pid <- NULL
+# the last Python error, for last_python_error()
+the$last_error <- NULL
+# conditions raised by R code that Python called, kept until the call comes back to R
+the$r_errors <- new.env(parent = emptyenv())
+the$r_error_count <- 0L

@@ -1,0 +1,29 @@
+# R classes for Python objects. The live Keras says what its classes are called (bridge/classes.py);
+# this filter puts the R class in front, and the S3 methods of the package hang on those.
+
+kerasbridge_classes <- function(classes) {
+  known <- the$classes
+  if (is.null(known)) {
+    return(classes)
+  }
+  words <- known[intersect(classes, names(known))]
+  if (!length(words)) {
+    return(classes)
+  }
+  c(unique(paste0("kerasbridge_", words)), classes)
+}
+
+# Attribute of a Python object, converted.
+py_attribute <- function(x, name) reticulate::py_get_attr(x, name) |> reticulate::py_to_r()
+
+py_has <- function(x, name) reticulate::py_has_attr(x, name)
+
+is_tensor <- function(x) {
+  inherits(x, c("kerasbridge_tensor", "kerasbridge_keras_tensor", "kerasbridge_variable"))
+}
+
+is_model <- function(x) inherits(x, "kerasbridge_model")
+
+is_layer <- function(x) inherits(x, "kerasbridge_layer")
+
+is_sequential <- function(x) inherits(x, "kerasbridge_sequential")

@@ -1,0 +1,76 @@
+# R values to Python values and back. `types.R` decides what a value means and tags it; here the tag
+# becomes the Python thing. Nothing else in the package builds Python objects.
+
+# Tags, made by types.R: a class and the plain R value.
+tagged <- function(value, tag, ...) structure(list(value = value, ...), class = c(paste0("kb_", tag), "kb_tag"))
+
+to_python <- function(x) {
+  if (!inherits(x, "kb_tag")) {
+    if (is.function(x) && !is_python(x)) {
+      return(as_python_function(x))
+    }
+    if (is.list(x) && !is.object(x)) {
+      x <- lapply(x, to_python)
+      return(if (is.null(names(x))) to_list(x) else to_dict(x))
+    }
+    return(x)
+  }
+  switch(
+    class(x)[[1]],
+    kb_tuple = the$bridge$as_tuple(to_list(lapply(x$value, to_python))),
+    kb_list = to_list(lapply(x$value, to_python)),
+    kb_dict = to_dict(lapply(x$value, to_python)),
+    kb_tensor = the$bridge$as_tensor(x$value, x$dtype),
+    kb_data = the$bridge$data_array(x$value),
+    kb_function = as_python_function(x$value, x$name),
+    kb_class_weight = the$bridge$as_dict(to_list(names(x$value)), to_list(unname(x$value))),
+    kb_output = the$bridge$Output(as_python_function(x$value), x$terminal, x$width),
+    kb_symbol = the$bridge$symbol(x$value),
+    kb_bigint = the$bridge$whole_number(x$value),
+    kb_slice = the$bridge$as_slice(x$value[[1]], x$value[[2]], x$value[[3]]),
+    stop("unknown tag ", class(x)[[1]])
+  )
+}
+
+# A Python list, also of length one or none.
+to_list <- function(x) reticulate::r_to_py(unname(x))
+
+# A Python dict from a named list; an empty list gives an empty dict.
+to_dict <- function(x) {
+  if (!length(x)) {
+    return(reticulate::dict())
+  }
+  do.call(reticulate::dict, x)
+}
+
+#' R arrays from tensors, and tensors from R values
+#'
+#' `as.array()`, `as.numeric()` and their kin take a tensor or a variable to R; `as_tensor()` takes R
+#' values to a tensor of the running backend.
+#'
+#' @param x An R number, vector, matrix, array or list of these, or a tensor.
+#' @param dtype Type of the tensor such as `"float32"` or `"int32"`. By default doubles become
+#'   `"float32"`, integers `"int32"` and logicals `"bool"`.
+#' @param shape Shape to give to the values, filled in row-major order; by default that of `x`.
+#' @param ... Not used.
+#' @return A tensor; for `as.array()` and the others an R array, matrix or vector.
+#' @examplesIf is_keras_available()
+#' x <- as_tensor(matrix(1:6, 2))
+#' as.array(x + 1L)
+#' @export
+as_tensor <- function(x, dtype = NULL, shape = NULL) {
+  if (!is_python(x)) {
+    x <- as_tensor_arg(x, "x", rlang::current_env(), dtype = dtype)
+  }
+  out <- bridge_call("keras.ops.convert_to_tensor", c(list(x), if (!is.null(dtype)) list(dtype = dtype)))
+  if (is.null(shape)) {
+    return(out)
+  }
+  bridge_call("keras.ops.reshape", list(out, as_shape_arg(shape, "shape", rlang::current_env())))
+}
+
+tensor_to_r <- function(x) {
+  check_alive(x, "x")
+  bridge_start()
+  the$bridge$to_r_array(x)
+}

@@ -1,0 +1,52 @@
+# Python errors as R conditions.
+
+# Turn what the engine says of an error into a condition; an error of the user's own R code comes
+# back as that very condition.
+abort_from_python <- function(error, call) {
+  the$last_error <- error$traceback
+  if (!is.null(error$r_key)) {
+    original <- take_r_error(error$r_key)
+    if (!is.null(original)) {
+      rlang::cnd_signal(original)
+    }
+  }
+  bullets <- error$message
+  if (!is.null(error$hint)) {
+    bullets <- c(bullets, i = to_r_words(error$hint))
+  } else if (error$kind %in% c("python", "argument", "data")) {
+    bullets <- c(bullets, i = "Python's full text: `last_python_error()`.")
+  }
+  abort_kind(
+    error$kind,
+    bullets,
+    argument = error$argument,
+    details = error$details,
+    python_type = error$type,
+    python_traceback = error$traceback,
+    call = call
+  )
+}
+
+# Python's words for values, in R's spelling.
+to_r_words <- function(text) {
+  text <- gsub("\\bNone\\b", "NULL", text)
+  text <- gsub("\\bTrue\\b", "TRUE", text)
+  gsub("\\bFalse\\b", "FALSE", text)
+}
+
+#' The full text of the last Python error
+#'
+#' Errors that reach R say in a line or two what is wrong. This is everything Python said.
+#'
+#' @return The traceback as one string, invisibly, and printed; `NULL` if there was no error.
+#' @examples
+#' last_python_error()
+#' @export
+last_python_error <- function() {
+  if (is.null(the$last_error)) {
+    cat("No Python error in this session.\n")
+    return(invisible(NULL))
+  }
+  cat(the$last_error, sep = "\n")
+  invisible(the$last_error)
+}

@@ -1,0 +1,48 @@
+# R functions that Python calls.
+
+# A Python callable around an R function (or a formula such as ~ .x * 2). An error or an interrupt in
+# it is kept and raised again, unchanged, when the call returns to R.
+as_python_function <- function(f, name = NULL) {
+  if (rlang::is_formula(f)) {
+    f <- rlang::as_function(f)
+  }
+  if (is_python(f)) {
+    return(f)
+  }
+  force(name)
+  guarded <- rlang::new_function(
+    formals(args(f)),
+    quote({
+      frame_call <- sys.call()
+      frame_call[[1]] <- f
+      tryCatch(
+        to_python_result(eval(frame_call, parent.frame())),
+        error = function(e) keep_r_error(e),
+        interrupt = function(e) keep_r_error(e)
+      )
+    }),
+    rlang::env(f = f, to_python_result = to_python_result, keep_r_error = keep_r_error, baseenv())
+  )
+  attr(guarded, "py_function_name") <- name %||% attr(f, "py_function_name") %||% "r_function"
+  reticulate::r_to_py(guarded, convert = TRUE)
+}
+
+# What an R function returns to Python: whole structures element by element, the rest as it is.
+to_python_result <- function(x) {
+  if (is.function(x) && !is_python(x)) as_python_function(x) else x
+}
+
+keep_r_error <- function(e) {
+  the$r_error_count <- the$r_error_count + 1L
+  key <- as.character(the$r_error_count)
+  assign(key, e, envir = the$r_errors)
+  the$bridge$raise_r_error(conditionMessage(e), key)
+}
+
+take_r_error <- function(key) {
+  found <- get0(key, envir = the$r_errors, inherits = FALSE)
+  if (!is.null(found)) {
+    rm(list = key, envir = the$r_errors)
+  }
+  found
+}

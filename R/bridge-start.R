@@ -1,0 +1,188 @@
+# Starting Python and Keras, once, on the first call that needs them.
+
+# With a reticulate that resolves requirements by itself (1.41 and later) a user needs no install
+# step; an environment that the user or the project has chosen wins over it.
+declare_python_needs <- function() {
+  declare <- get0("py_require", asNamespace("reticulate"), inherits = FALSE)
+  if (is.null(declare) || !is.null(find_environment()$path)) {
+    return(invisible())
+  }
+  declare(python_requirements(), python_version = ">=3.10,<3.14", action = "add")
+  invisible()
+}
+
+# A module that starts Keras when first touched: the exported objects `keras` and `tf`.
+delayed_module <- function(name) {
+  key <- paste0("module_", name)
+  if (is.null(the[[key]])) {
+    reticulate_module <- reticulate::import(
+      name,
+      convert = TRUE,
+      delay_load = list(
+        before_load = \() bridge_environment(),
+        on_load = \() bridge_start(),
+        on_error = \(e) abort_not_found(conditionMessage(e))
+      )
+    )
+    the[[key]] <- reticulate_module
+  }
+  the[[key]]
+}
+
+# Point reticulate at the environment to use, unless the user has chosen one.
+bridge_environment <- function() {
+  if (reticulate::py_available(initialize = FALSE)) {
+    return(invisible())
+  }
+  if (Sys.getenv("TF_CPP_MIN_LOG_LEVEL") == "") {
+    Sys.setenv(TF_CPP_MIN_LOG_LEVEL = "2")
+  }
+  found <- find_environment()
+  if (is.null(found$python) || nzchar(Sys.getenv("RETICULATE_PYTHON"))) {
+    return(invisible())
+  }
+  # the variable keeps reticulate from searching the machine, which costs seconds and warns about
+  # other projects' files in the current folder
+  Sys.setenv(RETICULATE_PYTHON = found$python)
+  on.exit(Sys.unsetenv("RETICULATE_PYTHON"))
+  reticulate::py_available(initialize = TRUE)
+  invisible()
+}
+
+# Start Python and Keras and load the engine's border. Cheap when done already.
+bridge_start <- function(call = rlang::caller_env()) {
+  if (the$started) {
+    if (!identical(the$pid, Sys.getpid())) {
+      abort_kind(
+        "fork",
+        "Keras was started in another process and can't be used in a copy of it.",
+        i = "Use new processes instead of forks: `parallel::makePSOCKcluster()` or `future::plan(\"multisession\")`.",
+        call = call
+      )
+    }
+    return(invisible())
+  }
+  bridge_environment()
+  started <- tryCatch(
+    {
+      the$bridge <- import_bridge()
+      the$bridge$start(NULL)
+    },
+    error = \(e) abort_not_found(conditionMessage(e), call = call)
+  )
+  if (!started$ok) {
+    abort_from_python(started$error, call = call)
+  }
+  info <- started$value
+  the$classes <- unlist(info$classes)
+  the$keras_version <- info$keras
+  the$backend <- info$backend
+  the$backend_version <- info$backend_version
+  the$pid <- Sys.getpid()
+  the$started <- TRUE
+  invisible()
+}
+
+import_bridge <- function() {
+  check_numpy()
+  path <- system.file("python", package = "kerasbridge")
+  reticulate::import_from_path("kerasbridge.bridge", path = path, convert = TRUE)
+}
+
+# reticulate before 1.38 can't exchange arrays with numpy 2: say so instead of failing on each array.
+check_numpy <- function() {
+  if (utils::packageVersion("reticulate") >= "1.38") {
+    return(invisible())
+  }
+  reticulate::py_available(initialize = TRUE)
+  metadata <- reticulate::import("importlib.metadata")
+  version <- tryCatch(metadata$version("numpy"), error = \(e) NA_character_)
+  if (!is.na(version) && utils::compareVersion(version, "2") >= 0) {
+    abort_kind(
+      "install",
+      paste0("numpy ", version, " needs reticulate 1.38 or newer; this is reticulate ",
+             utils::packageVersion("reticulate"), "."),
+      i = "Install numpy below 2 (1.26.4 works with TensorFlow 2.21), or a newer reticulate."
+    )
+  }
+}
+
+abort_not_found <- function(reason, call = rlang::caller_env()) {
+  # a missing module is the one cause that needs no further words; anything else is shown
+  abort_kind(
+    "install",
+    "Keras can't be started: no usable Python environment with Keras was found.",
+    x = first_line(reason),
+    i = "Install it with `install_kerasbridge()`, then restart R; or choose an environment that has it with `use_virtualenv()` before the first call.",
+    call = call
+  )
+}
+
+first_line <- function(text) {
+  lines <- trimws(strsplit(paste(text, collapse = "\n"), "\n", fixed = TRUE)[[1]])
+  lines <- lines[nzchar(lines)]
+  if (length(lines)) substr(lines[[1]], 1, 300) else ""
+}
+
+#' Versions and places in use
+#'
+#' Starts Keras if it hasn't started and says which versions run, on which backend, from where.
+#'
+#' @return A list of class `kerasbridge_info` with `kerasbridge`, `keras`, `backend`,
+#'   `backend_version`, `python`, `python_path`, `numpy`, `reticulate` and `r`, each a string.
+#' @examplesIf is_keras_available()
+#' kerasbridge_info()
+#' @export
+kerasbridge_info <- function() {
+  bridge_start()
+  config <- reticulate::py_config()
+  structure(
+    list(
+      kerasbridge = as.character(utils::packageVersion("kerasbridge")),
+      keras = the$keras_version,
+      backend = the$backend,
+      backend_version = the$backend_version,
+      python = as.character(config$version_string %||% config$version),
+      python_path = config$python,
+      numpy = as.character(config$numpy$version),
+      reticulate = as.character(utils::packageVersion("reticulate")),
+      r = as.character(getRversion())
+    ),
+    class = "kerasbridge_info"
+  )
+}
+
+#' @export
+print.kerasbridge_info <- function(x, ...) {
+  cat(paste0(format(paste0(names(x), ":")), " ", vapply(x, \(v) first_line(v), ""), "\n"), sep = "")
+  invisible(x)
+}
+
+# Whether an object is held by Python; the pointer of one from an earlier session is dead.
+is_python <- function(x) inherits(x, "python.builtin.object")
+
+check_alive <- function(x, arg, call = rlang::caller_env()) {
+  if (is_python(x) && reticulate::py_is_null_xptr(x)) {
+    abort_kind(
+      "dead",
+      paste0("`", arg, "` belongs to an R session that has ended."),
+      i = "Models don't survive `saveRDS()` or a restart: use `save_model()` and `load_model()`.",
+      call = call
+    )
+  }
+  invisible(x)
+}
+
+#' Keras and TensorFlow as Python modules
+#'
+#' The whole Python interface for what no R function covers: `keras$ops$add(1, 2)`,
+#' `tf$config$list_physical_devices()`. Each module is loaded when first touched. Positions are
+#' 0-based here, whole numbers need an `L` and shapes are `tuple(28L, 28L)`: nothing is converted
+#' by meaning, unlike in the functions of this package.
+#'
+#' @format Python modules.
+#' @examplesIf is_keras_available()
+#' keras$ops$add(1, 2)
+#' @name keras
+#' @aliases tf
+NULL

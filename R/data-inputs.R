@@ -1,0 +1,101 @@
+# R data on its way to training: vectors, matrices, arrays, lists, data frames of numbers, tensors.
+
+# One input (x or y), or a list of them by position or name.
+as_data_arg <- function(x, arg, call) {
+  if (is.null(x) || is_python(x)) {
+    return(x)
+  }
+  if (is.data.frame(x)) {
+    return(frame_arg(x, arg, call))
+  }
+  if (is.list(x)) {
+    converted <- Map(\(v, i) as_data_arg(v, sprintf("%s[[%s]]", arg, i), call), x, if (is.null(names(x))) seq_along(x) else names(x))
+    return(tagged(converted, if (is.null(names(x))) "list" else "dict"))
+  }
+  if (is.factor(x)) {
+    refuse_na_data(x, arg, call)
+    x <- as.integer(x) - 1L
+  }
+  if (!(is.numeric(x) || is.logical(x) || is.character(x))) {
+    abort_kind("data", paste0("`", arg, "` must be numbers, not ", describe_value(x), "."), argument = arg, call = call)
+  }
+  if (inherits(x, c("Date", "POSIXt", "integer64"))) {
+    abort_kind(
+      "data", paste0("`", arg, "` holds ", class(x)[[1]], " values."),
+      i = "Turn them into numbers that mean something to the model, for instance `as.numeric(x)`.",
+      argument = arg, call = call
+    )
+  }
+  refuse_na_data(x, arg, call)
+  tagged(unname(as_array(x)), "data")
+}
+
+# Missing and non-finite values train to nothing without a word: refuse them, with their place.
+refuse_na_data <- function(x, arg, call) {
+  bad <- if (is.double(x)) !is.finite(x) else is.na(x)
+  if (!any(bad)) {
+    return(invisible())
+  }
+  which <- which(bad)
+  place <- if (is.null(dim(x)) || length(dim(x)) == 1) {
+    utils::head(which, 3)
+  } else {
+    at <- arrayInd(utils::head(which, 3), dim(x))
+    apply(at, 1, paste, collapse = ", ")
+  }
+  kinds <- c(if (anyNA(x)) "NA or NaN", if (is.double(x) && any(is.infinite(x))) "infinite")
+  abort_kind(
+    "data",
+    sprintf("`%s` has %d value%s that are not numbers (%s): %s.", arg, length(which), if (length(which) > 1) "s" else "",
+            paste(kinds, collapse = ", "), paste0(arg, "[", place, "]", collapse = ", ")),
+    i = "Remove or replace them before training: a single one turns every weight into NaN.",
+    argument = arg, call = call
+  )
+}
+
+# A data frame of numbers becomes one matrix; text and factors need an encoding first.
+frame_arg <- function(x, arg, call) {
+  number <- vapply(x, \(col) (is.numeric(col) || is.logical(col)) && !inherits(col, c("Date", "POSIXt", "integer64", "difftime")), NA)
+  if (ncol(x) == 1 && is.factor(x[[1]])) {
+    return(as_data_arg(x[[1]], arg, call))
+  }
+  if (!all(number)) {
+    abort_kind(
+      "data",
+      paste0("`", arg, "` has columns that are not numbers: ", paste0("'", names(x)[!number], "'", collapse = ", "), "."),
+      i = "Encode them first, for instance with `model.matrix(~ . - 1, data)`.",
+      argument = arg, call = call
+    )
+  }
+  for (name in names(x)) {
+    refuse_na_data(as.vector(x[[name]]), paste0(arg, "$", name), call)
+  }
+  tagged(unname(as.matrix(x)), "data")
+}
+
+# validation_data: list(x, y) or list(x, y, weights), named or not, or something Python holds.
+as_validation_arg <- function(x, arg, call) {
+  if (is.null(x) || is_python(x)) {
+    return(x)
+  }
+  if (!is.list(x) || is.data.frame(x) || !length(x) %in% 2:3) {
+    abort_argument(arg, paste0("must be `list(x, y)` or `list(x, y, weights)`, not ", describe_value(x), "."), call = call)
+  }
+  if (!is.null(names(x)) && all(c("x", "y") %in% names(x))) {
+    x <- x[c("x", "y", setdiff(names(x), c("x", "y")))]
+  }
+  parts <- lapply(seq_along(x), \(i) as_data_arg(x[[i]], paste0(arg, "[[", i, "]]"), call))
+  tagged(parts, "tuple")
+}
+
+# class_weight: named vector or list, class -> weight; class numbers count from 0 as labels do.
+as_class_weight_arg <- function(x, arg, call) {
+  if (is.null(x)) {
+    return(NULL)
+  }
+  x <- as.list(x)
+  if (is.null(names(x)) || !all(grepl("^[0-9]+$", names(x))) || !all(vapply(x, is.numeric, NA))) {
+    abort_argument(arg, "must name each class by its number, from 0.", "For example `list(\"0\" = 1, \"1\" = 10)`.", call = call)
+  }
+  tagged(lapply(x, as.double), "class_weight")
+}

@@ -1,0 +1,303 @@
+# fit(), evaluate(), predict() and their one-batch relatives.
+
+#' Train a model
+#'
+#' Runs over the data `epochs` times and returns the course of loss and metrics. The model is changed
+#' in place.
+#'
+#' @param object A compiled model.
+#' @param x Input data: a vector, matrix, array, data frame of numbers or tensor; for several inputs a
+#'   list, by position or by name. Samples are in rows (the first axis).
+#' @param y Targets, of the same kinds. A factor becomes its codes, counted from 0.
+#' @param batch_size Samples a step; 32 by default.
+#' @param epochs Runs over the data.
+#' @param verbose `"auto"`, 0 (silent), 1 (progress bar) or 2 (a line an epoch).
+#' @param callbacks A callback or a list of them.
+#' @param validation_split Part of the data, from 0 to 1, kept for validation: the last rows, taken
+#'   before any shuffling.
+#' @param validation_data `list(x, y)` or `list(x, y, weights)` to validate on; wins over
+#'   `validation_split`.
+#' @param shuffle Shuffle the training rows before each epoch. Validation rows never are.
+#' @param class_weight Weight of each class, named by class number from 0: `list("0" = 1, "1" = 10)`.
+#' @param sample_weight Weight of each row.
+#' @param initial_epoch Epochs already done, for training that goes on.
+#' @param steps_per_epoch,validation_steps Number of batches an epoch and a validation, for data of
+#'   no known length.
+#' @param validation_batch_size Samples a step in validation; `batch_size` by default.
+#' @param validation_freq Validate every so many epochs.
+#' @param engine `"auto"` measures which way of running the steps is fastest here; `"keras"` is Keras'
+#'   own loop, `"graph"` and `"xla"` force the others. The results are the same.
+#' @param ... Older spellings such as `nb_epoch`.
+#' @return A history: a list of class `kerasbridge_history` with `metrics` (a named list of numbers by
+#'   epoch), `params`, `epoch` (from 1), `interrupted`, `engine` and `seconds`. It prints, plots, and
+#'   becomes a data frame with [as.data.frame()].
+#' @examplesIf is_keras_available()
+#' x <- matrix(runif(200), 100)
+#' y <- x[, 1] + x[, 2]
+#' model <- keras_model_sequential(input_shape = 2) |> layer_dense(1)
+#' model |> compile(optimizer = "adam", loss = "mse")
+#' history <- fit(model, x, y, epochs = 2, verbose = 0)
+#' as.data.frame(history)
+#' @export
+fit.kerasbridge_model <- function(object, x = NULL, y = NULL, ..., batch_size = NULL, epochs = 10,
+                                  callbacks = NULL, validation_split = 0, validation_data = NULL,
+                                  shuffle = TRUE, class_weight = NULL, sample_weight = NULL,
+                                  initial_epoch = 0, steps_per_epoch = NULL, validation_steps = NULL,
+                                  validation_batch_size = NULL, validation_freq = 1,
+                                  verbose = getOption("kerasbridge.verbose", "auto"),
+                                  engine = getOption("kerasbridge.engine", "auto")) {
+  frame <- rlang::current_env()
+  check_alive(object, "object", frame)
+  dots <- older_spellings(list(...), names(formals()), frame)
+  if ("epochs" %in% names(dots)) {
+    epochs <- dots$epochs
+    dots$epochs <- NULL
+  }
+  extra_args(dots, character(), frame)
+  check_compiled(object, frame)
+  check_fraction(validation_split, "validation_split", frame)
+  history <- bridge_do(
+    "fit",
+    model = object,
+    x = as_data_arg(x, "x", frame),
+    y = as_data_arg(y, "y", frame),
+    batch_size = as_count(batch_size, "batch_size", frame),
+    epochs = as_count(epochs, "epochs", frame),
+    verbose = as_verbose(verbose, frame),
+    callbacks = as_callbacks_arg(callbacks, frame),
+    validation_split = as.double(validation_split),
+    validation_data = as_validation_arg(validation_data, "validation_data", frame),
+    shuffle = as_bool_arg(shuffle, "shuffle", frame),
+    class_weight = as_class_weight_arg(class_weight, "class_weight", frame),
+    sample_weight = as_data_arg(sample_weight, "sample_weight", frame),
+    initial_epoch = as_count(initial_epoch, "initial_epoch", frame, least = 0),
+    steps_per_epoch = as_steps(steps_per_epoch, "steps_per_epoch", frame),
+    validation_steps = as_steps(validation_steps, "validation_steps", frame),
+    validation_batch_size = as_count(validation_batch_size, "validation_batch_size", frame),
+    validation_freq = as_count(validation_freq, "validation_freq", frame),
+    engine = as_string_arg(engine, "engine", frame),
+    output = r_output(),
+    call = frame
+  )
+  new_history(history)
+}
+
+#' Loss and metrics on given data
+#'
+#' @inheritParams fit.kerasbridge_model
+#' @param steps Number of batches, for data of no known length.
+#' @return A named list of numbers: `loss` and the metrics.
+#' @examplesIf is_keras_available()
+#' model <- keras_model_sequential(input_shape = 2) |> layer_dense(1)
+#' model |> compile(optimizer = "adam", loss = "mse")
+#' evaluate(model, matrix(0, 4, 2), c(0, 0, 0, 0), verbose = 0)
+#' @export
+evaluate <- function(object, ...) {
+  UseMethod("evaluate")
+}
+
+#' @rdname evaluate
+#' @export
+evaluate.kerasbridge_model <- function(object, x = NULL, y = NULL, ..., batch_size = NULL,
+                                       verbose = getOption("kerasbridge.verbose", "auto"), sample_weight = NULL,
+                                       steps = NULL, callbacks = NULL,
+                                       engine = getOption("kerasbridge.engine", "auto")) {
+  frame <- rlang::current_env()
+  check_alive(object, "object", frame)
+  extra_args(list(...), character(), frame)
+  check_compiled(object, frame)
+  out <- bridge_do(
+    "evaluate",
+    model = object,
+    x = as_data_arg(x, "x", frame),
+    y = as_data_arg(y, "y", frame),
+    batch_size = as_count(batch_size, "batch_size", frame),
+    verbose = as_verbose(verbose, frame),
+    sample_weight = as_data_arg(sample_weight, "sample_weight", frame),
+    steps = as_steps(steps, "steps", frame),
+    callbacks = as_callbacks_arg(callbacks, frame),
+    engine = as_string_arg(engine, "engine", frame),
+    output = r_output(),
+    call = frame
+  )
+  lapply(out, as.numeric)
+}
+
+#' Predictions for given data
+#'
+#' @inheritParams evaluate
+#' @param object A model.
+#' @param x Input data, as for [fit()][fit.kerasbridge_model].
+#' @param batch_size Samples a step; chosen by the memory at hand if `NULL`.
+#' @return An array with a row for each sample (row names of `x` are kept); for a model of several
+#'   outputs a list of arrays.
+#' @examplesIf is_keras_available()
+#' model <- keras_model_sequential(input_shape = 2) |> layer_dense(1)
+#' predict(model, matrix(0, 4, 2), verbose = 0)
+#' @export
+predict.kerasbridge_model <- function(object, x, ..., batch_size = NULL,
+                                      verbose = getOption("kerasbridge.verbose", "auto"), steps = NULL,
+                                      callbacks = NULL, engine = getOption("kerasbridge.engine", "auto")) {
+  frame <- rlang::current_env()
+  check_alive(object, "object", frame)
+  extra_args(list(...), character(), frame)
+  out <- bridge_do(
+    "predict",
+    model = object,
+    x = as_data_arg(x, "x", frame),
+    batch_size = as_count(batch_size, "batch_size", frame),
+    verbose = as_verbose(verbose, frame),
+    steps = as_steps(steps, "steps", frame),
+    callbacks = as_callbacks_arg(callbacks, frame),
+    engine = as_string_arg(engine, "engine", frame),
+    output = r_output(),
+    call = frame
+  )
+  keep_row_names(out, x)
+}
+
+keep_row_names <- function(out, x) {
+  rows <- if (is.data.frame(x) && is.character(attr(x, "row.names"))) row.names(x) else if (is.array(x)) dimnames(x)[[1]]
+  if (is.null(rows)) {
+    return(out)
+  }
+  if (is.list(out)) {
+    return(lapply(out, keep_row_names, x = x))
+  }
+  if (is.array(out) && dim(out)[[1]] == length(rows)) {
+    dimnames(out) <- c(list(rows), vector("list", length(dim(out)) - 1))
+  }
+  out
+}
+
+#' One step on one batch
+#'
+#' `train_on_batch()` makes one update, `test_on_batch()` computes loss and metrics without one,
+#' `predict_on_batch()` the output: for training loops of one's own.
+#'
+#' @inheritParams fit.kerasbridge_model
+#' @return `train_on_batch()` and `test_on_batch()`: a named list of numbers. `predict_on_batch()`: an
+#'   array, or a list of them.
+#' @examplesIf is_keras_available()
+#' model <- keras_model_sequential(input_shape = 2) |> layer_dense(1)
+#' model |> compile(optimizer = "sgd", loss = "mse")
+#' train_on_batch(model, matrix(1, 4, 2), rep(1, 4))
+#' @export
+train_on_batch <- function(object, x, y = NULL, sample_weight = NULL, class_weight = NULL) {
+  frame <- rlang::current_env()
+  check_model(object, frame)
+  check_compiled(object, frame)
+  out <- bridge_do(
+    "train_on_batch",
+    model = object,
+    x = as_data_arg(x, "x", frame), y = as_data_arg(y, "y", frame),
+    sample_weight = as_data_arg(sample_weight, "sample_weight", frame),
+    class_weight = as_class_weight_arg(class_weight, "class_weight", frame),
+    call = frame
+  )
+  lapply(out, as.numeric)
+}
+
+#' @rdname train_on_batch
+#' @export
+test_on_batch <- function(object, x, y = NULL, sample_weight = NULL) {
+  frame <- rlang::current_env()
+  check_model(object, frame)
+  check_compiled(object, frame)
+  out <- bridge_do(
+    "test_on_batch",
+    model = object,
+    x = as_data_arg(x, "x", frame), y = as_data_arg(y, "y", frame),
+    sample_weight = as_data_arg(sample_weight, "sample_weight", frame),
+    call = frame
+  )
+  lapply(out, as.numeric)
+}
+
+#' @rdname train_on_batch
+#' @export
+predict_on_batch <- function(object, x) {
+  frame <- rlang::current_env()
+  check_model(object, frame)
+  bridge_do("predict_on_batch", model = object, x = as_data_arg(x, "x", frame), call = frame)
+}
+
+# ---- argument checks of this room ---------------------------------------------------------------------
+check_model <- function(object, call, arg = "object") {
+  check_alive(object, arg, call)
+  if (!is_model(object)) {
+    abort_argument(arg, paste0("must be a model, not ", describe_value(object), "."), call = call)
+  }
+}
+
+check_compiled <- function(object, call) {
+  if (!isTRUE(py_attribute(object, "compiled"))) {
+    abort_argument("object", "is not compiled.", "Say how it learns first: `compile(model, optimizer = \"adam\", loss = \"mse\")`.", call = call)
+  }
+}
+
+as_count <- function(x, arg, call, least = 1) {
+  if (is.null(x)) {
+    return(NULL)
+  }
+  x <- as_int_arg(x, arg, call)
+  if (is.integer(x) && x < least) {
+    abort_argument(arg, sprintf("must be at least %d, not %d.", least, x), call = call)
+  }
+  x
+}
+
+# A number of steps; a fraction such as nrow(x) / 128 is rounded up, so that every row is used.
+as_steps <- function(x, arg, call) {
+  if (is.null(x)) {
+    return(NULL)
+  }
+  x <- as_num_arg(x, arg, call)
+  if (!is.finite(x) || x <= 0) {
+    abort_argument(arg, "must be a positive number.", call = call)
+  }
+  as.integer(ceiling(x))
+}
+
+check_fraction <- function(x, arg, call) {
+  if (!is.numeric(x) || length(x) != 1 || is.na(x) || x < 0 || x >= 1) {
+    abort_argument(arg, paste0("must be a number from 0 up to, not including, 1, not ", describe_value(x), "."), call = call)
+  }
+}
+
+as_verbose <- function(x, call) {
+  if (!isTRUE(getOption("kerasbridge.progress", TRUE))) {
+    return(0L)
+  }
+  if (identical(x, "auto")) {
+    return(if (shows_progress()) 1L else 2L)
+  }
+  if (length(x) != 1 || is.na(x) || !x %in% 0:2) {
+    abort_argument("verbose", paste0("must be \"auto\", 0, 1 or 2, not ", describe_value(x), "."), call = call)
+  }
+  as.integer(x)
+}
+
+# Whether a line can be overwritten where output goes: a terminal, RStudio or Positron.
+shows_progress <- function() interactive() && cli::is_dynamic_tty(stdout()) || isatty(stdout())
+
+r_output <- function() {
+  tagged(\(text) {
+    cat(text)
+    utils::flush.console()
+    NULL
+  }, "output", terminal = shows_progress(), width = as.integer(getOption("width")))
+}
+
+as_callbacks_arg <- function(x, call) {
+  if (is.null(x)) {
+    return(NULL)
+  }
+  items <- if (is_python(x)) list(x) else x
+  for (item in items) {
+    if (!inherits(item, "kerasbridge_callback")) {
+      abort_argument("callbacks", paste0("must hold callbacks, not ", describe_value(item), "."), "Callbacks come from `callback_*()` functions.", call = call)
+    }
+  }
+  tagged(unname(as.list(items)), "list")
+}

@@ -1,0 +1,109 @@
+# How models, layers and other Keras objects print.
+
+#' @export
+print.kerasbridge_model <- function(x, ...) {
+  cat(format(x, ...), sep = "\n")
+  invisible(x)
+}
+
+#' @export
+format.kerasbridge_model <- function(x, width = getOption("width"), ...) {
+  if (reticulate::py_is_null_xptr(x)) {
+    return("<Keras model of an R session that has ended>")
+  }
+  format_model(bridge_do("describe_model", model = x), width)
+}
+
+format_model <- function(d, width) {
+  head <- sprintf("%s model '%s'%s", d$class, d$name, if (d$built) "" else " (not built: it has not seen an input shape)")
+  rows <- d$layers
+  if (!length(rows$name)) {
+    return(c(head, "  no layers"))
+  }
+  rows <- lapply(rows, \(column) unlist(lapply(column, \(v) if (is.null(v)) NA else v)))
+  branched <- d$class != "Sequential" && any(grepl(",", rows$from))
+  columns <- list(
+    `layer (type)` = paste0(rows$name, " (", rows$type, ")"),
+    output = rows$shape,
+    params = ifelse(is.nan(rows$params), "?", format_count(rows$params)),
+    if (branched) rows$from,
+    if (!all(rows$trainable)) ifelse(rows$trainable, "yes", "no")
+  )
+  names(columns) <- c("layer (type)", "output", "params", "from", "trainable")
+  columns <- columns[!vapply(columns, is.null, NA)]
+  body <- format_columns(columns, width, right = "params")
+  total <- if (d$built) {
+    sprintf("Parameters: %s trainable, %s not", format_count(d$trainable), format_count(d$non_trainable))
+  }
+  compiled <- if (d$compiled) {
+    paste0("Compiled: optimizer ", d$optimizer, if (!is.null(d$loss)) paste0(", loss ", d$loss))
+  } else {
+    "Not compiled"
+  }
+  c(head, body, total, compiled)
+}
+
+format_count <- function(x) format(x, big.mark = ",", scientific = FALSE, trim = TRUE)
+
+format_columns <- function(columns, width, right = character()) {
+  cells <- Map(\(values, name) {
+    align <- if (name %in% right) "right" else "left"
+    formatC(c(name, values), width = max(nchar(c(name, values))), flag = if (align == "left") "-" else "")
+  }, columns, names(columns))
+  lines <- do.call(paste, c(unname(cells), sep = "  "))
+  rule <- strrep("-", min(width, max(nchar(lines))))
+  c(rule, lines[[1]], rule, lines[-1], rule)
+}
+
+#' Summary of a model
+#'
+#' One row a layer with its output shape and number of parameters, then the totals and how the model
+#' was compiled.
+#'
+#' @param object A model.
+#' @param ... Not used.
+#' @return What was printed, as a list: `layers` (a data frame with `name`, `type`, `shape`, `params`,
+#'   `trainable`, `from`), `trainable`, `non_trainable` and `compiled`; invisibly printed by its own
+#'   method.
+#' @examplesIf is_keras_available()
+#' summary(keras_model_sequential(input_shape = 4) |> layer_dense(2))
+#' @export
+summary.kerasbridge_model <- function(object, ...) {
+  check_alive(object, "object")
+  d <- bridge_do("describe_model", model = object)
+  d$layers_text <- format_model(d, getOption("width"))
+  d$layers <- as.data.frame(lapply(d$layers, \(column) unlist(lapply(column, \(v) if (is.null(v)) NA else v))))
+  structure(d, class = "kerasbridge_summary")
+}
+
+#' @export
+print.kerasbridge_summary <- function(x, ...) {
+  cat(x$layers_text, sep = "\n")
+  invisible(x)
+}
+
+#' @export
+print.kerasbridge_layer <- function(x, ...) {
+  cat(format(x), sep = "\n")
+  invisible(x)
+}
+
+#' @export
+format.kerasbridge_layer <- function(x, ...) {
+  if (reticulate::py_is_null_xptr(x)) {
+    return("<Keras layer of an R session that has ended>")
+  }
+  type <- sub("^.*\\.", "", setdiff(class(x), grep("^kerasbridge_", class(x), value = TRUE))[[1]])
+  state <- if (isTRUE(py_attribute(x, "built"))) {
+    sprintf("%s parameters", format_count(bridge_method(x, "count_params")))
+  } else {
+    "not built"
+  }
+  sprintf("<layer '%s' (%s), %s%s>", py_attribute(x, "name"), type, state, if (isTRUE(py_attribute(x, "trainable"))) "" else ", frozen")
+}
+
+#' @export
+str.kerasbridge_model <- function(object, ...) cat("", format(object)[[1]], "\n")
+
+#' @export
+str.kerasbridge_layer <- function(object, ...) cat("", format(object), "\n")

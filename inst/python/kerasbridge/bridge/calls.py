@@ -1,0 +1,118 @@
+"""The four ways in: `start`, `call`, `method` and `do`."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any, Optional
+
+from kerasbridge.bridge import verbs
+from kerasbridge.bridge.classes import class_names
+from kerasbridge.bridge.outcome import outcome
+from kerasbridge.errors import UnsupportedError
+from kerasbridge.runtime import starting as runtime
+
+
+@outcome
+def start(backend: Optional[str] = None) -> dict:
+    """Start Keras; returns versions and the class names that R hangs its methods on."""
+    keras = runtime.start(backend)
+    return {
+        "keras": keras.__version__,
+        "backend": keras.config.backend(),
+        "backend_version": _backend_version(keras.config.backend()),
+        "classes": class_names(keras),
+    }
+
+
+def _backend_version(backend: str) -> str:
+    import sys
+
+    module = sys.modules.get(backend)
+    return str(getattr(module, "__version__", ""))
+
+
+def resolve(symbol: str) -> Any:
+    """The public Keras object called `symbol`, such as "keras.layers.Dense".
+
+    Raises:
+        UnsupportedError: the installed Keras has no such name.
+    """
+    keras = runtime.start()
+    value: Any = keras
+    for part in symbol.split(".")[1:]:
+        try:
+            value = getattr(value, part)
+        except AttributeError:
+            raise UnsupportedError(
+                f"Keras {keras.__version__}, which is installed, has no `{symbol}`.",
+                hint=_since(symbol) or "A newer Keras may have it.",
+                details={"symbol": symbol, "installed": keras.__version__},
+            ) from None
+    return value
+
+
+def _since(symbol: str, argument: str = "") -> Optional[str]:
+    from kerasbridge.bridge import since
+
+    version = since.version_of(symbol, argument)
+    return f"It came with Keras {version}." if version else None
+
+
+def _check_arguments(function: Any, symbol: str, kwargs: dict) -> None:
+    """Refuse an argument that the installed version of `function` doesn't have."""
+    try:
+        parameters = inspect.signature(function).parameters
+    except (TypeError, ValueError):
+        return
+    if any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters.values()):
+        return
+    for name in kwargs:
+        if name not in parameters:
+            import keras
+
+            raise UnsupportedError(
+                f"`{symbol}` of Keras {keras.__version__}, which is installed, has no argument `{name}`.",
+                hint=_since(symbol, name) or f"It takes: {', '.join(parameters)}.",
+                argument=name,
+            )
+
+
+@outcome
+def call(symbol: str, args: Optional[list] = None, kwargs: Optional[dict] = None) -> Any:
+    """Call the public Keras name `symbol`."""
+    function = resolve(symbol)
+    kwargs = dict(kwargs or {})
+    _check_arguments(function, symbol, kwargs)
+    return function(*(args or ()), **kwargs)
+
+
+@outcome
+def method(target: Any, name: str, args: Optional[list] = None, kwargs: Optional[dict] = None) -> Any:
+    """Call a method of an object, or the object itself when `name` is "__call__"."""
+    function = target if name == "__call__" else getattr(target, name)
+    return function(*(args or ()), **dict(kwargs or {}))
+
+
+@outcome
+def do(verb: str, kwargs: Optional[dict] = None) -> Any:
+    """Run a verb of the engine (see `verbs.py`)."""
+    return verbs.lookup(verb)(**dict(kwargs or {}))
+
+
+def has(symbol: str) -> bool:
+    """Whether the installed Keras has the public name `symbol`."""
+    try:
+        resolve(symbol)
+    except UnsupportedError:
+        return False
+    return True
+
+
+def symbol(path: str) -> Any:
+    """The public Keras name itself, not called (a function given as an argument)."""
+    return resolve(path)
+
+
+def whole_number(digits: str) -> int:
+    """An int beyond R's integer range, sent as text."""
+    return int(digits)

@@ -1,0 +1,87 @@
+"""Values on their way between R and Python: arrays, tuples, slices, nested results."""
+
+from __future__ import annotations
+
+from typing import Any, Optional, Sequence
+
+import numpy as np
+
+
+def as_tuple(values: Sequence) -> tuple:
+    """A tuple of the values R sent (R has no tuples)."""
+    return tuple(values)
+
+
+def as_list(values: Sequence) -> list:
+    """A list, also where R would have sent a single value bare."""
+    return list(values)
+
+
+def as_dict(keys: Sequence[str], values: Sequence) -> dict:
+    """A dict from names and values; a name that is a whole number becomes an int key."""
+    return {
+        (int(k) if isinstance(k, str) and k.lstrip("-").isdigit() else k): v
+        for k, v in zip(keys, values)
+    }
+
+
+def as_slice(start: Optional[int], stop: Optional[int], step: Optional[int]) -> slice:
+    """A Python slice; None leaves an end open."""
+    return slice(start, stop, step)
+
+
+_TENSOR_DTYPES = {"float64": "float32"}
+
+
+def as_array(value: Any, dtype: Optional[str] = None) -> np.ndarray:
+    """A C-ordered NumPy array of the values, in `dtype` if one is given."""
+    return np.ascontiguousarray(np.asarray(value, dtype=dtype))
+
+
+def as_tensor(value: Any, dtype: Optional[str] = None) -> np.ndarray:
+    """An array fit for Keras: doubles become float32, integers stay int32, `dtype` overrides.
+
+    Shape and values are kept; the result is C-ordered.
+    """
+    array = np.asarray(value)
+    want = dtype or _TENSOR_DTYPES.get(array.dtype.name, array.dtype.name)
+    if array.ndim == 0:
+        return np.asarray(array, dtype=want)
+    return np.ascontiguousarray(array, dtype=want)
+
+
+def data_array(value: Any) -> np.ndarray:
+    """Training data from R: a column-ordered double array becomes one row-ordered float32 block."""
+    from kerasbridge.data import blocks
+
+    array = np.asarray(value)
+    if array.dtype == np.float64:
+        return blocks.to_float32(array)
+    return np.ascontiguousarray(array) if array.ndim else array
+
+
+def to_r_array(value: Any) -> Any:
+    """A tensor or variable as a NumPy array R can hold (half precision becomes float32)."""
+    import keras
+
+    array = np.asarray(keras.ops.convert_to_numpy(value))
+    if array.dtype.name in ("float16", "bfloat16", "float8_e4m3fn", "float8_e5m2"):
+        return array.astype(np.float32)
+    if array.dtype == np.uint32:
+        return array.astype(np.float64)
+    return array
+
+
+def shape_of(value: Any) -> list:
+    """The static shape of a tensor, variable or symbolic tensor; -1 for an axis of unknown length."""
+    shape = value.shape
+    if getattr(shape, "rank", 0) is None:  # a TensorFlow shape of unknown rank
+        return []
+    return [-1 if d is None else int(d) for d in shape]
+
+
+def dtype_of(value: Any) -> str:
+    """The data type of a tensor as Keras spells it, such as "float32"."""
+    import keras
+
+    return keras.backend.standardize_dtype(value.dtype)

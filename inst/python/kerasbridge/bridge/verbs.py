@@ -1,0 +1,43 @@
+"""The engine's verbs: the name R says -> the function that does it, imported on first use."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Callable
+
+_VERBS = {
+    # training
+    "compile": "kerasbridge.training:compile",
+    "fit": "kerasbridge.training:fit",
+    "evaluate": "kerasbridge.training:evaluate",
+    "predict": "kerasbridge.training:predict",
+    "train_on_batch": "kerasbridge.training:train_on_batch",
+    "test_on_batch": "kerasbridge.training:test_on_batch",
+    "predict_on_batch": "kerasbridge.training:predict_on_batch",
+    # models
+    "sequential": "kerasbridge.bridge.models:sequential",
+    "functional": "kerasbridge.bridge.models:functional",
+    "add_layer": "kerasbridge.bridge.models:add_layer",
+    "pop_layer": "kerasbridge.bridge.models:pop_layer",
+    "get_layer": "kerasbridge.bridge.models:get_layer",
+    "describe_model": "kerasbridge.bridge.models:describe_model",
+    "freeze": "kerasbridge.bridge.models:freeze",
+    "reset_states": "kerasbridge.bridge.models:reset_states",
+    # saving
+    "save_model": "kerasbridge.saving:save_model",
+    "load_model": "kerasbridge.saving:load_model",
+    "save_weights": "kerasbridge.saving:save_weights",
+    "load_weights": "kerasbridge.saving:load_weights",
+    # runtime
+    "set_random_seed": "kerasbridge.runtime:set_random_seed",
+}
+
+
+def lookup(verb: str) -> Callable:
+    """The function behind a verb.
+
+    Raises:
+        KeyError: there is no such verb (a mistake in this package, never of its user).
+    """
+    module, name = _VERBS[verb].split(":")
+    return getattr(importlib.import_module(module), name)

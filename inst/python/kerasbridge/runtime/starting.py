@@ -1,0 +1,119 @@
+"""Start Keras once, without its backend's start-up chatter."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import os
+import sys
+import tempfile
+from typing import Optional
+
+from kerasbridge.errors import ArgumentError, InstallError, UnsupportedError
+
+BACKENDS = ("tensorflow", "jax", "torch", "openvino")
+ENDED = {
+    "theano": "Theano ended in 2017",
+    "cntk": "CNTK ended in 2019",
+    "plaidml": "PlaidML ended in 2020",
+}
+
+
+@contextlib.contextmanager
+def quiet_stderr():
+    """Send what C code writes to the process's stderr to a temporary file.
+
+    Yields a function that returns what was caught so far. Backends print notices from C before any
+    Python setting can silence them; nothing is lost: the caller can show it when an import fails.
+    """
+    try:
+        saved = os.dup(2)
+    except OSError:  # no stderr at all (a windowed process)
+        yield lambda: ""
+        return
+    sink = tempfile.TemporaryFile()
+    sys.stderr.flush()
+    os.dup2(sink.fileno(), 2)
+
+    def caught() -> str:
+        sink.seek(0)
+        return sink.read().decode("utf-8", "replace")
+
+    try:
+        yield caught
+    finally:
+        with contextlib.suppress(Exception):
+            sys.stderr.flush()
+        os.dup2(saved, 2)
+        os.close(saved)
+        sink.close()
+
+
+def check_backend(name: str) -> str:
+    """Return `name` in lower case if it is a backend of today's Keras.
+
+    Raises:
+        UnsupportedError: for Theano, CNTK and PlaidML, saying that they ended.
+        ArgumentError: for any other name.
+    """
+    low = str(name).lower()
+    if low in ENDED:
+        raise UnsupportedError(
+            f"{ENDED[low]}; Keras 3 runs on TensorFlow, JAX or PyTorch.",
+            hint='Use backend "tensorflow", "jax" or "torch".',
+            argument="backend",
+        )
+    if low not in BACKENDS:
+        raise ArgumentError(
+            f"'{name}' is not a backend of Keras.",
+            hint="Backends: " + ", ".join(f'"{b}"' for b in BACKENDS) + ".",
+            argument="backend",
+        )
+    return low
+
+
+def start(backend: Optional[str] = None):
+    """Import Keras on the backend that was asked for and return the module.
+
+    Args:
+        backend: name of a backend; None leaves the choice to KERAS_BACKEND, keras.json and Keras.
+
+    Raises:
+        InstallError: Keras or its backend can't be imported; the message says what failed.
+    """
+    if "keras" in sys.modules:
+        keras = sys.modules["keras"]
+        if backend is not None and keras.config.backend() != check_backend(backend):
+            raise UnsupportedError(
+                f"Keras already runs on {keras.config.backend()}; it can't change to {backend}.",
+                hint="Choose the backend in a new session, before anything else uses Keras.",
+                argument="backend",
+            )
+        return keras
+    chosen = backend or os.environ.get("KERAS_BACKEND")
+    if chosen:
+        os.environ["KERAS_BACKEND"] = check_backend(chosen)
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    with quiet_stderr() as caught:
+        try:
+            keras = importlib.import_module("keras")
+            keras.ops.convert_to_numpy(keras.ops.zeros((1,)))
+        except ImportError as err:
+            raise InstallError(
+                f"Keras can't be imported: {err}",
+                hint="Install it with kerasbridge::install_kerasbridge() in R, or "
+                "`python -m kerasbridge.environment install`.",
+                details={"stderr": caught()[-2000:], "python": sys.executable},
+            ) from err
+    if int(keras.__version__.split(".")[0]) < 3:
+        raise InstallError(
+            f"Keras {keras.__version__} is installed; kerasbridge needs Keras 3.",
+            hint="Install a newer one with kerasbridge::install_kerasbridge().",
+        )
+    return keras
+
+
+def backend_name() -> Optional[str]:
+    """The running backend, or None while Keras hasn't started."""
+    keras = sys.modules.get("keras")
+    return keras.config.backend() if keras is not None and hasattr(keras, "config") else None
