@@ -1,0 +1,358 @@
+# Making an environment with Keras in it: finds an interpreter and lets the engine do the work.
+
+#' Install Keras
+#'
+#' Makes a virtual environment of its own for Keras and TensorFlow, tries it
+#' (import, build, fit, save, load) and only then says that it is installed.
+#' The versions come from one table of combinations that were tested together,
+#' with an eye on the Python found and on your version of reticulate. If
+#' anything fails, what was there before is put back, and the error says what
+#' to do.
+#'
+#' No argument is needed in the ordinary case. pip's own settings (package
+#' index, proxy, certificates) are respected.
+#'
+#' @param version TensorFlow's version: `NULL` for the newest that fits, or
+#'   `"2.18"`, `"2.18.1"`, `">=2.18"`, `"latest"`.
+#' @param gpu Whether to install the libraries for an NVIDIA graphics card too
+#'   (Linux; some 4.5 GB more).
+#' @param backend What computes: `"tensorflow"`, `"jax"` or `"torch"`.
+#' @param method `"uv"`, `"pip"`, or `"auto"`: uv where it is on the path, else
+#'   pip.
+#' @param envname Name of the environment, or a path with a slash in it. The
+#'   environment variable `KERASBRIDGE_VENV`, where it is set, names the place
+#'   of the default one.
+#' @param python Path of the Python to use; `NULL` to look for one.
+#' @param from A folder of wheels to install from, on a machine without a
+#'   network.
+#' @param dry_run Whether to print what would be done, and do nothing.
+#' @return Invisibly a list: `status` (`"installed"`, `"present"` or
+#'   `"planned"`), `path`, `python`, and the `requirements`.
+#' @seealso [is_keras_available()]
+#' @export
+#' @examples
+#' if (interactive()) {
+#'   install_kerasbridge(dry_run = TRUE)
+#'   install_kerasbridge()
+#' }
+install_kerasbridge <- function(version = NULL, gpu = FALSE, backend = "tensorflow",
+                                method = "auto", envname = "r-kerasbridge",
+                                python = NULL, from = NULL, dry_run = FALSE) {
+  install_environment(
+    version = version, gpu = gpu, backend = backend, method = method,
+    envname = envname, python = python, from = from, dry_run = dry_run
+  )
+}
+
+#' Install Keras under the names of older packages
+#'
+#' For scripts written for other packages: the same as [install_kerasbridge()],
+#' with Keras' own version, or versions of CUDA and cuDNN. CUDA and cuDNN come
+#' from pip with TensorFlow; a combination that doesn't exist is refused, and
+#' the nearest one that does is named.
+#'
+#' @param version For `install_keras()` the version of Keras, for
+#'   `install_tensorflow()` that of TensorFlow; `NULL` for the newest that fits.
+#' @param tensorflow TensorFlow's version.
+#' @param cuda_version,cudnn_version Versions of CUDA and cuDNN, such as
+#'   `"12.5"` and `"9.3"`; naming one asks for `gpu = TRUE`.
+#' @param ... Further arguments of [install_kerasbridge()], by name.
+#' @return As [install_kerasbridge()].
+#' @export
+#' @examples
+#' if (interactive()) {
+#'   install_keras(dry_run = TRUE)
+#'   install_tensorflow("2.18", cuda_version = "12.5", dry_run = TRUE)
+#' }
+install_keras <- function(version = NULL, tensorflow = NULL, ...) {
+  more <- check_install_dots(list(...), "install_keras")
+  do.call(install_environment, c(list(keras = version, version = tensorflow), more))
+}
+
+#' @rdname install_keras
+#' @export
+install_tensorflow <- function(version = NULL, cuda_version = NULL, cudnn_version = NULL, ...) {
+  more <- check_install_dots(list(...), "install_tensorflow")
+  if (!is.null(cuda_version) || !is.null(cudnn_version)) {
+    if (identical(more$gpu, FALSE)) {
+      abort_install(
+        "`cuda_version` and `cudnn_version` go only with `gpu = TRUE`.",
+        hint = "Leave them out, or leave `gpu` out."
+      )
+    }
+    more$gpu <- TRUE
+  }
+  wishes <- list(version = version, cuda = cuda_version, cudnn = cudnn_version)
+  do.call(install_environment, c(wishes, more))
+}
+
+# What all three do; `extra` names optional sets, as the package's own Makefile asks for ("dev").
+install_environment <- function(version = NULL, gpu = FALSE, backend = "tensorflow",
+                                method = "auto", envname = "r-kerasbridge", python = NULL,
+                                from = NULL, dry_run = FALSE, keras = NULL, cuda = NULL,
+                                cudnn = NULL, extra = NULL, call = rlang::caller_env()) {
+  check_install_flag(gpu, "gpu", call)
+  check_install_flag(dry_run, "dry_run", call)
+  check_install_string(backend, "backend", call)
+  check_install_string(method, "method", call)
+  check_install_string(envname, "envname", call)
+  check_install_string(python, "python", call, optional = TRUE)
+  check_install_string(from, "from", call, optional = TRUE)
+  path <- if (identical(envname, "r-kerasbridge")) {
+    kerasbridge_env_path(envname)
+  } else {
+    named_env_path(envname)
+  }
+  wishes <- c(
+    "--backend", backend, "--reticulate", installed_reticulate(),
+    wish_argument("--version", version, "version", call),
+    wish_argument("--keras", keras, "version", call),
+    wish_argument("--cuda", cuda, "cuda_version", call),
+    wish_argument("--cudnn", cudnn, "cudnn_version", call),
+    if (gpu) "--gpu",
+    if (length(extra)) c(rbind("--extra", extra))
+  )
+  interpreter <- find_interpreter(python, wishes, call = call)
+  arguments <- c(
+    "install", "--path", path, "--method", method, wishes,
+    if (!is.null(from)) c("--from", path.expand(from)),
+    if (dry_run) "--dry-run"
+  )
+  answer <- run_environment(interpreter, arguments, stream = TRUE)
+  if (!isTRUE(answer$ok)) {
+    abort_answer(answer, call)
+  }
+  invisible(list(
+    status = answer$status, path = answer$path, python = answer$python,
+    interpreter = interpreter,
+    requirements = strsplit(answer$requirements, "; ", fixed = TRUE)[[1]]
+  ))
+}
+
+# An interpreter on which the wishes can be fulfilled and that R can load: the one named, else
+# RETICULATE_PYTHON, else those on PATH and in the usual folders. Says why others were passed over.
+find_interpreter <- function(python = NULL, wishes = c("--reticulate", installed_reticulate()),
+                             call = rlang::caller_env()) {
+  if (!is.null(python)) {
+    candidates <- path.expand(python)
+    if (!nzchar(Sys.which(candidates))) {
+      abort_install(
+        sprintf("There is no Python at `python = \"%s\"`.", python),
+        hint = "Give the path of an interpreter, such as \"/usr/bin/python3\", or leave it out.",
+        argument = "python", call = call
+      )
+    }
+  } else {
+    candidates <- interpreter_candidates()
+  }
+  passed_over <- character()
+  for (candidate in candidates) {
+    answer <- run_environment(candidate, c("interpreter", wishes), stream = FALSE)
+    if (isTRUE(answer$ok)) {
+      return(answer$interpreter)
+    }
+    if (!is.null(answer$argument) && answer$argument != "python") {
+      abort_answer(answer, call) # no interpreter can mend this wish
+    }
+    passed_over[[candidate]] <- paste(c(answer$message, answer$hint), collapse = " ")
+  }
+  if (length(candidates) == 0) {
+    abort_install(
+      "There is no Python on this machine.",
+      hint = paste(
+        "Install Python 3.10 or 3.11 (Debian or Ubuntu, as root:",
+        "apt-get install python3-venv), or name one: python = \"/path/to/python3\"."
+      ),
+      call = call
+    )
+  }
+  abort_install(
+    if (is.null(python)) "No Python that was found can be used." else "This Python can't be used.",
+    bullets = sprintf("%s: %s", names(passed_over), passed_over),
+    hint = "Mend one of them, or name another: python = \"/path/to/python3\".",
+    argument = if (!is.null(python)) "python", call = call
+  )
+}
+
+interpreter_candidates <- function() {
+  named <- Sys.getenv("RETICULATE_PYTHON")
+  folders <- strsplit(Sys.getenv("PATH"), .Platform$path.sep, fixed = TRUE)[[1]]
+  if (.Platform$OS.type == "windows") {
+    found <- file.path(folders, "python.exe")
+    # the store's placeholder opens a shop window
+    found <- found[!grepl("WindowsApps", found, fixed = TRUE)]
+  } else {
+    folders <- unique(c(folders, "/usr/bin", "/usr/local/bin", "/opt/homebrew/bin"))
+    programs <- c("python3", paste0("python3.", c(11, 12, 13, 10, 9)), "python")
+    found <- as.vector(outer(folders, programs, file.path))
+  }
+  found <- c(if (nzchar(named) && named != "managed") path.expand(named), found)
+  found <- found[file.exists(found) & !dir.exists(found)]
+  found[!duplicated(normalizePath(found, mustWork = FALSE)) | grepl("shims", found)]
+}
+
+# Runs `python -m kerasbridge.environment ...`. Returns a list: ok, the fields of the report the
+# engine wrote, message and hint where it failed, output.
+run_environment <- function(python, arguments, stream) {
+  report <- tempfile("kerasbridge-", fileext = ".dcf")
+  on.exit(unlink(report))
+  command <- paste(
+    c(
+      shQuote(python), "-m", "kerasbridge.environment",
+      shQuote(c(arguments, "--report", report)), "2>&1"
+    ),
+    collapse = " "
+  )
+  settings <- list(
+    PYTHONPATH = engine_folder(), LD_LIBRARY_PATH = NA, PYTHONHOME = NA,
+    PYTHONUNBUFFERED = "1", PYTHONIOENCODING = "utf-8", PYTHONDONTWRITEBYTECODE = "1"
+  )
+  ran <- with_variables(settings, run_streaming(command, stream))
+  out <- list(ok = FALSE, status = "failed", output = ran$lines)
+  if (file.exists(report)) {
+    fields <- tryCatch(read.dcf(report), error = \(e) matrix(character(), 1, 0))
+    out[colnames(fields)] <- as.list(fields[1, ])
+  }
+  out$ok <- identical(ran$status, 0L) && !identical(out$status, "failed")
+  if (!out$ok && is.null(out$message)) {
+    out$message <- foreign_interpreter(ran$lines, ran$status)
+  }
+  out
+}
+
+# Runs a shell command; its lines are shown as they come.
+run_streaming <- function(command, stream) {
+  con <- pipe(command, open = "r", encoding = "UTF-8")
+  lines <- character()
+  status <- NULL
+  on.exit(if (is.null(status)) close(con))
+  repeat {
+    line <- readLines(con, n = 1, warn = FALSE)
+    if (length(line) == 0) break
+    lines <- c(lines, line)
+    if (stream) cat(line, "\n", sep = "")
+  }
+  status <- close(con)
+  list(lines = lines, status = if (is.null(status)) 0L else as.integer(status))
+}
+
+# What to say about an interpreter that couldn't run the engine at all.
+foreign_interpreter <- function(lines, status) {
+  text <- paste(lines, collapse = "\n")
+  if (grepl("SyntaxError|No module named kerasbridge|No module named __future__", text)) {
+    return("It is older than Python 3.9.")
+  }
+  last <- if (length(lines)) lines[[length(lines)]] else "it printed nothing"
+  sprintf("It doesn't run (exit status %s): %s", status, substr(last, 1, 200))
+}
+
+engine_folder <- function() {
+  system.file("python", package = "kerasbridge", mustWork = TRUE)
+}
+
+installed_reticulate <- function() {
+  as.character(utils::packageVersion("reticulate"))
+}
+
+# The engine's refusal as a condition of R.
+abort_answer <- function(answer, call) {
+  abort_install(
+    answer$message, hint = answer$hint, output = answer$output,
+    argument = r_argument(answer$argument), call = call
+  )
+}
+
+# The engine's names of arguments are those of Python's and the command line.
+r_argument <- function(name) {
+  if (is.null(name)) {
+    return(NULL)
+  }
+  names <- c(path = "envname", keras = "version")
+  if (name %in% names(names)) names[[name]] else name
+}
+
+# A version as it was typed goes to the engine, which reads it or refuses it: R's own reading of
+# versions stops on most of what people write.
+wish_argument <- function(flag, value, argument, call) {
+  if (is.null(value)) {
+    return(NULL)
+  }
+  if (inherits(value, "numeric_version")) {
+    value <- as.character(value)
+  }
+  if (length(value) != 1 || !(is.character(value) || is.numeric(value) || is.logical(value))) {
+    abort_install(
+      sprintf("`%s` must be one version, not %s.", argument, describe_wish(value)),
+      hint = "Use NULL for the newest, or a string such as \"2.18\".",
+      argument = argument, call = call
+    )
+  }
+  text <- if (is.na(value)) "NA" else format(value, digits = 15)
+  paste0(flag, "=", text)
+}
+
+check_install_dots <- function(dots, name, call = rlang::caller_env()) {
+  known <- setdiff(names(formals(install_kerasbridge)), "version")
+  given <- if (is.null(names(dots))) rep("", length(dots)) else names(dots)
+  odd <- !given %in% known
+  if (any(odd)) {
+    shown <- ifelse(nzchar(given[odd]), given[odd], "(unnamed)")
+    rlang::abort(
+      c(
+        sprintf("`%s()` has no argument %s.", name, paste(shown, collapse = ", ")),
+        i = paste0("It takes, by name: ", paste(known, collapse = ", "), ".")
+      ),
+      class = c("kerasbridge_error_argument", "kerasbridge_error"),
+      call = call, argument = shown[[1]]
+    )
+  }
+  dots
+}
+
+check_install_flag <- function(value, argument, call = rlang::caller_env()) {
+  if (!rlang::is_bool(value)) {
+    abort_install_argument(argument, "TRUE or FALSE", value, call)
+  }
+}
+
+check_install_string <- function(value, argument, call, optional = FALSE) {
+  if (optional && is.null(value)) {
+    return(invisible())
+  }
+  if (!rlang::is_string(value) || !nzchar(value)) {
+    abort_install_argument(argument, "one string", value, call)
+  }
+}
+
+abort_install_argument <- function(argument, wanted, value, call) {
+  rlang::abort(
+    sprintf("`%s` must be %s, not %s.", argument, wanted, describe_wish(value)),
+    class = c("kerasbridge_error_argument", "kerasbridge_error"),
+    call = call, argument = argument
+  )
+}
+
+abort_install <- function(message, hint = NULL, bullets = NULL, output = NULL, argument = NULL,
+                          call = rlang::caller_env()) {
+  text <- c(message, stats::setNames(bullets, rep("x", length(bullets))))
+  if (!is.null(hint)) {
+    text <- c(text, i = hint)
+  }
+  # braces in paths must stay what they are: the message is no template
+  rlang::abort(
+    text,
+    class = c("kerasbridge_error_install", "kerasbridge_error"),
+    call = call, argument = argument, output = output
+  )
+}
+
+# "a character vector of length 2": what was given instead, without printing it.
+describe_wish <- function(value) {
+  if (is.null(value)) {
+    return("NULL")
+  }
+  if (is.atomic(value) && length(value) == 1) {
+    return(if (is.na(value)) "NA" else sprintf("%s (%s)", format(value), class(value)[[1]]))
+  }
+  sprintf("a %s of length %d", class(value)[[1]], length(value))
+}

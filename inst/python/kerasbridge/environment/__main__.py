@@ -1,0 +1,184 @@
+"""`python -m kerasbridge.environment`: install, look, list the versions that go together.
+
+Works with a bare Python: nothing but the standard library is imported.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import sys
+from typing import List, Optional
+
+from ..errors import InstallError, KerasBridgeError
+from . import install as _install
+from . import probe, versions
+
+
+def main(arguments: Optional[List[str]] = None) -> int:
+    """Runs one command; gives the exit status: 0 done, 1 refused or failed, 2 wrong usage."""
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    try:
+        return options.run(options)
+    except KerasBridgeError as error:
+        _report(options, status="failed", error=error)
+        shown = error.details.get("output")
+        if shown:
+            print(shown, file=sys.stderr)
+        _complain(options, error)
+        return 1
+    except KeyboardInterrupt:
+        error = InstallError("The installation was stopped; nothing was left behind.")
+        _report(options, status="stopped", error=error)
+        _complain(options, error)
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m kerasbridge.environment",
+        description="Environments with Keras in them: make one, look at one, which versions fit.",
+    )
+    commands = parser.add_subparsers(dest="command", required=True)
+
+    make = commands.add_parser("install", help="make a virtual environment with Keras in it")
+    make.add_argument("--path", required=True, help="folder of the environment")
+    _add_wishes(make)
+    make.add_argument("--method", default="auto", metavar="|".join(_install.METHODS))
+    make.add_argument(
+        "--from", dest="wheels", metavar="DIR", help="install from a folder of wheels"
+    )
+    make.add_argument("--dry-run", action="store_true", help="say what would be done")
+    make.add_argument("--report", help=argparse.SUPPRESS)
+    make.set_defaults(run=_run_install)
+
+    check = commands.add_parser("interpreter", help="say whether this Python can be used")
+    _add_wishes(check)
+    check.add_argument("--report", help=argparse.SUPPRESS)
+    check.set_defaults(run=_run_interpreter)
+
+    look = commands.add_parser("list", help="list the environments that can be found")
+    look.add_argument("--json", action="store_true")
+    look.set_defaults(run=_run_list)
+
+    table = commands.add_parser("versions", help="print which versions go together")
+    table.add_argument("--json", action="store_true")
+    table.set_defaults(run=_run_versions)
+    return parser
+
+
+def _add_wishes(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--version", metavar="V", help="TensorFlow's version (default: the newest)")
+    parser.add_argument("--gpu", action="store_true", help="with the libraries for a graphics card")
+    parser.add_argument("--backend", default="tensorflow", metavar="|".join(versions.BACKENDS))
+    parser.add_argument("--keras", metavar="V", help="Keras' version (default: the newest)")
+    parser.add_argument("--cuda", metavar="V", help="CUDA's version, checked against the table")
+    parser.add_argument("--cudnn", metavar="V", help="cuDNN's version, checked against the table")
+    parser.add_argument(
+        "--reticulate", metavar="X.Y", help="version of the R package that will load it"
+    )
+    parser.add_argument("--extra", action="append", default=[], help="an optional set: dev")
+
+
+def _run_install(options: argparse.Namespace) -> int:
+    answer = _install.install(
+        options.path,
+        version=options.version,
+        gpu=options.gpu,
+        backend=options.backend,
+        keras=options.keras,
+        cuda=options.cuda,
+        cudnn=options.cudnn,
+        reticulate=options.reticulate,
+        method=options.method,
+        wheels=options.wheels,
+        extras=options.extra,
+        dry_run=options.dry_run,
+        echo=_say,
+    )
+    _report(options, **answer)
+    return 0
+
+
+def _run_interpreter(options: argparse.Namespace) -> int:
+    """Whether this very interpreter can make such an environment, and R can load it."""
+    versions.resolve(
+        options.version,
+        options.gpu,
+        options.backend,
+        sys.version_info[:2],
+        options.reticulate,
+        keras=options.keras,
+        cuda=options.cuda,
+        cudnn=options.cudnn,
+        extras=options.extra,
+    )
+    _install.check_python(options.reticulate)
+    _report(options, status="usable", interpreter=sys.executable, version=platform.python_version())
+    _say(f"{sys.executable} (Python {platform.python_version()}) can be used.")
+    return 0
+
+
+def _run_list(options: argparse.Namespace) -> int:
+    found = probe.environments()
+    if options.json:
+        _say(json.dumps([environment.__dict__ for environment in found], indent=2))
+        return 0
+    if not found:
+        _say("No environment found.")
+    for environment in found:
+        inside = ", ".join(f"{name} {version}" for name, version in environment.versions.items())
+        state = "" if environment.complete else " [incomplete]"
+        _say(f"{environment.path} (Python {environment.python_version or '?'}){state}")
+        _say(f"  {inside or 'no Keras'}; found by: {environment.source}")
+    return 0
+
+
+def _run_versions(options: argparse.Namespace) -> int:
+    rows = versions.supported()
+    if options.json:
+        _say(json.dumps(rows, indent=2))
+        return 0
+    names = list(rows[0])
+    widths = [max(len(name), *(len(row[name]) for row in rows)) for name in names]
+    _say("  ".join(name.ljust(width) for name, width in zip(names, widths)).rstrip())
+    for row in rows:
+        _say("  ".join(row[name].ljust(width) for name, width in zip(names, widths)).rstrip())
+    return 0
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)
+
+
+def _complain(options: argparse.Namespace, error: KerasBridgeError) -> None:
+    """Prints an error, except where it is handed on in a report."""
+    if not getattr(options, "report", None):
+        print(f"Error: {error}", file=sys.stderr)
+
+
+def _report(options: argparse.Namespace, **fields: object) -> None:
+    """Writes the outcome where R asked for it, as `name: value` lines for R's read.dcf()."""
+    path = getattr(options, "report", None)
+    if not path:
+        return
+    error = fields.pop("error", None)
+    if isinstance(error, KerasBridgeError):
+        fields.update(
+            message=error.message, hint=error.hint, kind=error.kind, argument=error.argument
+        )
+    found = fields.pop("versions", None)
+    if isinstance(found, dict):
+        fields.update({f"version_{name}": version for name, version in found.items()})
+    with open(path, "w", encoding="utf-8") as file:
+        for name, value in fields.items():
+            if value is None or value == "":
+                continue
+            shown = "; ".join(map(str, value)) if isinstance(value, list) else str(value)
+            file.write(f"{name}: {' '.join(shown.split())}\n")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
