@@ -1,0 +1,68 @@
+"""`compile`, and the rule that `trainable` counts as it was then."""
+
+from __future__ import annotations
+
+import contextlib
+import weakref
+from typing import Any, Iterator
+
+_compiled: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()
+
+
+def flat_layers(model: Any) -> list:
+    """The model and every layer inside it, each once, every parent before all of its children."""
+    finished: list = []
+    seen: set[int] = set()
+
+    def visit(layer: Any) -> None:
+        if id(layer) in seen:
+            return
+        seen.add(id(layer))
+        inner = getattr(layer, "_layers", None)
+        for child in inner if inner is not None else getattr(layer, "layers", []):
+            visit(child)
+        finished.append(layer)
+
+    visit(model)
+    return finished[::-1]
+
+
+def compile(model: Any, **arguments: Any) -> None:
+    """Call `model.compile(**arguments)` and remember which layers were trainable.
+
+    A later change of a layer's `trainable` doesn't reach `fit` until the model is compiled again,
+    as the documentation of Keras says.
+    """
+    model.compile(**arguments)
+    remember(model)
+
+
+def remember(model: Any) -> None:
+    """Take the present `trainable` flags of all layers as those of the compiled model."""
+    _compiled[model] = weakref.WeakKeyDictionary(
+        {layer: bool(layer.trainable) for layer in flat_layers(model)}
+    )
+
+
+@contextlib.contextmanager
+def as_compiled(model: Any) -> Iterator[bool]:
+    """Within the block, `trainable` flags are those of `compile()`; afterwards those of before.
+
+    Yields whether any flag had to be changed. A model that `compile` of this module never saw, and
+    layers added since, keep their flags.
+    """
+    known = _compiled.get(model)
+    layers = flat_layers(model) if known is not None else []
+    before = [(layer, bool(layer.trainable)) for layer in layers]
+    changed = any(known.get(layer, flag) != flag for layer, flag in before)
+    if not changed:
+        yield False
+        return
+    try:
+        # parents first: setting one overwrites its children, which then get their own
+        for layer, flag in before:
+            layer.trainable = known.get(layer, flag)
+        yield True
+    finally:
+        for layer, flag in before:
+            layer.trainable = flag

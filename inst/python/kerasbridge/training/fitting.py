@@ -1,0 +1,157 @@
+"""`fit`: checks, the choice of a path, and what happens when a person stops it."""
+
+from __future__ import annotations
+
+import time
+from typing import Any, Optional
+
+from kerasbridge.errors import ArgumentError
+from kerasbridge.training import guards
+from kerasbridge.training.compiling import as_compiled
+from kerasbridge.training.history import History
+from kerasbridge.training.progress import Progress, check_verbose
+
+ENGINES = ("auto", "keras", "graph", "xla")
+
+
+def check_engine(engine: Any) -> str:
+    if engine not in ENGINES:
+        raise ArgumentError(
+            f"`engine` must be one of {', '.join(ENGINES)}, not {engine!r}.", argument="engine"
+        )
+    return engine
+
+
+def is_arrays(*parts: Any) -> bool:
+    """Whether every part is None or a nest of arrays with rows (no dataset, generator, source)."""
+    for part in parts:
+        for _, leaf in guards.leaves(part, ""):
+            shape = getattr(leaf, "shape", None)
+            if leaf is not None and (shape is None or not hasattr(leaf, "dtype")):
+                if not hasattr(leaf, "dtypes"):  # a pandas table has no single type
+                    return False
+    return True
+
+
+def fit(
+    model: Any,
+    x: Any = None,
+    y: Any = None,
+    *,
+    batch_size: Optional[int] = None,
+    epochs: int = 1,
+    verbose: Any = "auto",
+    callbacks: Any = None,
+    validation_split: float = 0.0,
+    validation_data: Any = None,
+    shuffle: Any = True,
+    class_weight: Optional[dict] = None,
+    sample_weight: Any = None,
+    initial_epoch: int = 0,
+    steps_per_epoch: Optional[int] = None,
+    validation_steps: Optional[int] = None,
+    validation_batch_size: Optional[int] = None,
+    validation_freq: Any = 1,
+    engine: str = "auto",
+    output: Any = None,
+    stop: Any = None,
+) -> History:
+    """Train a compiled model; arguments as in Keras, and three more.
+
+    Args:
+        engine: "auto" measures and chooses, "keras" is Keras' own loop, "graph" and "xla" ask for
+            the resident loop without or with XLA (Keras' loop is still taken where they can't run,
+            and `History.engine_reason` says why).
+        output: None (standard output) or an object with `write(text)`, `terminal`, `width`.
+        stop: None or an object with `is_set()`, such as a `threading.Event`; once set, training
+            ends as by Ctrl-C.
+
+    Returns:
+        A `History`. After Ctrl-C it holds the finished epochs, `interrupted` is True, and the
+        model keeps the weights it had reached.
+
+    Raises:
+        ArgumentError, DataError: something that would fail or train on nonsense, before any step.
+    """
+    engine = check_engine(engine)
+    verbose = check_verbose(verbose)
+    guards.check_compiled(model, "fit")
+    batch_size = guards.check_whole(batch_size, "batch_size", least=1)
+    epochs, initial_epoch = guards.check_epochs(epochs, initial_epoch)
+    steps_per_epoch = guards.check_whole(steps_per_epoch, "steps_per_epoch", least=1)
+    validation_steps = guards.check_whole(validation_steps, "validation_steps", least=1)
+    validation_batch_size = guards.check_whole(
+        validation_batch_size, "validation_batch_size", least=1
+    )
+    validation_split = guards.check_share(validation_split, "validation_split")
+    guards.check_validation_freq(validation_freq)
+    if class_weight is not None and sample_weight is not None:
+        raise ArgumentError(
+            "`class_weight` and `sample_weight` can't be given together.",
+            hint="Multiply the class weights into `sample_weight`.",
+            argument="class_weight",
+        )
+
+    from kerasbridge.training.plain import callback_list, fit_plain
+
+    callbacks = callback_list(callbacks)
+    arrays = is_arrays(x, y, sample_weight)
+    samples = validation_samples = None
+    if arrays:
+        samples = guards.count_rows(x, y, sample_weight)
+        class_weight = guards.clean_class_weight(model, y, class_weight)
+        guards.check_labels(model, y)
+        guards.check_tokens(model, x)
+    if validation_data is not None and isinstance(validation_data, (tuple, list)):
+        validation_data = guards.check_validation_data(validation_data)
+        if is_arrays(*validation_data):
+            validation_samples = guards.count_rows(*validation_data)
+            guards.check_labels(model, validation_data[1] if len(validation_data) > 1 else None)
+            guards.check_tokens(model, validation_data[0])
+    elif validation_data is None and validation_split and samples is not None:
+        kept = guards.split_at(samples, validation_split)
+        validation_samples, samples = samples - kept, kept
+
+    history = History(
+        {
+            "epochs": epochs,
+            "initial_epoch": initial_epoch,
+            "steps": steps_per_epoch,
+            "batch_size": batch_size,
+            "samples": samples,
+            "validation_samples": validation_samples,
+        }
+    )
+    progress = Progress(output, verbose)
+    arguments = {
+        "x": x,
+        "y": y,
+        "batch_size": batch_size,
+        "epochs": epochs,
+        "validation_split": validation_split,
+        "validation_data": validation_data,
+        "shuffle": shuffle,
+        "class_weight": class_weight,
+        "sample_weight": sample_weight,
+        "initial_epoch": initial_epoch,
+        "steps_per_epoch": steps_per_epoch,
+        "validation_steps": validation_steps,
+        "validation_batch_size": validation_batch_size,
+        "validation_freq": validation_freq,
+    }
+    started = time.perf_counter()
+    try:
+        with as_compiled(model):
+            history.engine, history.engine_reason = "keras", "the ordinary path of Keras"
+            fit_plain(model, callbacks, history, progress, stop, arguments)
+    except KeyboardInterrupt:
+        history.interrupted = True
+        done = len(history.epoch)
+        note = f"Training was stopped after {done} complete epoch{'' if done == 1 else 's'}."
+        history.notes.append(note)
+        progress.close()
+        progress.note(note)
+    finally:
+        progress.close()
+        history.seconds = time.perf_counter() - started
+    return history

@@ -1,0 +1,47 @@
+"""Keras' own `fit`, `evaluate` and `predict`, with this package's progress and history."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+
+from kerasbridge.training.history import History
+from kerasbridge.training.progress import Progress
+from kerasbridge.training.watch import Watch
+
+
+def callback_list(callbacks: Any) -> list:
+    """None, one callback, a (nested) list or a `CallbackList` as a flat list."""
+    if callbacks is None:
+        return []
+    if isinstance(callbacks, keras.callbacks.CallbackList):
+        return list(callbacks.callbacks)
+    if isinstance(callbacks, (list, tuple)):
+        return [one for part in callbacks for one in callback_list(part)]
+    return [callbacks]
+
+
+def fit_plain(
+    model: Any, callbacks: list, history: History, progress: Progress, stop: Any, arguments: dict
+) -> None:
+    """Run `model.fit(**arguments)`; epochs go into `history`."""
+    validation = (
+        arguments.get("validation_data") is not None or (arguments.get("validation_split") or 0) > 0
+    )
+    watch = Watch(progress, stop, history, others=callbacks, validation=validation)
+    model.fit(**arguments, callbacks=[*callbacks, watch], verbose=0)
+
+
+def evaluate_plain(
+    model: Any, callbacks: list, progress: Progress, stop: Any, arguments: dict
+) -> dict[str, float]:
+    watch = Watch(progress, stop, title="Evaluate")
+    return model.evaluate(**arguments, callbacks=[*callbacks, watch], verbose=0, return_dict=True)
+
+
+def predict_plain(
+    model: Any, callbacks: list, progress: Progress, stop: Any, arguments: dict
+) -> Any:
+    watch = Watch(progress, stop, title="Predict")
+    return model.predict(**arguments, callbacks=[*callbacks, watch], verbose=0)

@@ -1,0 +1,70 @@
+"""`predict`: the outputs of a model for data."""
+
+from __future__ import annotations
+
+from typing import Any, Optional
+
+from kerasbridge.training import guards
+from kerasbridge.training.fitting import check_engine, is_arrays
+from kerasbridge.training.progress import Progress, check_verbose
+
+
+def predict(
+    model: Any,
+    x: Any,
+    *,
+    batch_size: Optional[int] = None,
+    verbose: Any = "auto",
+    steps: Optional[int] = None,
+    callbacks: Any = None,
+    engine: str = "auto",
+    output: Any = None,
+    stop: Any = None,
+) -> Any:
+    """Outputs, rows in the order of `x`: an array, or a nest of arrays as the model has outputs.
+
+    Zero rows give arrays with zero rows. Arguments as in Keras, `engine`, `output`, `stop` as in
+    `fit`.
+
+    Raises:
+        KeyboardInterrupt: a person stopped it; there is no partial result.
+    """
+    engine = check_engine(engine)
+    progress = Progress(output, check_verbose(verbose))
+    batch_size = guards.check_whole(batch_size, "batch_size", least=1)
+    steps = guards.check_whole(steps, "steps", least=1)
+    if is_arrays(x):
+        rows = guards.count_rows(x, empty=True)
+        guards.check_tokens(model, x)
+        if rows == 0:
+            return predict_nothing(model, x)
+
+    from kerasbridge.training.plain import callback_list, predict_plain
+
+    arguments = {"x": x, "batch_size": batch_size, "steps": steps}
+    try:
+        return predict_plain(model, callback_list(callbacks), progress, stop, arguments)
+    finally:
+        progress.close()
+
+
+def predict_nothing(model: Any, x: Any) -> Any:
+    """What `predict` gives for zero rows: output shapes and types with a first axis of 0.
+
+    An axis whose size depends on the data counts as 0 too.
+    """
+    import keras
+    import numpy as np
+
+    def symbolic(array: Any) -> Any:
+        dtype = keras.backend.standardize_dtype(array.dtype)
+        if dtype.startswith("float"):
+            dtype = keras.config.floatx()
+        return keras.KerasTensor((None, *array.shape[1:]), dtype=dtype)
+
+    def empty(spec: Any) -> Any:
+        shape = tuple(0 if size is None else size for size in spec.shape)
+        return np.zeros((0, *shape[1:]), dtype=spec.dtype)
+
+    spec = model.compute_output_spec(keras.tree.map_structure(symbolic, x))
+    return keras.tree.map_structure(empty, spec)

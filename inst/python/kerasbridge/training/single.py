@@ -1,0 +1,37 @@
+"""One batch at a time: Keras' own three methods, with named results."""
+
+from __future__ import annotations
+
+from typing import Any, Optional
+
+from kerasbridge.training.compiling import as_compiled
+
+
+def train_on_batch(
+    model: Any,
+    x: Any,
+    y: Any = None,
+    sample_weight: Any = None,
+    class_weight: Optional[dict] = None,
+) -> dict[str, float]:
+    """One step of gradient descent on the rows given; the metrics of these rows by name."""
+    from kerasbridge.training.guards import clean_class_weight
+
+    class_weight = clean_class_weight(model, y, class_weight)
+    with as_compiled(model):
+        return model.train_on_batch(
+            x, y, sample_weight=sample_weight, class_weight=class_weight, return_dict=True
+        )
+
+
+def test_on_batch(model: Any, x: Any, y: Any = None, sample_weight: Any = None) -> dict[str, float]:
+    """The metrics of the rows given, by name; no weight changes."""
+    return model.test_on_batch(x, y, sample_weight=sample_weight, return_dict=True)
+
+
+test_on_batch.__test__ = False  # not a test, whatever pytest thinks of its name
+
+
+def predict_on_batch(model: Any, x: Any) -> Any:
+    """The outputs for the rows given, in one piece."""
+    return model.predict_on_batch(x)

@@ -1,0 +1,173 @@
+"""The callback that carries progress, history and stop requests through Keras' own loops."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any, Callable, Optional
+
+import keras
+import numpy as np
+
+from kerasbridge.training.guards import check_monitors
+from kerasbridge.training.history import History, TrainingWarning
+from kerasbridge.training.progress import Progress
+
+
+class Watch(keras.callbacks.Callback):
+    """Last in the list of callbacks, so that it sees what the others put into the logs.
+
+    Args:
+        progress: where text goes.
+        stop: None or an object with `is_set()`; once set, the run ends as by Ctrl-C.
+        history: filled epoch by epoch; None outside `fit`.
+        others: the callbacks of the person who called, for the check of monitored names.
+        validation: whether `fit` has validation data.
+    """
+
+    def __init__(
+        self,
+        progress: Progress,
+        stop: Any = None,
+        history: Optional[History] = None,
+        others: Optional[list] = None,
+        validation: bool = False,
+        title: str = "",
+    ):
+        super().__init__()
+        self.progress = progress
+        self.stop = stop
+        self.history_record = history
+        self.others = list(others or [])
+        self.validation = validation
+        self.title = title
+        self.notices = Notices(progress, history)
+        self._checked = False
+        self._fitting = False
+
+    def check_stop(self) -> None:
+        if self.stop is not None and self.stop.is_set():
+            raise KeyboardInterrupt
+
+    def on_train_begin(self, logs=None):
+        self._fitting = True
+        if self.history_record is not None and self.history_record.params.get("steps") is None:
+            self.history_record.params["steps"] = (self.params or {}).get("steps")
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.check_stop()
+        total = (self.params or {}).get("epochs", 0)
+        self.progress.begin(f"Epoch {epoch + 1}/{total}", (self.params or {}).get("steps"))
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.check_stop()
+        if not self._checked and logs:
+            self._checked = True
+            check_monitors(self.others, logs, self.validation)
+        if self.progress.due():
+            self.progress.step(batch + 1, logs)
+
+    def on_epoch_end(self, epoch, logs=None):
+        logs = dict(logs or {})
+        if self.history_record is not None:
+            self.history_record.add(epoch, logs)
+        self.progress.end(logs)
+        self.notices.after_epoch(epoch, logs, self.model)
+
+    def on_test_begin(self, logs=None):
+        if not self._fitting:
+            self.progress.begin(self.title, (self.params or {}).get("steps"))
+
+    def on_test_batch_end(self, batch, logs=None):
+        self.check_stop()
+        if not self._fitting and self.progress.due():
+            self.progress.step(batch + 1, logs)
+
+    def on_test_end(self, logs=None):
+        if not self._fitting:
+            self.progress.end(logs)
+
+    def on_predict_begin(self, logs=None):
+        self.progress.begin(self.title, (self.params or {}).get("steps"))
+
+    def on_predict_batch_end(self, batch, logs=None):
+        self.check_stop()
+        if self.progress.due():
+            self.progress.step(batch + 1)
+
+    def on_predict_end(self, logs=None):
+        self.progress.end()
+
+
+class Notices:
+    """Says once what went wrong with the numbers: a loss or a weight that isn't finite.
+
+    Args:
+        progress: gets the sentence, unless it is the silent standard output.
+        history: keeps the sentence in `notes`.
+        findings: called when a loss isn't finite; returns what is known about the data, sentences.
+    """
+
+    def __init__(
+        self,
+        progress: Progress,
+        history: Optional[History],
+        findings: Optional[Callable[[], list[str]]] = None,
+    ):
+        self.progress = progress
+        self.history = history
+        self.findings = findings
+        self._loss_told = False
+        self._weights_told = False
+
+    def tell(self, text: str) -> None:
+        """Through the output where a caller gave one, as a Python warning otherwise."""
+        if self.history is not None:
+            self.history.notes.append(text)
+        if self.progress.own_output:
+            if self.progress.verbose:
+                self.progress.note("Warning: " + text)
+        else:
+            warnings.warn(text, TrainingWarning, stacklevel=2)
+
+    def after_epoch(self, epoch: int, logs: dict, model: Any) -> None:
+        loss = logs.get("loss")
+        try:
+            finite = loss is None or bool(np.isfinite(np.asarray(loss, dtype="float64")).all())
+        except (TypeError, ValueError):
+            finite = True
+        if not finite and not self._loss_told:
+            self._loss_told = True
+            found = self.findings() if self.findings is not None else []
+            causes = found or [
+                "usual causes: a learning rate that is too high, missing or infinite values in the "
+                "data, inputs that are not scaled, a loss that does not fit the last activation "
+                "(logarithm of zero)"
+            ]
+            self.tell(f"The loss is {loss} from epoch {epoch + 1} on; {'; '.join(causes)}.")
+        if not self._weights_told:
+            bad = nonfinite_weights(model)
+            if bad:
+                self._weights_told = True
+                self.tell(
+                    f"After epoch {epoch + 1} the weights '{bad}' hold values that are not finite; "
+                    "later predictions will not be either. Train again from weights saved before, "
+                    "with a smaller learning rate or clipnorm."
+                )
+
+
+def nonfinite_weights(model: Any) -> Optional[str]:
+    """Path of the first weight with a NaN or an infinity, None if all are finite."""
+    for variable in model.weights:
+        try:
+            values = keras.ops.convert_to_numpy(variable)
+        except Exception:  # a weight that has no plain value (a string table) can't be infinite
+            continue
+        if values.dtype.kind not in "fcV":
+            continue
+        if values.dtype.kind == "V" or values.dtype.itemsize < 4:
+            values = values.astype("float32")
+        # a sum is finite only if every term is, and costs no temporary; check again if it isn't
+        with np.errstate(all="ignore"):
+            if not np.isfinite(values.sum(dtype="float64")) and not np.isfinite(values).all():
+                return getattr(variable, "path", variable.name)
+    return None
