@@ -15,19 +15,21 @@ to_python <- function(x) {
     }
     return(x)
   }
+  # `raw` is the border without conversion of results: what it makes stays in Python
+  raw <- the$raw
   switch(
     class(x)[[1]],
-    kb_tuple = the$bridge$as_tuple(to_list(lapply(x$value, to_python))),
+    kb_tuple = raw$as_tuple(to_list(lapply(x$value, to_python))),
     kb_list = to_list(lapply(x$value, to_python)),
     kb_dict = to_dict(lapply(x$value, to_python)),
-    kb_tensor = the$bridge$as_tensor(x$value, x$dtype),
-    kb_data = the$bridge$data_array(x$value),
+    kb_class_weight = raw$as_dict(to_list(names(x$value)), to_list(unname(x$value))),
+    kb_tensor = raw$as_tensor(x$value, x$dtype),
+    kb_data = raw$data_array(x$value),
     kb_function = as_python_function(x$value, x$name),
-    kb_class_weight = the$bridge$as_dict(to_list(names(x$value)), to_list(unname(x$value))),
-    kb_output = the$bridge$Output(as_python_function(x$value), x$terminal, x$width),
-    kb_symbol = the$bridge$symbol(x$value),
-    kb_bigint = the$bridge$whole_number(x$value),
-    kb_slice = the$bridge$as_slice(x$value[[1]], x$value[[2]], x$value[[3]]),
+    kb_output = raw$Output(as_python_function(x$value), x$terminal, x$width),
+    kb_symbol = raw$symbol(x$value),
+    kb_bigint = raw$whole_number(x$value),
+    kb_slice = raw$as_slice(x$value[[1]], x$value[[2]], x$value[[3]]),
     stop("unknown tag ", class(x)[[1]])
   )
 }

@@ -14,9 +14,9 @@ as_python_function <- function(f, name = NULL) {
     formals(args(f)),
     quote({
       frame_call <- sys.call()
-      frame_call[[1]] <- f
+      frame_call[[1]] <- quote(r_function)
       tryCatch(
-        to_python_result(eval(frame_call, parent.frame())),
+        to_python_result(eval(frame_call, list(r_function = f), parent.frame())),
         error = function(e) keep_r_error(e),
         interrupt = function(e) keep_r_error(e)
       )

@@ -14,18 +14,14 @@ declare_python_needs <- function() {
 # A module that starts Keras when first touched: the exported objects `keras` and `tf`.
 delayed_module <- function(name) {
   key <- paste0("module_", name)
-  if (is.null(the[[key]])) {
-    reticulate_module <- reticulate::import(
-      name,
-      convert = TRUE,
-      delay_load = list(
-        before_load = \() bridge_environment(),
-        on_load = \() bridge_start(),
-        on_error = \(e) abort_not_found(conditionMessage(e))
-      )
+  the[[key]] <- the[[key]] %||% reticulate::import(
+    name,
+    convert = TRUE,
+    delay_load = list(
+      before_load = \() bridge_start(),
+      on_error = \(e) abort_not_found(conditionMessage(e))
     )
-    the[[key]] <- reticulate_module
-  }
+  )
   the[[key]]
 }
 
@@ -65,7 +61,8 @@ bridge_start <- function(call = rlang::caller_env()) {
   bridge_environment()
   started <- tryCatch(
     {
-      the$bridge <- import_bridge()
+      the$bridge <- import_bridge(convert = TRUE)
+      the$raw <- import_bridge(convert = FALSE)
       the$bridge$start(NULL)
     },
     error = \(e) abort_not_found(conditionMessage(e), call = call)
@@ -83,10 +80,10 @@ bridge_start <- function(call = rlang::caller_env()) {
   invisible()
 }
 
-import_bridge <- function() {
+import_bridge <- function(convert) {
   check_numpy()
   path <- system.file("python", package = "kerasbridge")
-  reticulate::import_from_path("kerasbridge.bridge", path = path, convert = TRUE)
+  reticulate::import_from_path("kerasbridge.bridge", path = path, convert = convert)
 }
 
 # reticulate before 1.38 can't exchange arrays with numpy 2: say so instead of failing on each array.
@@ -185,4 +182,5 @@ check_alive <- function(x, arg, call = rlang::caller_env()) {
 #' keras$ops$add(1, 2)
 #' @name keras
 #' @aliases tf
+#' @rawNamespace export(keras, tf)
 NULL

@@ -46,7 +46,7 @@ refuse_na_data <- function(x, arg, call) {
   kinds <- c(if (anyNA(x)) "NA or NaN", if (is.double(x) && any(is.infinite(x))) "infinite")
   abort_kind(
     "data",
-    sprintf("`%s` has %d value%s that are not numbers (%s): %s.", arg, length(which), if (length(which) > 1) "s" else "",
+    sprintf("`%s` has %d %s (%s): %s.", arg, length(which), if (length(which) > 1) "values that are not numbers" else "value that is not a number",
             paste(kinds, collapse = ", "), paste0(arg, "[", place, "]", collapse = ", ")),
     i = "Remove or replace them before training: a single one turns every weight into NaN.",
     argument = arg, call = call

@@ -24,7 +24,3 @@
 #' @importFrom stats predict
 #' @importFrom utils str
 NULL
-
-# library(kerasbridge) prints nothing: `%*%` is here for tensors and does what base R's does otherwise.
-#' @export
-.conflicts.OK <- TRUE

@@ -52,11 +52,9 @@ def as_tensor(value: Any, dtype: Optional[str] = None) -> np.ndarray:
 
 def data_array(value: Any) -> np.ndarray:
     """Training data from R: a column-ordered double array becomes one row-ordered float32 block."""
-    from kerasbridge.data import blocks
-
     array = np.asarray(value)
     if array.dtype == np.float64:
-        return blocks.to_float32(array)
+        return np.ascontiguousarray(array, dtype=np.float32)
     return np.ascontiguousarray(array) if array.ndim else array
 
 

@@ -18,8 +18,13 @@ class RCodeError(Exception):
         self.key = key
 
 
+# keys of R errors that have not come back to R yet, newest last
+_pending: list = []
+
+
 def raise_r_error(message: str, key: str):
     """Called by R when a function of the user failed; never returns."""
+    _pending.append(key)
     raise RCodeError(message, key)
 
 
@@ -67,6 +72,20 @@ def _root(exc: BaseException) -> Optional[RCodeError]:
     return None
 
 
+def _r_key(exc: BaseException, r_error: Optional[RCodeError]) -> Optional[str]:
+    """The key under which R keeps its own error, if one is behind `exc`.
+
+    A backend that traces or runs graphs raises a new exception and keeps only the old one's text;
+    then the newest R error is the one.
+    """
+    key = r_error.key if r_error is not None else None
+    if key is None and _pending and RCodeError.__name__ in f"{type(exc).__name__} {exc}":
+        key = _pending[-1]
+    if key is not None:
+        _pending.clear()
+    return key
+
+
 def first_lines(text: str, width: int = 300) -> str:
     """The part of an exception's text that a person can use: no traceback, no graph dump."""
     lines = [line.strip() for line in str(text).splitlines()]
@@ -94,7 +113,7 @@ def describe(exc: BaseException) -> dict:
         "argument": None,
         "details": {},
         "traceback": trace,
-        "r_key": r_error.key if r_error is not None else None,
+        "r_key": _r_key(exc, r_error),
     }
     if isinstance(exc, KerasBridgeError):
         return {
