@@ -84,7 +84,8 @@ def public_callables() -> dict:
             value = getattr(module, name)
             here = f"{path}.{name}"
             if isinstance(value, types.ModuleType):
-                if value.__name__.startswith("keras"):
+                # the public modules; the implementation lives below a module called "src"
+                if value.__name__.startswith("keras") and "src" not in value.__name__.split("."):
                     walk(value, here)
             elif callable(value):
                 symbol = by_id.get(id(value))
