@@ -37,13 +37,9 @@ to_python <- function(x) {
 # A Python list, also of length one or none.
 to_list <- function(x) reticulate::r_to_py(unname(x))
 
-# A Python dict from a named list; an empty list gives an empty dict.
-to_dict <- function(x) {
-  if (!length(x)) {
-    return(reticulate::dict())
-  }
-  do.call(reticulate::dict, x)
-}
+# A Python dict from a named list; an empty list gives an empty dict. (Not reticulate::dict(): it
+# takes a name for a variable of the caller when there is one.)
+to_dict <- function(x) reticulate::py_dict(as.list(rlang::names2(x)), unname(x), convert = FALSE)
 
 #' R arrays from tensors, and tensors from R values
 #'
