@@ -334,7 +334,9 @@ abort_install_argument <- function(argument, wanted, value, call) {
 
 abort_install <- function(message, hint = NULL, bullets = NULL, output = NULL, argument = NULL,
                           call = rlang::caller_env()) {
-  text <- c(message, stats::setNames(bullets, rep("x", length(bullets))))
+  bullets <- as.character(bullets)
+  names(bullets) <- rep("x", length(bullets))
+  text <- c(message, bullets)
   if (!is.null(hint)) {
     text <- c(text, i = hint)
   }

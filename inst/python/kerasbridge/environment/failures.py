@@ -81,6 +81,13 @@ _TABLE: Tuple[Tuple[str, str, str], ...] = (
         "On Debian or Ubuntu, as root: apt-get install python3-venv",
     ),
     (
+        r"\(from versions: none\)",
+        "The package index offers no {missing} at all: it can't be reached (no network, or a "
+        "firewall is in the way), or has nothing for this Python and machine.",
+        "Connect, or check which index pip is set to (pip config list); without a network install "
+        'from a folder of wheels (from = "wheels/" in R, --from wheels/ on the command line).',
+    ),
+    (
         r"No matching distribution found|Could not find a version that satisfies|no wheels? with a "
         r"matching|has no wheels",
         "{missing} can't be had for this Python and machine from where pip looks.",

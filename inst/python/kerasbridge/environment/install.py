@@ -228,6 +228,10 @@ def _find_uv(method: str) -> Optional[str]:
 
 
 def _check_place(place: Path) -> None:
+    if place.exists() and not place.is_dir():
+        raise InstallError(
+            f"{place} is a file.", hint="Choose another place, or move it.", argument="path"
+        )
     parent = _existing_parent(place)
     if not os.access(parent, os.W_OK) or not parent.is_dir():
         raise InstallError(
@@ -237,10 +241,6 @@ def _check_place(place: Path) -> None:
         )
     if not place.exists():
         return
-    if not place.is_dir():
-        raise InstallError(
-            f"{place} is a file.", hint="Choose another place, or move it.", argument="path"
-        )
     owner = _running_install(place)
     if owner:
         raise InstallError(

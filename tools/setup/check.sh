@@ -1,0 +1,33 @@
+#!/bin/sh
+# R CMD build, then R CMD check --as-cran twice: with Keras (examples, tests and vignettes that need
+# it run), and with no Keras to be found (they skip, and nothing fails). No network is used.
+# Accepted are no errors, no warnings, and only the notes that CONTRIBUTING.md lists.
+set -eu
+python=$1
+work=$2/check
+rm -rf "$work"
+mkdir -p "$work/with-keras" "$work/no-keras"
+root=$PWD
+
+export _R_CHECK_CRAN_INCOMING_REMOTE_=false
+export _R_CHECK_SYSTEM_CLOCK_=0
+export _R_CHECK_FORCE_SUGGESTS_=true
+export TF_CPP_MIN_LOG_LEVEL=3
+
+echo "== R CMD build (vignettes run with Keras) =="
+(cd "$work" && KERASBRIDGE_CHECK=true R CMD build "$root" < /dev/null)
+package=$(ls "$work"/kerasbridge_*.tar.gz)
+
+status=0
+echo "== R CMD check with Keras =="
+(cd "$work/with-keras" &&
+  KERASBRIDGE_CHECK=true R CMD check --as-cran --no-manual "$package" < /dev/null) || status=1
+"$python" tools/setup/check_log.py "$work/with-keras/kerasbridge.Rcheck/00check.log" || status=1
+
+echo "== R CMD check with no Keras to be found =="
+(cd "$work/no-keras" && unset RETICULATE_PYTHON RETICULATE_PYTHON_ENV &&
+  KERASBRIDGE_CHECK=true KERASBRIDGE_VENV=/nonexistent WORKON_HOME=/nonexistent \
+    R CMD check --as-cran --no-manual "$package" < /dev/null) || status=1
+"$python" tools/setup/check_log.py "$work/no-keras/kerasbridge.Rcheck/00check.log" || status=1
+
+exit "$status"
