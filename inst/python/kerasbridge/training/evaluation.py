@@ -6,7 +6,7 @@ from typing import Any, Optional
 
 from kerasbridge.training import guards
 from kerasbridge.training.compiling import as_compiled
-from kerasbridge.training.fitting import check_engine, is_arrays
+from kerasbridge.training.fitting import check_engine, is_arrays, ordinary_reason
 from kerasbridge.training.progress import Progress, check_verbose
 
 
@@ -34,7 +34,8 @@ def evaluate(
     guards.check_compiled(model, "evaluate")
     batch_size = guards.check_whole(batch_size, "batch_size", least=1)
     steps = guards.check_whole(steps, "steps", least=1)
-    if is_arrays(x, y, sample_weight):
+    arrays = is_arrays(x, y, sample_weight)
+    if arrays:
         guards.count_rows(x, y, sample_weight)
         guards.check_labels(model, y)
         guards.check_tokens(model, x)
@@ -48,8 +49,49 @@ def evaluate(
         "sample_weight": sample_weight,
         "steps": steps,
     }
+    callbacks = callback_list(callbacks)
     try:
         with as_compiled(model):
-            return evaluate_plain(model, callback_list(callbacks), progress, stop, arguments)
+            if ordinary_reason(model, "evaluate", engine, arrays, callbacks) is None:
+                found = _evaluate_resident(model, arguments, callbacks, progress, stop, engine)
+                if found is not None:
+                    return found
+            return evaluate_plain(model, callbacks, progress, stop, arguments)
     finally:
         progress.close()
+
+
+def _evaluate_resident(
+    model: Any, arguments: dict, callbacks: list, progress: Progress, stop: Any, engine: str
+) -> Optional[dict[str, float]]:
+    """The metrics, or None where Keras has to do it."""
+    import keras
+
+    from kerasbridge.training.placing import place
+    from kerasbridge.training.resident import Evaluator, pack
+    from kerasbridge.training.watch import Watch
+
+    try:
+        data = place(pack(arguments["x"], arguments["y"], arguments["sample_weight"]))
+        evaluator = Evaluator(
+            model,
+            data,
+            arguments["batch_size"],
+            arguments["steps"],
+            free=arguments["batch_size"] is None,
+            engine="xla" if engine == "xla" else "graph",
+        )
+    except Exception:
+        # NotResident, or an error that Keras' own path meets too and reports in its own words
+        return None
+    watch = Watch(progress, stop, title="Evaluate")
+    listing = keras.callbacks.CallbackList(
+        [*callbacks, watch],
+        add_history=False,
+        add_progbar=False,
+        verbose=0,
+        epochs=1,
+        steps=evaluator.rows.epoch_steps,
+        model=model,
+    )
+    return evaluator.run(listing, watch, progress)

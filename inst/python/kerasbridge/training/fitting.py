@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import Any, Optional
 
-from kerasbridge.errors import ArgumentError
+from kerasbridge.errors import ArgumentError, KerasBridgeError
 from kerasbridge.training import guards
 from kerasbridge.training.compiling import as_compiled
 from kerasbridge.training.history import History
@@ -31,6 +31,39 @@ def is_arrays(*parts: Any) -> bool:
                 if not hasattr(leaf, "dtypes"):  # a pandas table has no single type
                     return False
     return True
+
+
+def ordinary_reason(
+    model: Any, verb: str, engine: str, arrays: bool, callbacks: list, validation_data: Any = None
+) -> Optional[str]:
+    """Why Keras' ordinary path is taken; None if the resident one may be tried."""
+    from kerasbridge.training.eligible import backend_reason, callback_reason, model_reason
+
+    if engine == "keras":
+        return "asked for"
+    if not arrays:
+        return "the data are not arrays in memory"
+    if validation_data is not None and not (
+        isinstance(validation_data, tuple) and is_arrays(*validation_data)
+    ):
+        return "the validation data are not arrays in memory"
+    return backend_reason() or model_reason(model, verb) or callback_reason(callbacks, verb)
+
+
+def try_resident(model: Any, arguments: dict, callbacks: list, engine: str) -> tuple:
+    """(everything a resident fit needs, None) or (None, why not). No step has run."""
+    from kerasbridge.training.placing import NotResident
+    from kerasbridge.training.resident import Resident
+
+    try:
+        return Resident(model, arguments, callbacks, engine), None
+    except NotResident as reason:
+        return None, str(reason)
+    except KerasBridgeError:
+        raise
+    except Exception as error:
+        # Keras' own path meets the same trouble and reports it in its own words, or copes with it
+        return None, f"the step could not be compiled ({type(error).__name__})"
 
 
 def fit(
@@ -142,8 +175,18 @@ def fit(
     started = time.perf_counter()
     try:
         with as_compiled(model):
-            history.engine, history.engine_reason = "keras", "the ordinary path of Keras"
-            fit_plain(model, callbacks, history, progress, stop, arguments)
+            reason = ordinary_reason(model, "fit", engine, arrays, callbacks, validation_data)
+            resident = None
+            if reason is None:
+                resident, reason = try_resident(model, arguments, callbacks, engine)
+            if resident is not None:
+                from kerasbridge.training.resident import fit_resident
+
+                fit_resident(resident, callbacks, history, progress, stop, arguments)
+            else:
+                history.engine, history.engine_reason = "keras", reason
+                progress.note(f"Engine: keras ({reason}).", least=2)
+                fit_plain(model, callbacks, history, progress, stop, arguments)
     except KeyboardInterrupt:
         history.interrupted = True
         done = len(history.epoch)

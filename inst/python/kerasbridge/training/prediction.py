@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Optional
 
 from kerasbridge.training import guards
-from kerasbridge.training.fitting import check_engine, is_arrays
+from kerasbridge.training.fitting import check_engine, is_arrays, ordinary_reason
 from kerasbridge.training.progress import Progress, check_verbose
 
 
@@ -33,7 +33,9 @@ def predict(
     progress = Progress(output, check_verbose(verbose))
     batch_size = guards.check_whole(batch_size, "batch_size", least=1)
     steps = guards.check_whole(steps, "steps", least=1)
-    if is_arrays(x):
+    arrays = is_arrays(x)
+    rows = 0
+    if arrays:
         rows = guards.count_rows(x, empty=True)
         guards.check_tokens(model, x)
         if rows == 0:
@@ -42,8 +44,21 @@ def predict(
     from kerasbridge.training.plain import callback_list, predict_plain
 
     arguments = {"x": x, "batch_size": batch_size, "steps": steps}
+    callbacks = callback_list(callbacks)
     try:
-        return predict_plain(model, callback_list(callbacks), progress, stop, arguments)
+        if ordinary_reason(model, "predict", engine, arrays, callbacks) is None:
+            from kerasbridge.training.forward import predict_resident
+            from kerasbridge.training.placing import NotResident
+            from kerasbridge.training.watch import Watch
+
+            watch = Watch(progress, stop, title="Predict")
+            try:
+                return predict_resident(
+                    model, x, rows, batch_size, steps, callbacks, progress, watch
+                )
+            except NotResident:
+                pass
+        return predict_plain(model, callbacks, progress, stop, arguments)
     finally:
         progress.close()
 

@@ -1,0 +1,203 @@
+"""The choice among single steps, the graph loop and the XLA loop, by measuring real steps.
+
+Every measured step is a step of the training itself, so nothing is wasted and nothing differs in
+the result. What is weighed against the work that remains is compilation:
+
+* the graph loop comes first; its time per step is known after a few dozen milliseconds;
+* XLA is tried when the step is mostly overhead (many small operations, so XLA is expected to more
+  than halve it) and the compilation, estimated from the time the trace took, is paid back; or when
+  there is so much left that the trial costs less than 3 percent of it whatever comes out;
+* single steps are tried where a step is long and the trial is below 3 percent as well.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Optional
+
+CHUNK = 0.25  # seconds that one call may take, so that progress moves and Ctrl-C is answered
+MEASURE = 0.03  # seconds of steps that make a measurement
+_OVERHEAD = 5e-6  # seconds per operation below which a step is mostly overhead
+_TRIAL = 0.03  # share of the remaining time that an open-ended trial may cost
+_SLOW_XLA = 25.0  # how many times slower than the graph an XLA step may turn out on this device
+_MANY = 1 << 20
+
+
+class Chooser:
+    """Says how the next steps run and learns from how long they took.
+
+    Args:
+        engine: "auto", or "graph"/"xla" where a person insists.
+        xla_refusal: why XLA can't be used, None if it can.
+        operations: how many operations a step has (`Graph.operations`).
+        compile_estimate: expected seconds of an XLA compilation.
+        timings: seconds per step known from an earlier fit of the same loop: keys "graph", "xla",
+            "keras"; "chosen:<n>:<size>" holds an earlier choice. Updated in place.
+        key: tells data sizes apart for which XLA compiles anew.
+        prefer_xla: the model was compiled with `jit_compile=True`.
+        rule: (mode, reason) where a fixed rule has to decide instead of a clock.
+    """
+
+    def __init__(
+        self,
+        engine: str,
+        *,
+        xla_refusal: Optional[str],
+        operations: int,
+        compile_estimate: float,
+        timings: dict,
+        key: str,
+        prefer_xla: bool = False,
+        rule: Optional[tuple[str, str]] = None,
+    ):
+        self.timings = timings
+        self.key = key
+        self.operations = max(1, operations)
+        self.compile_estimate = compile_estimate
+        self.xla_refusal = xla_refusal
+        self.mode = "graph"
+        self.settled = False
+        self.reason = ""
+        self.steps_by_mode = {"graph": 0, "xla": 0, "keras": 0}
+        self._chunk = 1
+        self._warm: set[str] = set()
+        self._seen: dict[str, list[float]] = {}
+        self._tried: set[str] = set()
+        self._warm_seconds: dict[str, float] = {}
+        if engine == "graph":
+            self._settle("graph", "asked for")
+        elif engine == "xla" or (prefer_xla and xla_refusal is None):
+            if xla_refusal is None:
+                why = "asked for" if engine == "xla" else "the model was compiled with jit_compile"
+                self._settle("xla", why)
+            else:
+                self._settle("graph", f"XLA was asked for, but {xla_refusal}")
+        elif rule is not None:
+            self._settle(*rule)
+        elif timings.get(f"chosen:{key}"):
+            self._settle(timings[f"chosen:{key}"], "measured in an earlier run")
+
+    def next(self, left_here: int) -> tuple[str, int]:
+        """(mode, number of steps) of the next call, at most `left_here` steps."""
+        return self.mode, max(1, min(self._chunk, left_here))
+
+    def learn(self, mode: str, count: int, seconds: float, left: int) -> None:
+        """Take in that `count` steps took `seconds`; `left` steps remain in the whole run."""
+        self.steps_by_mode[mode] += count
+        if mode not in self._warm:
+            # the first call compiles; it says nothing about the pace
+            self._warm.add(mode)
+            self._warm_seconds[mode] = seconds
+            self._chunk = 1 if self.timings.get(mode) is None else self._fit_chunk(mode)
+            return
+        pace = seconds / count
+        if self.settled:
+            known = self.timings.get(mode)
+            self.timings[mode] = pace if known is None else 0.5 * (pace + known)
+            self._chunk = self._fit_chunk(mode)
+            return
+        total = self._seen.setdefault(mode, [0.0, 0.0])
+        total[0] += seconds
+        total[1] += count
+        if seconds < MEASURE and total[0] < 2 * MEASURE and count < _MANY:
+            self._chunk = max(count * 2, int(MEASURE / max(pace, 1e-7)) // 2)
+            return
+        self.timings[mode] = pace
+        self._chunk = self._fit_chunk(mode)
+        self._decide(left)
+
+    def failed(self, mode: str, why: str) -> None:
+        """`mode` can't be compiled; nothing was changed by trying."""
+        if mode == "xla":
+            self.xla_refusal = why
+        self._tried.add(mode)
+        self._settle("graph", why)
+
+    def _fit_chunk(self, mode: str) -> int:
+        pace = self.timings.get(mode)
+        return 1 if not pace else max(1, min(_MANY, int(CHUNK / pace)))
+
+    def _settle(self, mode: str, reason: str) -> None:
+        self.mode, self.reason, self.settled = mode, reason, True
+        self._chunk = self._fit_chunk(mode)
+
+    def _decide(self, left: int) -> None:
+        graph = self.timings["graph"]
+        remaining = left * graph
+        if self.mode == "graph" and "xla" not in self._tried and self._xla_pays(remaining, graph):
+            self._tried.add("xla")
+            self.mode = "xla"
+            self._chunk = 1
+            return
+        if (
+            self.mode == "graph"
+            and "keras" not in self._tried
+            and "xla" not in self._tried
+            and graph > 2e-3
+            and self._warm_seconds.get("graph", 1.0) + 4 * graph < _TRIAL * remaining
+        ):
+            self._tried.add("keras")
+            self.mode = "keras"
+            self._chunk = 1
+            return
+        known = {m: self.timings[m] for m in ("graph", "xla", "keras") if m in self.timings}
+        # leave the graph only for a gain worth having
+        best = min(known, key=lambda m: known[m] * (1.0 if m == "graph" else 1.03))
+        paces = ", ".join(f"{name} {value * 1e3:.3g} ms" for name, value in known.items())
+        why = f"measured per step: {paces}"
+        if "xla" not in known:
+            why += f"; no XLA: {self.xla_refusal or self._why_not}"
+        self._settle(best, why)
+        self.timings[f"chosen:{self.key}"] = best
+
+    _why_not = "too little work remains to pay for compiling"
+
+    def _xla_pays(self, remaining: float, graph: float) -> bool:
+        if self.xla_refusal is not None:
+            return False
+        cost = self.compile_estimate
+        if graph / self.operations < _OVERHEAD:
+            return 0.5 * remaining > cost
+        return cost + 3 * _SLOW_XLA * graph < _TRIAL * remaining
+
+    def outcome(self) -> tuple[str, str]:
+        """What ran most of the steps, and why."""
+        engine = max(self.steps_by_mode, key=lambda mode: self.steps_by_mode[mode])
+        if self.settled and engine != self.mode:
+            engine = engine if self.steps_by_mode[self.mode] == 0 else self.mode
+        return engine, self.reason or "the run ended before there was anything to choose"
+
+
+def by_rule(
+    xla_refusal: Optional[str],
+    *,
+    operations: int,
+    written: int,
+    convolves: bool,
+    work: float,
+    steps: int,
+) -> tuple[str, str]:
+    """(mode, reason) from the graph and the amount of work alone, the same on every run.
+
+    Args:
+        operations: operations a step runs; written: operations it has as written.
+        convolves: it holds convolutions, which XLA runs slowly on processors.
+        work: floating point operations a step.
+        steps: steps of the whole run.
+    """
+    seeded = "a seed is set, so a rule decides and not a clock"
+    if xla_refusal is not None:
+        return "graph", f"{seeded}; no XLA: {xla_refusal}"
+    overhead = 0.8e-6 * operations
+    if convolves or work / 2e10 > overhead:
+        return "graph", f"{seeded}; the step is mostly arithmetic"
+    if 0.5 * steps * overhead < 2.5e-3 * written:
+        return "graph", f"{seeded}; {Chooser._why_not}"
+    return "xla", f"{seeded}; the step is mostly overhead"
+
+
+def timed(call) -> tuple:
+    """(result, seconds) of `call()`."""
+    started = time.perf_counter()
+    result = call()
+    return result, time.perf_counter() - started
