@@ -1,0 +1,41 @@
+# Shared by all test files.
+
+skip_if_no_keras <- function(version = NULL) {
+  testthat::skip_if_not(is_keras_available(version), "Keras is not available")
+}
+
+# Run R code in a process of its own with a time limit; returns list(status, output).
+run_r <- function(code, timeout = 120, env = character()) {
+  script <- tempfile(fileext = ".R")
+  log <- tempfile()
+  writeLines(c(sprintf(".libPaths(%s)", paste(deparse(.libPaths()), collapse = "")), code), script)
+  status <- suppressWarnings(system2(
+    file.path(R.home("bin"), "Rscript"), c("--vanilla", shQuote(script)),
+    stdout = log, stderr = log, timeout = timeout, env = env
+  ))
+  list(status = status, output = readLines(log, warn = FALSE))
+}
+
+# The Python interpreter that the package uses, for tests that need a plain Python process.
+python_path <- function() find_environment()$python
+
+run_python <- function(code, timeout = 120, pythonpath = "") {
+  script <- tempfile(fileext = ".py")
+  log <- tempfile()
+  writeLines(c("import os", "os.environ['TF_CPP_MIN_LOG_LEVEL'] = '3'", code), script)
+  status <- suppressWarnings(system2(
+    python_path(), shQuote(script), stdout = log, stderr = log, timeout = timeout,
+    env = c("LD_LIBRARY_PATH=", paste0("PYTHONPATH=", pythonpath))
+  ))
+  list(status = status, output = readLines(log, warn = FALSE))
+}
+
+small_model <- function(units = 1, input = 2, ...) {
+  model <- keras_model_sequential(input_shape = input) |> layer_dense(units)
+  compile(model, optimizer = "sgd", loss = "mse", ...)
+  model
+}
+
+known_weights <- function(model, kernel = matrix(c(1, 2), 2), bias = 0.5) {
+  set_weights(model, list(kernel, array(bias)))
+}

@@ -1,0 +1,68 @@
+test_that("library() starts no Python, loads no reticulate and prints nothing", {
+  out <- run_r(c(
+    "library(kerasbridge)",
+    "stopifnot(!isNamespaceLoaded('reticulate'))",
+    "stopifnot(!reticulate::py_available(initialize = FALSE))",
+    "digits <- dataset_digits(); to_categorical(0:2); array_reshape(1:6, c(2, 3))",
+    "stopifnot(!reticulate::py_available(initialize = FALSE))"
+  ))
+  expect_identical(out$status, 0L)
+  expect_identical(out$output, character())
+})
+
+test_that("without a usable Python the first call says what to do", {
+  out <- run_r(c(
+    "library(kerasbridge)",
+    "stopifnot(!is_keras_available())",
+    "e <- tryCatch(layer_dense(units = 1), error = identity)",
+    "cat(class(e), '\\n', conditionMessage(e), '\\n')"
+  ), env = c("KERASBRIDGE_VENV=/nonexistent", "RETICULATE_PYTHON=/nonexistent/bin/python", "PATH=/usr/bin:/bin"))
+  text <- paste(out$output, collapse = " ")
+  expect_match(text, "kerasbridge_error_install")
+  expect_match(text, "install_kerasbridge()", fixed = TRUE)
+})
+
+test_that("the first call starts Keras once, without chatter", {
+  skip_if_no_keras()
+  out <- run_r(c("library(kerasbridge)", "x <- layer_dense(units = 1)", "y <- op_add(1, 2)"))
+  expect_identical(out$status, 0L)
+  expect_identical(out$output, character())
+})
+
+test_that("kerasbridge_info() names what runs", {
+  skip_if_no_keras()
+  info <- kerasbridge_info()
+  expect_identical(info$kerasbridge, as.character(packageVersion("kerasbridge")))
+  expect_match(info$keras, "^3\\.")
+  expect_true(file.exists(info$python_path))
+  expect_output(print(info), "keras:")
+})
+
+test_that("keras and tf are modules that load when first touched", {
+  skip_if_no_keras()
+  expect_equal(as.array(keras$ops$add(1, 2)), 3)
+  skip_if_not(kerasbridge_info()$backend == "tensorflow")
+  x <- with(tf$device("/cpu:0"), keras$ops$ones(tuple(2L)))
+  expect_match(x$device, "CPU")
+})
+
+test_that("a fork is refused at once", {
+  skip_if_no_keras()
+  skip_on_os("windows")
+  out <- run_r(c(
+    "library(kerasbridge); x <- op_add(1, 2)",
+    "job <- parallel::mcparallel(tryCatch(op_add(1, 2), error = class))",
+    "print(parallel::mccollect(job, wait = TRUE)[[1]])"
+  ), timeout = 60)
+  expect_match(paste(out$output, collapse = " "), "kerasbridge_error_fork")
+})
+
+test_that("an object of an ended session says so", {
+  skip_if_no_keras()
+  path <- tempfile(fileext = ".rds")
+  saveRDS(small_model(), path)
+  dead <- readRDS(path)
+  expect_error(predict(dead, matrix(0, 1, 2)), class = "kerasbridge_error_dead")
+  expect_error(get_weights(dead), class = "kerasbridge_error_dead")
+  expect_output(print(dead), "session that has ended")
+})

@@ -1,0 +1,47 @@
+test_that("the digits are the 1,797 of the set", {
+  digits <- dataset_digits()
+  expect_identical(dim(digits$train$x), c(1198L, 8L, 8L))
+  expect_identical(dim(digits$test$x), c(599L, 8L, 8L))
+  expect_identical(range(digits$train$x), c(0L, 16L))
+  expect_setequal(digits$test$y, 0:9)
+  all <- dataset_digits(test_split = 0)
+  expect_identical(dim(all$train$x), c(1797L, 8L, 8L))
+  # the first image is a zero: its first row, as published
+  expect_identical(all$train$x[1, 1, ], c(0L, 0L, 5L, 13L, 9L, 1L, 0L, 0L))
+  expect_identical(all$train$y[1:10], 0:9)
+})
+
+test_that("the split is the same each time and leaves the session's random numbers alone", {
+  set.seed(3)
+  a <- runif(1)
+  set.seed(3)
+  one <- dataset_digits()
+  expect_identical(runif(1), a)
+  expect_identical(dataset_digits(), one)
+  expect_false(identical(dataset_digits(seed = 2)$test$y, one$test$y))
+  last <- dataset_digits(test_split = 0.1, seed = NULL)
+  expect_identical(last$test$y, dataset_digits(test_split = 0)$train$y[1618:1797])
+  expect_error(dataset_digits(test_split = 2), "`test_split`", class = "kerasbridge_error_argument")
+})
+
+test_that("to_categorical() makes columns", {
+  expect_identical(to_categorical(c(0, 2, 1)), rbind(c(1, 0, 0), c(0, 0, 1), c(0, 1, 0)))
+  expect_identical(dim(to_categorical(c(0, 1), num_classes = 5)), c(2L, 5L))
+  expect_identical(colnames(to_categorical(factor(c("b", "a")))), c("a", "b"))
+  expect_identical(dim(to_categorical(matrix(0:3, 4))), c(4L, 4L))
+  expect_warning(to_categorical(1:3), "Class 0 is empty", class = "kerasbridge_warning_labels")
+  expect_error(to_categorical(c(0, 1.5)), "must be class numbers")
+  expect_error(to_categorical(c(0, NA)), class = "kerasbridge_error_data")
+  expect_error(to_categorical(0:3, num_classes = 2), "`num_classes` is 2")
+})
+
+test_that("array_reshape() is row-major", {
+  expect_identical(array_reshape(1:6, c(2, 3)), matrix(1:6, 2, byrow = TRUE))
+  x <- array(1:24, c(2, 3, 4))
+  expect_identical(array_reshape(array_reshape(x, 24), c(2, 3, 4)), x)
+  expect_identical(dim(array_reshape(x, c(4, -1))), c(4L, 6L))
+  expect_identical(array_reshape(1:6, c(2, 3), order = "F"), matrix(1:6, 2))
+  expect_error(array_reshape(1:6, c(2, 4)), "holds 8 elements", class = "kerasbridge_error_argument")
+  skip_if_no_keras()
+  expect_equal(as.array(op_reshape(as_tensor(x), c(6, 4))), array_reshape(x, c(6, 4)))
+})
