@@ -158,8 +158,10 @@ print.kerasbridge_info <- function(x, ...) {
 # Whether an object is held by Python; the pointer of one from an earlier session is dead.
 is_python <- function(x) inherits(x, "python.builtin.object")
 
+is_dead <- function(x) is_python(x) && reticulate::py_is_null_xptr(x)
+
 check_alive <- function(x, arg, call = rlang::caller_env()) {
-  if (is_python(x) && reticulate::py_is_null_xptr(x)) {
+  if (is_dead(x)) {
     abort_kind(
       "dead",
       paste0("`", arg, "` belongs to an R session that has ended."),

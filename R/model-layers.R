@@ -140,7 +140,7 @@ unfreeze_weights <- function(object, from = NULL, to = NULL, which = NULL) {
 set_trainable <- function(object, from, to, which, trainable, call) {
   check_has_weights(object, call)
   if (!is_model(object)) {
-    reticulate::py_set_attr(object, "trainable", trainable)
+    set_py_attribute(object, "trainable", trainable)
     return(invisible(object))
   }
   position <- \(x, arg) if (is.numeric(x)) convert_arg(x, "axis", arg, call) else convert_arg(x, "string", arg, call)

@@ -8,7 +8,7 @@ print.kerasbridge_model <- function(x, ...) {
 
 #' @export
 format.kerasbridge_model <- function(x, width = getOption("width"), ...) {
-  if (reticulate::py_is_null_xptr(x)) {
+  if (is_dead(x)) {
     return("<Keras model of an R session that has ended>")
   }
   format_model(bridge_do("describe_model", model = x), width)
@@ -90,7 +90,7 @@ print.kerasbridge_layer <- function(x, ...) {
 
 #' @export
 format.kerasbridge_layer <- function(x, ...) {
-  if (reticulate::py_is_null_xptr(x)) {
+  if (is_dead(x)) {
     return("<Keras layer of an R session that has ended>")
   }
   type <- sub("^.*\\.", "", setdiff(class(x), grep("^kerasbridge_", class(x), value = TRUE))[[1]])

@@ -295,12 +295,12 @@ format_tensor_head <- function(x, what) {
 
 #' @export
 format.kerasbridge_tensor <- function(x, ...) {
-  if (reticulate::py_is_null_xptr(x)) "<tensor of an R session that has ended>" else format_tensor_head(x, "tensor")
+  if (is_dead(x)) "<tensor of an R session that has ended>" else format_tensor_head(x, "tensor")
 }
 
 #' @export
 format.kerasbridge_keras_tensor <- function(x, ...) {
-  if (reticulate::py_is_null_xptr(x)) {
+  if (is_dead(x)) {
     return("<symbolic tensor of an R session that has ended>")
   }
   format_tensor_head(x, paste0("symbolic tensor '", py_attribute(x, "name"), "'"))
@@ -308,7 +308,7 @@ format.kerasbridge_keras_tensor <- function(x, ...) {
 
 #' @export
 format.kerasbridge_variable <- function(x, ...) {
-  if (reticulate::py_is_null_xptr(x)) {
+  if (is_dead(x)) {
     return("<variable of an R session that has ended>")
   }
   format_tensor_head(x, paste0("variable '", py_attribute(x, "path"), "'"))

@@ -139,7 +139,14 @@ def load_model(
                 argument="filepath",
             ) from err
     objects = dict(_legacy_names() if kind == ".h5" else {}, **(custom_objects or {}))
-    return keras.saving.load_model(name, custom_objects=objects, compile=compile, safe_mode=safe_mode)
+    model = keras.saving.load_model(
+        name, custom_objects=objects, compile=compile, safe_mode=safe_mode
+    )
+    if kind == ".h5" and compile:
+        from kerasbridge.saving.optimizer_state import restore_from_h5
+
+        restore_from_h5(model, name)
+    return model
 
 
 def _legacy_names() -> dict:

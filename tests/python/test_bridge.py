@@ -1,0 +1,147 @@
+"""The Python side of the border."""
+
+from __future__ import annotations
+
+import keras
+import numpy as np
+import pytest
+
+from kerasbridge import bridge
+from kerasbridge.bridge.calls import resolve
+from kerasbridge.bridge.outcome import RCodeError, describe, first_lines
+from kerasbridge.errors import ArgumentError, DataError, UnsupportedError
+
+
+def value(outcome):
+    assert outcome.ok, outcome.error
+    return outcome.value
+
+
+def test_start_reports_versions_and_classes():
+    info = value(bridge.start(None))
+    assert info["keras"] == keras.__version__
+    assert info["classes"][f"{keras.Model.__module__}.Model"] == "model"
+    assert info["classes"][f"{keras.Layer.__module__}.Layer"] == "layer"
+    assert "tensor" in info["classes"].values()
+
+
+def test_call_reaches_public_names():
+    layer = value(bridge.call("keras.layers.Dense", [], {"units": 3}))
+    assert isinstance(layer, keras.layers.Dense) and layer.units == 3
+    total = value(bridge.call("keras.ops.add", [1, 2], {}))
+    assert float(total) == 3
+
+
+def test_unknown_names_and_arguments_are_refused():
+    out = bridge.call("keras.layers.Nonsense")
+    assert not out.ok and out.error["kind"] == "unsupported"
+    assert "keras.layers.Nonsense" in out.error["message"]
+    out = bridge.call("keras.ops.add", [1, 2], {"nonsense": 1})
+    assert out.error["kind"] == "unsupported" and out.error["argument"] == "nonsense"
+    with pytest.raises(UnsupportedError):
+        resolve("keras.no.such")
+    assert bridge.has("keras.layers.Dense") and not bridge.has("keras.layers.Nonsense")
+
+
+def test_method_calls_methods_and_the_object_itself():
+    layer = keras.layers.Dense(2)
+    out = value(bridge.method(layer, "__call__", [np.ones((1, 3), "float32")], {}))
+    assert tuple(out.shape) == (1, 2)
+    assert value(bridge.method(layer, "count_params")) == 8
+
+
+def test_errors_cross_as_plain_values():
+    described = describe(DataError("bad column", hint="mend it", argument="x", details={"n": 1}))
+    assert described["kind"] == "data"
+    assert (described["message"], described["hint"]) == ("bad column", "mend it")
+    assert described["argument"] == "x" and described["details"] == {"n": 1}
+    assert describe(ValueError("`units` is wrong"))["argument"] == "units"
+    assert describe(FileNotFoundError("gone"))["kind"] == "file"
+    assert describe(MemoryError())["kind"] == "oom"
+    assert describe(KeyError("k"))["message"] == "unknown name 'k'"
+
+
+def test_an_r_error_keeps_its_key_through_other_errors():
+    with pytest.raises(RCodeError) as info:
+        bridge.raise_r_error("boom", "7")
+    assert describe(info.value)["r_key"] == "7"
+    try:
+        bridge.raise_r_error("boom", "8")
+    except RCodeError as inner:
+        try:
+            raise RuntimeError("outer") from inner
+        except RuntimeError as outer:
+            assert describe(outer)["r_key"] == "8"
+    # a backend that keeps only the text of the error
+    try:
+        bridge.raise_r_error("boom", "9")
+    except RCodeError as inner:
+        text = f"in user code: {type(inner).__name__}: boom"
+    assert describe(RuntimeError(text))["r_key"] == "9"
+    assert describe(RuntimeError("unrelated"))["r_key"] is None
+
+
+def test_interrupts_pass_through():
+    def stop():
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        bridge.method(stop, "__call__")
+
+
+def test_first_lines_leaves_out_what_no_user_reads():
+    text = (
+        "Graph execution error:\n\nDetected at node x\nFile a.py\n"
+        "Matrix size-incompatible\nStack trace for op definition:\n more"
+    )
+    assert first_lines(text) == "Matrix size-incompatible"
+    assert len(first_lines("x" * 1000)) == 300
+
+
+def test_values_convert():
+    assert bridge.as_tuple([1, 2]) == (1, 2)
+    assert bridge.as_dict(["0", "a"], [1.0, 2.0]) == {0: 1.0, "a": 2.0}
+    assert bridge.whole_number("1099511627776") == 2**40
+    t = bridge.as_tensor(np.asfortranarray(np.ones((2, 3))))
+    assert t.dtype == np.float32 and t.flags["C_CONTIGUOUS"]
+    assert bridge.as_tensor(np.array([1, 2], "int32")).dtype == np.int32
+    assert bridge.as_tensor([1, 2], "int64").dtype == np.int64
+    half = keras.ops.cast(keras.ops.ones((2,)), "bfloat16")
+    assert bridge.to_r_array(half).dtype == np.float32
+    assert bridge.shape_of(keras.Input((3,))) == [-1, 3]
+    assert bridge.dtype_of(keras.ops.ones((1,))) == "float32"
+
+
+def test_every_verb_exists():
+    from kerasbridge.bridge import verbs
+
+    for verb in verbs._VERBS:
+        assert callable(verbs.lookup(verb)), verb
+
+
+def test_models_verbs_refuse_by_name():
+    model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1, name="a")])
+    out = bridge.do("get_layer", {"model": model, "name": "z"})
+    assert out.error["argument"] == "name" and "'a'" in out.error["hint"]
+    out = bridge.do("get_layer", {"model": model, "index": 5})
+    assert out.error["kind"] == ArgumentError.kind
+    described = value(bridge.do("describe_model", {"model": model}))
+    assert described["layers"]["name"] == ["a"]
+    assert described["trainable"] == 3 and described["layers"]["shape"] == ["(NA, 1)"]
+    two = keras.Input((2,))
+    branches = keras.layers.Add(name="sum")(
+        [keras.layers.Dense(1, name="l")(two), keras.layers.Dense(1, name="r")(two)]
+    )
+    described = value(bridge.do("describe_model", {"model": keras.Model(two, branches)}))
+    assert dict(zip(described["layers"]["name"], described["layers"]["from"]))["sum"] == "l, r"
+
+
+def test_reset_states_reaches_nested_layers():
+    inner = keras.Sequential([keras.Input(batch_shape=(1, 2, 1)), keras.layers.LSTM(2, stateful=True)])
+    model = keras.Sequential([keras.Input(batch_shape=(1, 2, 1)), inner])
+    x = np.ones((1, 2, 1), "float32")
+    first = model.predict(x, verbose=0)
+    again = model.predict(x, verbose=0)
+    assert not np.allclose(first, again)
+    value(bridge.do("reset_states", {"model": model}))
+    np.testing.assert_allclose(model.predict(x, verbose=0), first, rtol=1e-6)

@@ -1,0 +1,60 @@
+"""Starting Keras, and seeds."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from kerasbridge.errors import ArgumentError, UnsupportedError
+from kerasbridge.runtime import backend_name, set_random_seed, start
+from kerasbridge.runtime.starting import check_backend
+
+
+def test_start_gives_the_running_keras():
+    import keras
+
+    assert start() is keras
+    assert backend_name() == keras.config.backend()
+    other = "jax" if backend_name() != "jax" else "torch"
+    with pytest.raises(UnsupportedError, match="already runs on"):
+        start(other)
+
+
+def test_backends_that_ended_are_refused_at_once():
+    for name in ("theano", "CNTK", "plaidml"):
+        with pytest.raises(UnsupportedError, match="ended"):
+            check_backend(name)
+    with pytest.raises(ArgumentError, match="not a backend"):
+        check_backend("mxnet")
+    assert check_backend("TensorFlow") == "tensorflow"
+
+
+def test_start_is_silent(run_python):
+    done = run_python("import kerasbridge; kerasbridge.runtime.start()", TF_CPP_MIN_LOG_LEVEL="2")
+    assert done.returncode == 0
+    assert (done.stdout, done.stderr) == ("", "")
+
+
+def test_a_missing_keras_is_named(run_python, tmp_path):
+    (tmp_path / "keras.py").write_text("raise ImportError('no such thing')")
+    done = run_python(
+        f"import sys; sys.path.insert(0, {str(tmp_path)!r})\n"
+        "from kerasbridge.runtime import start\nfrom kerasbridge.errors import InstallError\n"
+        "try:\n    start()\nexcept InstallError as err:\n    print(err.message, '|', err.hint)"
+    )
+    assert "no such thing" in done.stdout and "install_kerasbridge()" in done.stdout
+
+
+def test_one_seed_for_all():
+    import random
+
+    import keras
+
+    def draw():
+        set_random_seed(5)
+        return random.random(), np.random.rand(), float(keras.random.uniform(()))
+
+    assert draw() == draw()
+    for bad in (-1, 2**32, 1.5, True):
+        with pytest.raises(ArgumentError, match="whole number"):
+            set_random_seed(bad)
