@@ -6,23 +6,23 @@
 #' * `op_divide()`: x1 / x2.
 #' * `op_divide_no_nan()`: x1 / x2, but 0 wherever `x2` is 0.
 #' * `op_floor_divide()`: floor(x1 / x2), R's `%/%`.
-#' * `op_fmax()`: the larger of each pair, with NaN passed over where the other is a number.
-#' * `op_fmin()`: the smaller of each pair, with NaN passed over where the other is a number.
-#' * `op_fmod()`: remainder with the sign of the dividend, as in C.
-#' * `op_gcd()`: greatest common divisor of whole numbers.
-#' * `op_heaviside()`: step function of `x1`: 0 below zero, 1 above, and `x2` exactly at zero.
-#' * `op_lcm()`: least common multiple of whole numbers.
+#' * `op_fmax()`: The larger of each pair, with NaN passed over where the other is a number.
+#' * `op_fmin()`: The smaller of each pair, with NaN passed over where the other is a number.
+#' * `op_fmod()`: Remainder with the sign of the dividend, as in C.
+#' * `op_gcd()`: Greatest common divisor of whole numbers.
+#' * `op_heaviside()`: Step function of `x1`: 0 below zero, 1 above, and `x2` exactly at zero.
+#' * `op_lcm()`: Least common multiple of whole numbers.
 #' * `op_ldexp()`: x1 * 2^x2 with whole exponents.
 #' * `op_logaddexp()`: log(exp(x1) + exp(x2)) without overflow.
 #' * `op_logaddexp2()`: log2(2^x1 + 2^x2) without overflow.
-#' * `op_maximum()`: the larger of each pair, like R's `pmax()`; NaN wins.
-#' * `op_minimum()`: the smaller of each pair, like R's `pmin()`; NaN wins.
-#' * `op_mod()`: remainder with the sign of the divisor, R's `%%`.
+#' * `op_maximum()`: The larger of each pair, like R's `pmax()`; NaN wins.
+#' * `op_minimum()`: The smaller of each pair, like R's `pmin()`; NaN wins.
+#' * `op_mod()`: Remainder with the sign of the divisor, R's `%%`.
 #' * `op_multiply()`: x1 * x2, element by element.
-#' * `op_nextafter()`: the next representable float after `x1` in the direction of `x2`.
+#' * `op_nextafter()`: The next representable float after `x1` in the direction of `x2`.
 #' * `op_power()`: x1^x2.
 #' * `op_subtract()`: x1 - x2.
-#' * `op_true_divide()`: the same as `op_divide()`.
+#' * `op_true_divide()`: The same as `op_divide()`.
 #'
 #' @param x1 First tensor, or R numbers. (tensor, array or number; required) For `op_gcd()`,
 #'   `op_lcm()`: Whole numbers. (tensor or whole numbers; required)
@@ -215,12 +215,12 @@ op_true_divide <- function(x1, x2) {
 
 #' Elementwise Comparison
 #'
-#' * `op_allclose()`: whether every pair is close in that sense.
+#' * `op_allclose()`: Whether every pair of elements is equal within the tolerance.
 #' * `op_equal()`: x1 == x2.
 #' * `op_greater()`: x1 > x2.
 #' * `op_greater_equal()`: x1 >= x2.
-#' * `op_isclose()`: equal within a tolerance, |x1 - x2| <= atol + rtol |x2|.
-#' * `op_isin()`: whether each element of `x1` occurs anywhere in `x2`, R's `%in%`.
+#' * `op_isclose()`: Equal within a tolerance, |x1 - x2| <= atol + rtol |x2|.
+#' * `op_isin()`: Whether each element of `x1` occurs anywhere in `x2`, R's `%in%`.
 #' * `op_less()`: x1 < x2.
 #' * `op_less_equal()`: x1 <= x2.
 #' * `op_not_equal()`: x1 != x2.
@@ -323,15 +323,15 @@ op_not_equal <- function(x1, x2) {
 
 #' Bitwise Operations on Whole Numbers
 #'
-#' * `op_bitwise_and()`: bits set in both.
-#' * `op_bitwise_invert()`: the same as `op_bitwise_not()`.
-#' * `op_bitwise_left_shift()`: bits moved up by `y` places, x * 2^y.
-#' * `op_bitwise_not()`: every bit flipped, -x - 1 for signed numbers.
-#' * `op_bitwise_or()`: bits set in at least one.
-#' * `op_bitwise_right_shift()`: bits moved down by `y` places, floor(x / 2^y).
-#' * `op_bitwise_xor()`: bits set in exactly one.
-#' * `op_left_shift()`: the same as `op_bitwise_left_shift()`.
-#' * `op_right_shift()`: the same as `op_bitwise_right_shift()`.
+#' * `op_bitwise_and()`: Bits set in both.
+#' * `op_bitwise_invert()`: The same as `op_bitwise_not()`.
+#' * `op_bitwise_left_shift()`: Bits moved up by `y` places, x * 2^y.
+#' * `op_bitwise_not()`: Every bit flipped, -x - 1 for signed numbers.
+#' * `op_bitwise_or()`: Bits set in at least one.
+#' * `op_bitwise_right_shift()`: Bits moved down by `y` places, floor(x / 2^y).
+#' * `op_bitwise_xor()`: Bits set in exactly one.
+#' * `op_left_shift()`: The same as `op_bitwise_left_shift()`.
+#' * `op_right_shift()`: The same as `op_bitwise_right_shift()`.
 #'
 #' @param x Whole numbers: a tensor or R numbers. Data values, so class numbers and counts start at
 #'   0. (tensor or whole numbers; required)
@@ -418,10 +418,10 @@ op_right_shift <- function(x, y) {
 
 #' Elementwise Logic
 #'
-#' * `op_logical_and()`: both true; numbers count as true when not zero.
-#' * `op_logical_not()`: false becomes true and the other way round.
-#' * `op_logical_or()`: at least one true.
-#' * `op_logical_xor()`: exactly one true.
+#' * `op_logical_and()`: Both true; numbers count as true when not zero.
+#' * `op_logical_not()`: False becomes true and the other way round.
+#' * `op_logical_or()`: At least one true.
+#' * `op_logical_xor()`: Exactly one true.
 #'
 #' @param x1 First tensor, or R numbers. (tensor, array or number; required)
 #' @param x2 Second tensor, or R numbers; shapes are broadcast against each other. (tensor, array

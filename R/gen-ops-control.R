@@ -175,7 +175,7 @@ op_scan <- function(f, init, xs = NULL, length = NULL, reverse = FALSE, unroll =
 #' op_switch(2, list(\(x, y) x + y, \(x, y) x * y), op_array(3), op_array(5))
 #' @export
 op_switch <- function(index, branches, ...) {
-  wrap_function("keras.ops.switch", environment(), c(index = "!index", branches = "!function"), variadic = "tensors", positional = c("index", "branches"))
+  wrap_function("keras.ops.switch", environment(), c(index = "!index", branches = "!function"), variadic = "tensor", positional = c("index", "branches"))
 }
 
 #' Make a Function Work on Whole Tensors

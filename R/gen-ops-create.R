@@ -2,11 +2,11 @@
 
 #' Sequences of Numbers
 #'
-#' * `op_arange()`: from `start` in steps up to, but not including, `stop`; with one number, from 0
+#' * `op_arange()`: From `start` in steps up to, but not including, `stop`; with one number, from 0
 #'   up to it.
-#' * `op_geomspace()`: from `start` to `stop` with equal ratios.
-#' * `op_linspace()`: equally spaced from `start` to `stop`.
-#' * `op_logspace()`: powers of `base` whose exponents are equally spaced.
+#' * `op_geomspace()`: From `start` to `stop` with equal ratios.
+#' * `op_linspace()`: Equally spaced from `start` to `stop`.
+#' * `op_logspace()`: Powers of `base` whose exponents are equally spaced.
 #'
 #' @param start First number. (tensor, array or number; required) For `op_arange()`: First number;
 #'   given alone, the end of a sequence from 0. (tensor, array or number; required) For
@@ -42,15 +42,15 @@
 #' op_logspace(0, 3, num = 4, base = 2)
 #' @export
 op_arange <- function(start, stop = NULL, step = NULL, dtype = NULL) {
-  wrap_function("keras.ops.arange", environment(), c(start = "!tensor", stop = "tensor", step = "tensor", dtype = "dtype"))
+  wrap_function("keras.ops.arange", environment(), c(start = "!tensor_typed", stop = "tensor_typed", step = "tensor_typed", dtype = "dtype"))
 }
 
 #' @rdname op_arange
 #' @export
 op_geomspace <- function(start, stop, num = 50L, endpoint = TRUE, dtype = NULL, axis = 1L) {
   wrap_function("keras.ops.geomspace", environment(), c(
-    start = "!tensor", stop = "!tensor", num = "int", endpoint = "bool", dtype = "dtype",
-    axis = "axis"
+    start = "!tensor_typed", stop = "!tensor_typed", num = "int", endpoint = "bool",
+    dtype = "dtype", axis = "axis"
   ))
 }
 
@@ -60,8 +60,8 @@ op_linspace <- function(
   start, stop, num = 50L, endpoint = TRUE, retstep = FALSE, dtype = NULL, axis = 1L
 ) {
   wrap_function("keras.ops.linspace", environment(), c(
-    start = "!tensor", stop = "!tensor", num = "int", endpoint = "bool", retstep = "bool",
-    dtype = "dtype", axis = "axis"
+    start = "!tensor_typed", stop = "!tensor_typed", num = "int", endpoint = "bool",
+    retstep = "bool", dtype = "dtype", axis = "axis"
   ))
 }
 
@@ -71,15 +71,16 @@ op_logspace <- function(
   start, stop, num = 50L, endpoint = TRUE, base = 10, dtype = NULL, axis = 1L
 ) {
   wrap_function("keras.ops.logspace", environment(), c(
-    start = "!tensor", stop = "!tensor", num = "int", endpoint = "bool", base = "num",
+    start = "!tensor_typed", stop = "!tensor_typed", num = "int", endpoint = "bool", base = "num",
     dtype = "dtype", axis = "axis"
   ))
 }
 
 #' Make a Tensor
 #'
-#' * `op_array()`: a tensor from R numbers, an array or another tensor.
-#' * `op_convert_to_tensor()`: the same; whatever is a tensor already is returned unchanged.
+#' * `op_array()`: A tensor from R numbers, an array or another tensor.
+#' * `op_convert_to_tensor()`: Like `op_array()`; whatever is a tensor already is returned
+#'   unchanged.
 #'
 #' @param x A tensor, or R numbers (vector, matrix, array). (tensor, array or number; required)
 #' @param dtype Data type of the result, such as `"float32"` or `"int32"`; left out, chosen by the
@@ -98,22 +99,22 @@ op_logspace <- function(
 #' op_convert_to_tensor(c(1, 2, 3), dtype = "float64")
 #' @export
 op_array <- function(x, dtype = NULL) {
-  wrap_function("keras.ops.array", environment(), c(x = "!tensor", dtype = "dtype"))
+  wrap_function("keras.ops.array", environment(), c(x = "!tensor_typed", dtype = "dtype"))
 }
 
 #' @rdname op_array
 #' @export
 op_convert_to_tensor <- function(x, dtype = NULL, sparse = NULL, ragged = NULL) {
-  wrap_function("keras.ops.convert_to_tensor", environment(), c(x = "!tensor", dtype = "dtype", sparse = "bool", ragged = "bool"))
+  wrap_function("keras.ops.convert_to_tensor", environment(), c(x = "!tensor_typed", dtype = "dtype", sparse = "bool", ragged = "bool"))
 }
 
 #' Change the Data Type
 #'
-#' * `op_cast()`: elements converted to another data type; fractions are cut off when that is
+#' * `op_cast()`: Elements converted to another data type; fractions are cut off when that is
 #'   whole.
-#' * `op_saturate_cast()`: the same, with values outside the range of the type replaced by the
-#'   nearest it can hold.
-#' * `op_view()`: the same bytes read as another data type.
+#' * `op_saturate_cast()`: Like `op_cast()`, with values outside the range of the type replaced by
+#'   the nearest it can hold.
+#' * `op_view()`: The same bytes read as another data type.
 #'
 #' @param x A tensor, or R numbers (vector, matrix, array). (tensor, array or number; required)
 #' @param dtype Data type to convert to, such as `"int32"`. (string, a data type; required) For
@@ -126,18 +127,18 @@ op_convert_to_tensor <- function(x, dtype = NULL, sparse = NULL, ragged = NULL) 
 #'   `keras_help(op_cast)` shows the text of the installed version.
 #' @examplesIf is_keras_available()
 #' op_cast(c(1.7, -2.3), "int32")
-#' op_cast(c(0, 3), "bool")
+#' op_mod(op_cast(c(16777217, 7.9), "int32"), 10L)
 #' op_saturate_cast(c(-5, 12.6, 300), "uint8")
 #' op_view(c(1, 2), dtype = "int32")
 #' @export
 op_cast <- function(x, dtype) {
-  wrap_function("keras.ops.cast", environment(), c(x = "!tensor", dtype = "!dtype"))
+  wrap_function("keras.ops.cast", environment(), c(x = "!tensor_typed", dtype = "!dtype"))
 }
 
 #' @rdname op_cast
 #' @export
 op_saturate_cast <- function(x, dtype) {
-  wrap_function("keras.ops.saturate_cast", environment(), c(x = "!tensor", dtype = "!dtype"))
+  wrap_function("keras.ops.saturate_cast", environment(), c(x = "!tensor_typed", dtype = "!dtype"))
 }
 
 #' @rdname op_cast
@@ -201,10 +202,10 @@ op_dtype <- function(x) {
 
 #' Tensors Filled with One Value
 #'
-#' * `op_empty()`: elements that are not set to anything in particular.
-#' * `op_full()`: every element `fill_value`.
-#' * `op_ones()`: all ones.
-#' * `op_zeros()`: all zeros.
+#' * `op_empty()`: Elements that are not set to anything in particular.
+#' * `op_full()`: Every element `fill_value`.
+#' * `op_ones()`: All ones.
+#' * `op_zeros()`: All zeros.
 #'
 #' @param shape Shape as a vector of whole numbers, such as `c(2, 3)`. (shape, `NA` for a free
 #'   axis; required)
@@ -256,10 +257,10 @@ op_zeros <- function(shape, dtype = NULL) {
 
 #' Filled Tensors Shaped like Another
 #'
-#' * `op_empty_like()`: elements that are not set to anything in particular.
-#' * `op_full_like()`: every element `fill_value`.
-#' * `op_ones_like()`: all ones.
-#' * `op_zeros_like()`: all zeros.
+#' * `op_empty_like()`: Elements that are not set to anything in particular.
+#' * `op_full_like()`: Every element `fill_value`.
+#' * `op_ones_like()`: All ones.
+#' * `op_zeros_like()`: All zeros.
 #'
 #' @param x A tensor, or R numbers (vector, matrix, array). (tensor, array or number; required)
 #' @param dtype Data type of the result, such as `"float32"` or `"int32"`; left out, chosen by the
@@ -309,9 +310,9 @@ op_zeros_like <- function(x, dtype = NULL) {
 
 #' Identity and Triangle Matrices
 #'
-#' * `op_eye()`: ones on one diagonal, zeros elsewhere.
-#' * `op_identity()`: the identity matrix.
-#' * `op_tri()`: ones on and below a diagonal, zeros above.
+#' * `op_eye()`: Ones on one diagonal, zeros elsewhere.
+#' * `op_identity()`: The identity matrix.
+#' * `op_tri()`: Ones on and below a diagonal, zeros above.
 #'
 #' @param N Number of rows. (whole number; required)
 #' @param M Number of columns; left out, as many as rows. (whole number; default `NULL`)

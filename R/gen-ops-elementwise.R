@@ -2,13 +2,13 @@
 
 #' Rounding, Sign and Absolute Value
 #'
-#' * `op_abs()`: absolute value; the modulus for complex numbers.
-#' * `op_absolute()`: absolute value; the modulus for complex numbers. The same as `op_abs()`.
-#' * `op_ceil()`: smallest whole number not below `x`, kept as a float.
-#' * `op_fabs()`: absolute value of real numbers, always a float.
-#' * `op_floor()`: largest whole number not above `x`, kept as a float.
+#' * `op_abs()`: Absolute value; the modulus for complex numbers.
+#' * `op_absolute()`: Absolute value; the modulus for complex numbers. The same as `op_abs()`.
+#' * `op_ceil()`: Smallest whole number not below `x`, kept as a float.
+#' * `op_fabs()`: Absolute value of real numbers, always a float.
+#' * `op_floor()`: Largest whole number not above `x`, kept as a float.
 #' * `op_negative()`: -x.
-#' * `op_round()`: nearest number with `decimals` digits; halves go to the even neighbour, as in R.
+#' * `op_round()`: Nearest number with `decimals` digits; halves go to the even neighbour, as in R.
 #' * `op_sign()`: -1, 0 or 1.
 #' * `op_signbit()`: `TRUE` where the sign bit is set (negative numbers and -0).
 #' * `op_trunc()`: `x` without its fraction, rounded towards zero.
@@ -107,15 +107,15 @@ op_trunc <- function(x) {
 
 #' Parts of Complex Numbers
 #'
-#' * `op_angle()`: phase in radians, the angle of the number in the complex plane.
-#' * `op_conj()`: complex conjugate; the sign of the imaginary part is flipped.
-#' * `op_conjugate()`: the same as `op_conj()`.
-#' * `op_imag()`: imaginary part; zero for real input.
-#' * `op_polar()`: complex numbers from modulus and phase, abs_ * exp(i angle).
-#' * `op_real()`: real part.
-#' * `op_view_as_complex()`: complex numbers from a last axis of length 2 that holds real and
+#' * `op_angle()`: Phase in radians, the angle of the number in the complex plane.
+#' * `op_conj()`: Complex conjugate; the sign of the imaginary part is flipped.
+#' * `op_conjugate()`: The same as `op_conj()`.
+#' * `op_imag()`: Imaginary part; zero for real input.
+#' * `op_polar()`: Complex numbers from modulus and phase, abs_ * exp(i angle).
+#' * `op_real()`: Real part.
+#' * `op_view_as_complex()`: Complex numbers from a last axis of length 2 that holds real and
 #'   imaginary part.
-#' * `op_view_as_real()`: real and imaginary part side by side on a new last axis of length 2.
+#' * `op_view_as_real()`: Real and imaginary part side by side on a new last axis of length 2.
 #'
 #' @param x A tensor, or R numbers (vector, matrix, array). (tensor, array or number; required)
 #' @param abs_ Moduli, not negative. (tensor, array or number; required)
@@ -197,24 +197,24 @@ op_view_as_real <- function(x) {
 
 #' Trigonometric and Hyperbolic Functions
 #'
-#' * `op_arccos()`: the angle in 0 to pi whose cosine is `x`.
-#' * `op_arccosh()`: inverse of the hyperbolic cosine, for `x` >= 1.
-#' * `op_arcsin()`: the angle in -pi/2 to pi/2 whose sine is `x`.
-#' * `op_arcsinh()`: inverse of the hyperbolic sine.
-#' * `op_arctan()`: the angle in -pi/2 to pi/2 whose tangent is `x`.
-#' * `op_arctan2()`: angle in -pi to pi of the point with ordinate `x1` and abscissa `x2`; unlike
+#' * `op_arccos()`: The angle in 0 to pi whose cosine is `x`.
+#' * `op_arccosh()`: Inverse of the hyperbolic cosine, for `x` >= 1.
+#' * `op_arcsin()`: The angle in -pi/2 to pi/2 whose sine is `x`.
+#' * `op_arcsinh()`: Inverse of the hyperbolic sine.
+#' * `op_arctan()`: The angle in -pi/2 to pi/2 whose tangent is `x`.
+#' * `op_arctan2()`: Angle in -pi to pi of the point with ordinate `x1` and abscissa `x2`; unlike
 #'   arctan(x1 / x2) it knows the quadrant.
-#' * `op_arctanh()`: inverse of the hyperbolic tangent, for `x` between -1 and 1.
-#' * `op_cos()`: cosine of angles in radians.
-#' * `op_cosh()`: hyperbolic cosine, (exp(x) + exp(-x)) / 2.
-#' * `op_deg2rad()`: degrees to radians, x pi / 180.
-#' * `op_hypot()`: length of the hypotenuse, sqrt(x1^2 + x2^2).
-#' * `op_rad2deg()`: radians to degrees, 180 x / pi.
-#' * `op_sin()`: sine of angles in radians.
+#' * `op_arctanh()`: Inverse of the hyperbolic tangent, for `x` between -1 and 1.
+#' * `op_cos()`: Cosine of angles in radians.
+#' * `op_cosh()`: Hyperbolic cosine, (exp(x) + exp(-x)) / 2.
+#' * `op_deg2rad()`: Degrees to radians, x pi / 180.
+#' * `op_hypot()`: Length of the hypotenuse, sqrt(x1^2 + x2^2).
+#' * `op_rad2deg()`: Radians to degrees, 180 x / pi.
+#' * `op_sin()`: Sine of angles in radians.
 #' * `op_sinc()`: sin(pi x) / (pi x), with the value 1 at zero.
-#' * `op_sinh()`: hyperbolic sine, (exp(x) - exp(-x)) / 2.
+#' * `op_sinh()`: Hyperbolic sine, (exp(x) - exp(-x)) / 2.
 #' * `op_tan()`: Tangent, sin(x) / cos(x), of angles in radians.
-#' * `op_tanh()`: hyperbolic tangent, sinh(x) / cosh(x), between -1 and 1.
+#' * `op_tanh()`: Hyperbolic tangent, sinh(x) / cosh(x), between -1 and 1.
 #'
 #' @param x A tensor, or R numbers (vector, matrix, array). (tensor, array or number; required)
 #' @param x1 First tensor, or R numbers. (tensor, array or number; required)
@@ -368,17 +368,17 @@ op_tanh <- function(x) {
 
 #' Exponentials, Logarithms and Roots
 #'
-#' * `op_cbrt()`: real cube root, also of negative numbers.
+#' * `op_cbrt()`: Real cube root, also of negative numbers.
 #' * `op_exp()`: e^x.
 #' * `op_exp2()`: 2^x.
 #' * `op_expm1()`: exp(x) - 1, accurate for tiny `x`.
-#' * `op_log()`: natural logarithm.
-#' * `op_log10()`: logarithm to base 10.
+#' * `op_log()`: Natural logarithm.
+#' * `op_log10()`: Logarithm to base 10.
 #' * `op_log1p()`: log(1 + x), accurate for tiny `x`.
-#' * `op_log2()`: logarithm to base 2.
+#' * `op_log2()`: Logarithm to base 2.
 #' * `op_reciprocal()`: 1 / x.
 #' * `op_rsqrt()`: 1 / sqrt(x).
-#' * `op_sqrt()`: square root of non-negative numbers.
+#' * `op_sqrt()`: Square root of non-negative numbers.
 #' * `op_square()`: x^2.
 #'
 #' @param x A tensor, or R numbers (vector, matrix, array). (tensor, array or number; required)
@@ -487,10 +487,10 @@ op_square <- function(x) {
 
 #' Error and Bessel Functions
 #'
-#' * `op_erf()`: error function, 2 / sqrt(pi) times the integral of exp(-t^2) from 0 to `x`.
-#' * `op_erfc()`: complement 1 - erf(x), accurate for large `x`.
-#' * `op_erfinv()`: inverse of the error function, for `x` between -1 and 1.
-#' * `op_i0()`: modified Bessel function of the first kind and order 0.
+#' * `op_erf()`: Error function, 2 / sqrt(pi) times the integral of exp(-t^2) from 0 to `x`.
+#' * `op_erfc()`: Complement 1 - erf(x), accurate for large `x`.
+#' * `op_erfinv()`: Inverse of the error function, for `x` between -1 and 1.
+#' * `op_i0()`: Modified Bessel function of the first kind and order 0.
 #'
 #' @param x A tensor, or R numbers (vector, matrix, array). (tensor, array or number; required)
 #' @return A tensor with the shape of `x`.
@@ -534,12 +534,12 @@ op_i0 <- function(x) {
 
 #' Tests for Finite, Infinite and Missing Numbers
 #'
-#' * `op_isfinite()`: neither infinite nor NaN.
+#' * `op_isfinite()`: Neither infinite nor NaN.
 #' * `op_isinf()`: Infinite, of either sign.
-#' * `op_isnan()`: not a number.
-#' * `op_isneginf()`: equal to -Inf.
-#' * `op_isposinf()`: equal to Inf.
-#' * `op_isreal()`: imaginary part zero (always so for numbers that are not complex).
+#' * `op_isnan()`: Not a number.
+#' * `op_isneginf()`: Equal to -Inf.
+#' * `op_isposinf()`: Equal to Inf.
+#' * `op_isreal()`: Imaginary part zero (always so for numbers that are not complex).
 #'
 #' @param x A tensor, or R numbers (vector, matrix, array). (tensor, array or number; required)
 #' @return A logical tensor with the shape of `x`.

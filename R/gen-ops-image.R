@@ -194,8 +194,8 @@ op_image_gaussian_blur <- function(
 
 #' Change the Colour Space of Images
 #'
-#' * `op_image_hsv_to_rgb()`: the way back.
-#' * `op_image_rgb_to_grayscale()`: brightness 0.2989 R + 0.587 G + 0.114 B on one channel.
+#' * `op_image_hsv_to_rgb()`: Hue, saturation and value become red, green, blue.
+#' * `op_image_rgb_to_grayscale()`: Brightness 0.2989 R + 0.587 G + 0.114 B on one channel.
 #' * `op_image_rgb_to_hsv()`: Red, green, blue in 0 to 1 become hue, saturation and value.
 #'
 #' @param images One image (height, width, channels) or a batch (batch, height, width, channels),

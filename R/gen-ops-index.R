@@ -53,10 +53,10 @@ op_nanargmin <- function(x, axis = NULL, keepdims = FALSE) {
 
 #' Sorting
 #'
-#' * `op_argpartition()`: positions (from 1) such that the `kth` of them points at the element that
+#' * `op_argpartition()`: Positions (from 1) such that the `kth` of them points at the element that
 #'   sorting would put there, smaller ones before, larger ones after.
-#' * `op_argsort()`: the positions (from 1) that would sort `x`, like R's `order()`.
-#' * `op_sort()`: elements in increasing order along `axis`.
+#' * `op_argsort()`: The positions (from 1) that would sort `x`, like R's `order()`.
+#' * `op_sort()`: Elements in increasing order along `axis`.
 #'
 #' @param x A tensor, or R numbers (vector, matrix, array). (tensor, array or number; required)
 #' @param kth Place in the sorted order, from 1: 1 is the smallest. (positions, counted from 1;
@@ -296,7 +296,7 @@ op_select <- function(condlist, choicelist, default = 0) {
 #'
 #' @param inputs A tensor, or R numbers. (tensor, array or number; required)
 #' @param start_indices Position of the block's first element on each axis, from 1. (positions,
-#'   counted from 1; required)
+#'   counted from 1, one for each axis; required)
 #' @param shape Length of the block on each axis. (shape, `NA` for a free axis; required)
 #' @return A tensor of shape `shape`.
 #' @seealso Keras' own page:
@@ -307,7 +307,7 @@ op_select <- function(condlist, choicelist, default = 0) {
 #' op_slice(c(4, 5, 6), 2, 2)
 #' @export
 op_slice <- function(inputs, start_indices, shape) {
-  wrap_function("keras.ops.slice", environment(), c(inputs = "!tensor", start_indices = "!index", shape = "!shape"))
+  wrap_function("keras.ops.slice", environment(), c(inputs = "!tensor", start_indices = "!indices", shape = "!shape"))
 }
 
 #' Overwrite a Block
@@ -316,7 +316,7 @@ op_slice <- function(inputs, start_indices, shape) {
 #'
 #' @param inputs A tensor, or R numbers. (tensor, array or number; required)
 #' @param start_indices Position of the block's first element on each axis, from 1. (positions,
-#'   counted from 1; required)
+#'   counted from 1, one for each axis; required)
 #' @param updates The new values. (tensor, array or number; required)
 #' @return A tensor with the shape of `inputs`.
 #' @seealso Keras' own page:
@@ -327,7 +327,7 @@ op_slice <- function(inputs, start_indices, shape) {
 #' op_slice_update(c(1, 2, 3), 2, c(7, 8))
 #' @export
 op_slice_update <- function(inputs, start_indices, updates) {
-  wrap_function("keras.ops.slice_update", environment(), c(inputs = "!tensor", start_indices = "!index", updates = "!tensor"))
+  wrap_function("keras.ops.slice_update", environment(), c(inputs = "!tensor", start_indices = "!indices", updates = "!tensor"))
 }
 
 #' Elements at Given Positions
@@ -426,7 +426,7 @@ op_unique <- function(
   wrap_function("keras.ops.unique", environment(), c(
     x = "!tensor", sorted = "bool", return_index = "bool", return_inverse = "bool",
     return_counts = "bool", axis = "axis", size = "int", fill_value = "num"
-  ), result = "index:unique")
+  ), result = "index if return_index return_inverse")
 }
 
 #' Positions on Each Axis from One Number
@@ -466,5 +466,5 @@ op_unravel_index <- function(indices, shape) {
 #' op_where(c(FALSE, TRUE, TRUE))
 #' @export
 op_where <- function(condition, x1 = NULL, x2 = NULL) {
-  wrap_function("keras.ops.where", environment(), c(condition = "!tensor", x1 = "tensor", x2 = "tensor"), result = "index?x1")
+  wrap_function("keras.ops.where", environment(), c(condition = "!tensor", x1 = "tensor", x2 = "tensor"), result = "index unless x1")
 }

@@ -19,9 +19,9 @@ op_cdist <- function(x, y) {
 
 #' Cholesky Factor
 #'
-#' * `op_cholesky()`: triangular L with L t(L) = x for a positive definite matrix; R's `chol()` is
+#' * `op_cholesky()`: Triangular L with L t(L) = x for a positive definite matrix; R's `chol()` is
 #'   the upper one.
-#' * `op_cholesky_inverse()`: inverse of the matrix whose Cholesky factor is given.
+#' * `op_cholesky_inverse()`: Inverse of the matrix whose Cholesky factor is given.
 #'
 #' @param x A tensor, or R numbers (vector, matrix, array). (tensor, array or number; required)
 #' @param upper Whether the factor is upper triangular instead of lower. (`TRUE` or `FALSE`;
@@ -49,15 +49,15 @@ op_cholesky_inverse <- function(x, upper = FALSE) {
 
 #' Products of Vectors and Matrices
 #'
-#' * `op_cross()`: vector product of vectors with three (or two) components.
-#' * `op_dot()`: inner product of vectors, matrix product of matrices, else a sum of products, last
+#' * `op_cross()`: Vector product of vectors with three (or two) components.
+#' * `op_dot()`: Inner product of vectors, matrix product of matrices, else a sum of products, last
 #'   axis of `x1` against last but one of `x2`.
-#' * `op_inner()`: sum of products over the last axis of both.
+#' * `op_inner()`: Sum of products over the last axis of both.
 #' * `op_kron()`: Kronecker product; every element of `x1` times the whole of `x2`.
-#' * `op_matmul()`: matrix product over the last two axes, R's `%*%`; further axes count the
+#' * `op_matmul()`: Matrix product over the last two axes, R's `%*%`; further axes count the
 #'   matrices.
-#' * `op_outer()`: all products of an element of `x1` with one of `x2`.
-#' * `op_vdot()`: inner product of all elements in a row, with `x1` conjugated if complex.
+#' * `op_outer()`: All products of an element of `x1` with one of `x2`.
+#' * `op_vdot()`: Inner product of all elements in a row, with `x1` conjugated if complex.
 #'
 #' @param x1 First tensor, or R numbers. (tensor, array or number; required)
 #' @param x2 Second tensor, or R numbers; shapes are broadcast against each other. (tensor, array
@@ -137,12 +137,12 @@ op_vdot <- function(x1, x2) {
 
 #' Determinant, Rank and Inverse
 #'
-#' * `op_det()`: determinant of square matrices.
-#' * `op_inv()`: inverse of square matrices.
-#' * `op_logdet()`: logarithm of the determinant of positive definite matrices.
-#' * `op_matrix_rank()`: number of singular values above the tolerance.
+#' * `op_det()`: Determinant of square matrices.
+#' * `op_inv()`: Inverse of square matrices.
+#' * `op_logdet()`: Logarithm of the determinant of positive definite matrices.
+#' * `op_matrix_rank()`: Number of singular values above the tolerance.
 #' * `op_pinv()`: Moore-Penrose pseudoinverse of any matrix.
-#' * `op_slogdet()`: sign of the determinant and logarithm of its absolute value.
+#' * `op_slogdet()`: Sign of the determinant and logarithm of its absolute value.
 #'
 #' @param x A tensor, or R numbers (vector, matrix, array). (tensor, array or number; required)
 #' @param tol Singular values up to this count as zero; left out, worked out from the precision.
@@ -205,12 +205,12 @@ op_slogdet <- function(x) {
 
 #' Diagonals and Triangles
 #'
-#' * `op_diag()`: the diagonal of a matrix, or a matrix with the given diagonal.
-#' * `op_diagflat()`: a matrix with all elements of `x` on its diagonal.
-#' * `op_diagonal()`: the diagonals in the planes of two axes.
-#' * `op_trace()`: sum of such a diagonal.
-#' * `op_tril()`: the matrix with zeros above the `k`-th diagonal.
-#' * `op_triu()`: the matrix with zeros below the `k`-th diagonal.
+#' * `op_diag()`: The diagonal of a matrix, or a matrix with the given diagonal.
+#' * `op_diagflat()`: A matrix with all elements of `x` on its diagonal.
+#' * `op_diagonal()`: The diagonals in the planes of two axes.
+#' * `op_trace()`: Sum of the diagonal in the plane of two axes.
+#' * `op_tril()`: The matrix with zeros above the `k`-th diagonal.
+#' * `op_triu()`: The matrix with zeros below the `k`-th diagonal.
 #'
 #' @param x A tensor, or R numbers (vector, matrix, array). (tensor, array or number; required)
 #' @param k Which diagonal: 0 the main one, positive above it, negative below. (whole number;
@@ -282,12 +282,12 @@ op_triu <- function(x, k = 0L) {
 
 #' Matrix Decompositions
 #'
-#' * `op_eig()`: eigenvalues and eigenvectors of square matrices, complex in general.
-#' * `op_eigh()`: the same for symmetric matrices: real, in increasing order.
-#' * `op_lu_factor()`: the triangular factors of a row-permuted x in one matrix, and the order of
+#' * `op_eig()`: Eigenvalues and eigenvectors of square matrices, complex in general.
+#' * `op_eigh()`: Eigenvalues and eigenvectors of symmetric matrices: real, in increasing order.
+#' * `op_lu_factor()`: The triangular factors of a row-permuted x in one matrix, and the order of
 #'   its rows (positions from 1).
 #' * `op_qr()`: x = q r with orthonormal columns in q and r upper triangular.
-#' * `op_svd()`: singular value decomposition x = u diag(s) v; the last factor comes transposed,
+#' * `op_svd()`: Singular value decomposition x = u diag(s) v; the last factor comes transposed,
 #'   ready for multiplication.
 #'
 #' @param x A tensor, or R numbers (vector, matrix, array). (tensor, array or number; required)
@@ -361,14 +361,14 @@ op_svd <- function(x, full_matrices = TRUE, compute_uv = TRUE) {
 #' op_einsum("ii->", matrix(c(2, 1, 1, 3), 2, byrow = TRUE))
 #' @export
 op_einsum <- function(subscripts, ...) {
-  wrap_function("keras.ops.einsum", environment(), c(subscripts = "!string"), variadic = "tensors", positional = c("subscripts"))
+  wrap_function("keras.ops.einsum", environment(), c(subscripts = "!string"), variadic = "tensor", positional = c("subscripts"))
 }
 
 #' Linear Equations
 #'
-#' * `op_lstsq()`: the x that makes the sum of squares of a x - b smallest.
-#' * `op_solve()`: the x of a x = b for square `a`.
-#' * `op_solve_triangular()`: the same when `a` is triangular, by substitution.
+#' * `op_lstsq()`: The x that makes the sum of squares of a x - b smallest.
+#' * `op_solve()`: The x of a x = b for square `a`.
+#' * `op_solve_triangular()`: The x of a x = b for triangular `a`, by substitution.
 #'
 #' @param a Matrix of the equations. (tensor, array or number; required)
 #' @param b Right-hand side: a vector, or a matrix with one column for each system. (tensor, array
@@ -410,9 +410,9 @@ op_solve_triangular <- function(a, b, lower = FALSE) {
 
 #' Norms and Unit Length
 #'
-#' * `op_norm()`: length of vectors or norm of matrices of the chosen order; by default the root of
+#' * `op_norm()`: Length of vectors or norm of matrices of the chosen order; by default the root of
 #'   the sum of squares.
-#' * `op_normalize()`: vectors along an axis divided by their norm, so that it becomes 1.
+#' * `op_normalize()`: Vectors along an axis divided by their norm, so that it becomes 1.
 #'
 #' @param x A tensor, or R numbers (vector, matrix, array). (tensor, array or number; required)
 #' @param ord Order of the norm: a number, Inf, -Inf, `"fro"` or `"nuc"`; left out, the root of the
@@ -454,7 +454,8 @@ op_normalize <- function(x, axis = -1L, order = 2L, epsilon = NULL) {
 #' @param x2 Second tensor, or R numbers; shapes are broadcast against each other. (tensor, array
 #'   or number; required)
 #' @param axes How many axes to sum over (a number), or a list of two vectors of axes (from 1),
-#'   those of `x1` and those of `x2`. (whole number or several; default `2L`)
+#'   those of `x1` and those of `x2`. (number of axes, or list of two vectors of axes, counted from
+#'   1; default `2`)
 #' @return A tensor with the axes that are left, those of `x1` first.
 #' @seealso Keras' own page:
 #'   [keras.ops.tensordot](https://www.tensorflow.org/api_docs/python/tf/keras/ops/tensordot).
@@ -463,8 +464,8 @@ op_normalize <- function(x, axis = -1L, order = 2L, epsilon = NULL) {
 #' op_tensordot(matrix(c(1, 2, 3, 4, 5, 6), 2, byrow = TRUE), matrix(c(1, 2, 3, 4, 5, 6), 3, byrow = TRUE), axes = 1)
 #' op_tensordot(matrix(c(1, 2, 3, 4, 5, 6), 2, byrow = TRUE), matrix(c(3, 1, 2, 6, 5, 4), 2, byrow = TRUE), axes = list(2, 2))
 #' @export
-op_tensordot <- function(x1, x2, axes = 2L) {
-  wrap_function("keras.ops.tensordot", environment(), c(x1 = "!tensor", x2 = "!tensor", axes = "ints"))
+op_tensordot <- function(x1, x2, axes = 2) {
+  wrap_function("keras.ops.tensordot", environment(), c(x1 = "!tensor", x2 = "!tensor", axes = "axes_or_count"))
 }
 
 #' Vandermonde Matrix

@@ -2,11 +2,12 @@
 
 #' Pooling
 #'
-#' * `op_adaptive_average_pool()`: the same with the mean of each.
-#' * `op_adaptive_max_pool()`: windows chosen so that the result has the length asked for; largest
-#'   element of each.
-#' * `op_average_pool()`: mean of each window.
-#' * `op_max_pool()`: largest element in each window.
+#' * `op_adaptive_average_pool()`: Mean of each window, with windows chosen so that the result has
+#'   the length asked for.
+#' * `op_adaptive_max_pool()`: Largest element of each window, with windows chosen so that the
+#'   result has the length asked for.
+#' * `op_average_pool()`: Mean of each window.
+#' * `op_max_pool()`: Largest element in each window.
 #'
 #' @param inputs Tensor of shape (batch, spatial axes, channels), or with the channels second when
 #'   `data_format` says so. (tensor, array or number; required)
@@ -105,8 +106,8 @@ op_batch_normalization <- function(
 #'
 #' * `op_binary_crossentropy()`: -t log(p) - (1 - t) log(1 - p) for each element.
 #' * `op_categorical_crossentropy()`: -sum(t log(p)) over the classes for one-hot targets.
-#' * `op_sparse_categorical_crossentropy()`: the same for targets given as class numbers, which are
-#'   data and start at 0.
+#' * `op_sparse_categorical_crossentropy()`: -log(p) of the true class, for targets given as class
+#'   numbers, which are data and start at 0.
 #'
 #' @param target True values, shaped as `output`. (tensor, array or number; required) For
 #'   `op_sparse_categorical_crossentropy()`: True class numbers, which are data and start at 0.
@@ -156,7 +157,7 @@ op_sparse_categorical_crossentropy <- function(target, output, from_logits = FAL
 #' * `op_elu()`: x above 0, alpha (exp(x) - 1) below.
 #' * `op_gelu()`: x times the normal distribution function at x; with `approximate` by a formula
 #'   with tanh.
-#' * `op_glu()`: the first half of an axis times the sigmoid of the second half.
+#' * `op_glu()`: The first half of an axis times the sigmoid of the second half.
 #' * `op_hard_shrink()`: x, but 0 where |x| <= threshold.
 #' * `op_hard_sigmoid()`: x / 6 + 0.5, cut off at 0 and 1.
 #' * `op_hard_silu()`: x hard_sigmoid(x).
@@ -416,11 +417,11 @@ op_clip <- function(x, x_min, x_max) {
 
 #' Convolutions
 #'
-#' * `op_conv()`: weighted sums over a sliding window, in one to three dimensions.
-#' * `op_conv_transpose()`: the step back from a convolution, which spreads every element over a
+#' * `op_conv()`: Weighted sums over a sliding window, in one to three dimensions.
+#' * `op_conv_transpose()`: The step back from a convolution, which spreads every element over a
 #'   window.
-#' * `op_depthwise_conv()`: convolution of every channel by itself.
-#' * `op_separable_conv()`: a depthwise convolution followed by one that mixes the channels point
+#' * `op_depthwise_conv()`: Convolution of every channel by itself.
+#' * `op_separable_conv()`: A depthwise convolution followed by one that mixes the channels point
 #'   by point.
 #'
 #' @param inputs Tensor of shape (batch, spatial axes, channels), or with the channels second when
@@ -559,9 +560,10 @@ op_ctc_loss <- function(target, output, target_length, output_length, mask_index
 
 #' Trade Channels for Resolution
 #'
-#' * `op_depth_to_space()`: spreads the channels over blocks of pixels, so the image grows and has
+#' * `op_depth_to_space()`: Spreads the channels over blocks of pixels, so the image grows and has
 #'   fewer channels.
-#' * `op_space_to_depth()`: the way back: blocks of pixels become channels.
+#' * `op_space_to_depth()`: The way back from `op_depth_to_space()`: blocks of pixels become
+#'   channels.
 #'
 #' @param x A tensor, or R numbers (vector, matrix, array). (tensor, array or number; required)
 #' @param block_size Side of a block in pixels. (whole number; required)
@@ -626,8 +628,8 @@ op_dot_product_attention <- function(
 
 #' Sliding Patches as Columns
 #'
-#' * `op_fold()`: adds such columns back into an image; overlaps are summed.
-#' * `op_unfold()`: copies every patch under a sliding window into a column (channels first).
+#' * `op_fold()`: Adds the columns of `op_unfold()` back into an image; overlaps are summed.
+#' * `op_unfold()`: Copies every patch under a sliding window into a column (channels first).
 #'
 #' @param x A tensor, or R numbers (vector, matrix, array). (tensor, array or number; required)
 #' @param output_size Height and width of the image. (whole number or several; required)
@@ -690,9 +692,9 @@ op_layer_normalization <- function(x, gamma = NULL, beta = NULL, axis = -1L, eps
 
 #' Softmax and Its Relatives
 #'
-#' * `op_log_softmax()`: logarithm of the softmax, x - log(sum(exp(x))).
+#' * `op_log_softmax()`: Logarithm of the softmax, x - log(sum(exp(x))).
 #' * `op_softmax()`: exp(x) / sum(exp(x)) along an axis: positive numbers that add up to 1.
-#' * `op_sparsemax()`: the point with non-negative coordinates adding up to 1 that lies nearest to
+#' * `op_sparsemax()`: The point with non-negative coordinates adding up to 1 that lies nearest to
 #'   `x`; many of them become exactly 0. (Keras 3.15 on TensorFlow computes this rightly only where
 #'   a single one stays positive.)
 #'

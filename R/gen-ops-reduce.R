@@ -2,21 +2,21 @@
 
 #' Sums, Means and Other Reductions
 #'
-#' * `op_all()`: whether all elements are true.
-#' * `op_amax()`: the same as `op_max()`.
-#' * `op_amin()`: the same as `op_min()`.
-#' * `op_any()`: whether at least one element is true.
-#' * `op_average()`: weighted mean, sum(w x) / sum(w).
-#' * `op_count_nonzero()`: how many elements differ from zero.
+#' * `op_all()`: Whether all elements are true.
+#' * `op_amax()`: The same as `op_max()`.
+#' * `op_amin()`: The same as `op_min()`.
+#' * `op_any()`: Whether at least one element is true.
+#' * `op_average()`: Weighted mean, sum(w x) / sum(w).
+#' * `op_count_nonzero()`: How many elements differ from zero.
 #' * `op_logsumexp()`: log(sum(exp(x))) without overflow.
-#' * `op_max()`: largest element.
-#' * `op_mean()`: arithmetic mean.
-#' * `op_median()`: Median; the mean of the two middle elements for an even number.
-#' * `op_min()`: smallest element.
-#' * `op_prod()`: product of the elements.
-#' * `op_ptp()`: range from smallest to largest, max(x) - min(x).
-#' * `op_std()`: standard deviation, the square root of that variance.
-#' * `op_sum()`: sum of the elements.
+#' * `op_max()`: Largest element.
+#' * `op_mean()`: Arithmetic mean.
+#' * `op_median()`: median; the mean of the two middle elements for an even number.
+#' * `op_min()`: Smallest element.
+#' * `op_prod()`: Product of the elements.
+#' * `op_ptp()`: Range from smallest to largest, max(x) - min(x).
+#' * `op_std()`: Standard deviation, the square root of the variance (divided by n, not n - 1).
+#' * `op_sum()`: Sum of the elements.
 #' * `op_var()`: Variance, the mean squared distance from the mean (divided by n, not n - 1).
 #'
 #' @param x A tensor, or R numbers (vector, matrix, array). (tensor, array or number; required)
@@ -226,10 +226,10 @@ op_corrcoef <- function(x) {
 
 #' Running Sums and Products
 #'
-#' * `op_cumprod()`: products of the elements up to each place.
-#' * `op_cumsum()`: sums of the elements up to each place.
-#' * `op_nancumprod()`: running products in which NaN counts as 1.
-#' * `op_nancumsum()`: running sums in which NaN counts as 0.
+#' * `op_cumprod()`: Products of the elements up to each place.
+#' * `op_cumsum()`: Sums of the elements up to each place.
+#' * `op_nancumprod()`: Running products in which NaN counts as 1.
+#' * `op_nancumsum()`: Running sums in which NaN counts as 0.
 #'
 #' @param x A tensor, or R numbers (vector, matrix, array). (tensor, array or number; required)
 #' @param axis Axis to work along, from 1; left out, all elements in one row. (axis, counted from
@@ -325,8 +325,8 @@ op_digitize <- function(x, bins) {
 #'
 #' @param x A tensor, or R numbers (vector, matrix, array). (tensor, array or number; required)
 #' @param bins Number of bins. (whole number; default `10L`)
-#' @param range Lower and upper end of the bins; left out, the range of `x`. (number or several;
-#'   default `NULL`)
+#' @param range Lower and upper end of the bins; left out, the range of `x`. (two numbers; default
+#'   `NULL`)
 #' @return A list of two tensors: the counts and the `bins + 1` edges.
 #' @seealso Keras' own page:
 #'   [keras.ops.histogram](https://www.tensorflow.org/api_docs/python/tf/keras/ops/histogram).
@@ -336,7 +336,7 @@ op_digitize <- function(x, bins) {
 #' op_histogram(c(1, 2, 2, 4, 7), bins = 4, range = c(0, 8))
 #' @export
 op_histogram <- function(x, bins = 10L, range = NULL) {
-  wrap_function("keras.ops.histogram", environment(), c(x = "!tensor", bins = "int", range = "nums"))
+  wrap_function("keras.ops.histogram", environment(), c(x = "!tensor", bins = "int", range = "interval"))
 }
 
 #' Mean and Variance
@@ -363,14 +363,14 @@ op_moments <- function(x, axes, keepdims = FALSE, synchronized = FALSE) {
 
 #' Reductions that Pass over NaN
 #'
-#' * `op_nanmax()`: largest element that is a number.
-#' * `op_nanmean()`: mean of the elements that are numbers.
-#' * `op_nanmedian()`: median of the elements that are numbers.
-#' * `op_nanmin()`: smallest element that is a number.
-#' * `op_nanprod()`: product of the elements that are numbers.
-#' * `op_nanstd()`: standard deviation of the elements that are numbers.
-#' * `op_nansum()`: sum of the elements that are numbers.
-#' * `op_nanvar()`: variance of the elements that are numbers.
+#' * `op_nanmax()`: Largest element that is a number.
+#' * `op_nanmean()`: Mean of the elements that are numbers.
+#' * `op_nanmedian()`: Median of the elements that are numbers.
+#' * `op_nanmin()`: Smallest element that is a number.
+#' * `op_nanprod()`: Product of the elements that are numbers.
+#' * `op_nanstd()`: Standard deviation of the elements that are numbers.
+#' * `op_nansum()`: Sum of the elements that are numbers.
+#' * `op_nanvar()`: Variance of the elements that are numbers.
 #'
 #' @param x A tensor, or R numbers (vector, matrix, array). (tensor, array or number; required)
 #' @param axis Axis or axes to reduce, from 1; negative counts from the last; left out, all. (axis
@@ -457,10 +457,10 @@ op_nanvar <- function(x, axis = NULL, keepdims = FALSE) {
 
 #' Quantiles and Percentiles
 #'
-#' * `op_nanpercentile()`: percentiles of the elements that are numbers.
-#' * `op_nanquantile()`: quantiles of the elements that are numbers.
-#' * `op_percentile()`: the same with `q` in per cent, 0 to 100.
-#' * `op_quantile()`: quantiles at probabilities `q` between 0 and 1, by default interpolated (R's
+#' * `op_nanpercentile()`: Percentiles of the elements that are numbers.
+#' * `op_nanquantile()`: Quantiles of the elements that are numbers.
+#' * `op_percentile()`: Quantiles with `q` in per cent, 0 to 100.
+#' * `op_quantile()`: Quantiles at probabilities `q` between 0 and 1, by default interpolated (R's
 #'   type 7).
 #'
 #' @param x A tensor, or R numbers (vector, matrix, array). (tensor, array or number; required)
@@ -517,13 +517,13 @@ op_quantile <- function(x, q, axis = NULL, method = "linear", keepdims = FALSE) 
 
 #' Reductions over Groups of Rows
 #'
-#' * `op_segment_max()`: largest element of the rows that share a group number. Group numbers are
+#' * `op_segment_max()`: Largest element of the rows that share a group number. Group numbers are
 #'   positions in the result and start at 1.
-#' * `op_segment_min()`: smallest element of the rows that share a group number. Group numbers are
+#' * `op_segment_min()`: Smallest element of the rows that share a group number. Group numbers are
 #'   positions in the result and start at 1.
-#' * `op_segment_prod()`: product of the rows that share a group number. Group numbers are
+#' * `op_segment_prod()`: Product of the rows that share a group number. Group numbers are
 #'   positions in the result and start at 1.
-#' * `op_segment_sum()`: sum of the rows that share a group number. Group numbers are positions in
+#' * `op_segment_sum()`: Sum of the rows that share a group number. Group numbers are positions in
 #'   the result and start at 1.
 #'
 #' @param data Tensor whose entries along the first axis are grouped. (tensor, array or number;

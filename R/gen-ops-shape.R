@@ -23,13 +23,13 @@ op_append <- function(x1, x2, axis = NULL) {
 
 #' Split into Parts
 #'
-#' * `op_array_split()`: the same, but the parts may differ by one entry when the length does not
-#'   divide.
-#' * `op_dsplit()`: splits along the third axis.
-#' * `op_hsplit()`: splits along the second axis.
-#' * `op_split()`: cuts a tensor along `axis` into equal parts, or after the given numbers of
+#' * `op_array_split()`: Like `op_split()`, but the parts may differ by one entry when the length
+#'   does not divide.
+#' * `op_dsplit()`: Splits along the third axis.
+#' * `op_hsplit()`: Splits along the second axis.
+#' * `op_split()`: Cuts a tensor along `axis` into equal parts, or after the given numbers of
 #'   entries: `c(1, 3)` cuts after the first and after the third.
-#' * `op_vsplit()`: splits along the first axis.
+#' * `op_vsplit()`: Splits along the first axis.
 #'
 #' @param x A tensor, or R numbers (vector, matrix, array). (tensor, array or number; required)
 #' @param indices_or_sections Number of parts; or, as a vector, how many entries lie before each
@@ -125,9 +125,9 @@ op_concatenate <- function(xs, axis = 1L) {
 
 #' Join Side by Side, On Top or in Depth
 #'
-#' * `op_dstack()`: joins along a third axis, which is added where missing.
-#' * `op_hstack()`: joins along the second axis (vectors: end to end).
-#' * `op_vstack()`: joins along the first axis.
+#' * `op_dstack()`: Joins along a third axis, which is added where missing.
+#' * `op_hstack()`: Joins along the second axis (vectors: end to end).
+#' * `op_vstack()`: Joins along the first axis.
 #'
 #' @param xs List of tensors to join. (list of tensors; required)
 #' @return One tensor.
@@ -183,11 +183,11 @@ op_expand_dims <- function(x, axis) {
 
 #' Flip, Roll and Rotate
 #'
-#' * `op_flip()`: reverses the order along the given axes, or along all.
-#' * `op_fliplr()`: reverses the second axis, left to right.
-#' * `op_flipud()`: reverses the first axis, top to bottom.
-#' * `op_roll()`: moves entries along an axis; what falls off the end comes in at the start.
-#' * `op_rot90()`: quarter turns in the plane of two axes, from the first towards the second.
+#' * `op_flip()`: Reverses the order along the given axes, or along all.
+#' * `op_fliplr()`: Reverses the second axis, left to right.
+#' * `op_flipud()`: Reverses the first axis, top to bottom.
+#' * `op_roll()`: Moves entries along an axis; what falls off the end comes in at the start.
+#' * `op_rot90()`: Quarter turns in the plane of two axes, from the first towards the second.
 #'
 #' @param x A tensor, or R numbers (vector, matrix, array). (tensor, array or number; required)
 #' @param axis Axis or axes to reverse, from 1; left out, all. (axis or several, counted from 1,
@@ -263,7 +263,7 @@ op_rot90 <- function(array, k = 1L, axes = c(1L, 2L)) {
 #' op_meshgrid(c(1, 2, 3), c(10, 20), indexing = "ij")
 #' @export
 op_meshgrid <- function(..., indexing = "xy") {
-  wrap_function("keras.ops.meshgrid", environment(), c(indexing = "string"), variadic = "tensors")
+  wrap_function("keras.ops.meshgrid", environment(), c(indexing = "string"), variadic = "tensor")
 }
 
 #' Move Axes to New Places
@@ -289,9 +289,9 @@ op_moveaxis <- function(x, source, destination) {
 
 #' Shape, Number of Axes and Size
 #'
-#' * `op_ndim()`: the number of axes.
-#' * `op_shape()`: the length of each axis; unknown ones are NULL.
-#' * `op_size()`: the number of elements.
+#' * `op_ndim()`: The number of axes.
+#' * `op_shape()`: The length of each axis; unknown ones are NULL.
+#' * `op_size()`: The number of elements.
 #'
 #' @param x A tensor, or R numbers (vector, matrix, array). (tensor, array or number; required)
 #' @return `op_ndim()`, `op_size()`: A whole number. `op_shape()`: The shape.
@@ -372,6 +372,7 @@ op_ravel <- function(x) {
 #' @param tensor A tensor, or R numbers. (tensor, array or number; required)
 #' @param pattern Names of the axes before and after `->`, with parentheses around merged ones.
 #'   (string; required)
+#' @param ... Lengths of axes named in the pattern, as further named arguments such as `a = 2`.
 #' @return A tensor with the axes on the right of the arrow.
 #' @seealso Keras' own page:
 #'   [keras.ops.rearrange](https://www.tensorflow.org/api_docs/python/tf/keras/ops/rearrange).
@@ -380,8 +381,8 @@ op_ravel <- function(x) {
 #' op_rearrange(matrix(c(1, 2, 3, 4, 5, 6), 2, byrow = TRUE), "r c -> c r")
 #' op_rearrange(c(1, 2, 3, 4, 5, 6), "(a b) -> a b", a = 2)
 #' @export
-op_rearrange <- function(tensor, pattern) {
-  wrap_function("keras.ops.rearrange", environment(), c(tensor = "!tensor", pattern = "!string"))
+op_rearrange <- function(tensor, pattern, ...) {
+  wrap_function("keras.ops.rearrange", environment(), c(tensor = "!tensor", pattern = "!string"), extra = c(`*` = "ints"))
 }
 
 #' Repeat Each Element

@@ -100,12 +100,13 @@ op_extract_sequences <- function(x, sequence_length, sequence_stride) {
 
 #' Fourier Transforms
 #'
-#' * `op_fft()`: discrete Fourier transform along the last axis of a complex signal given as
+#' * `op_fft()`: Discrete Fourier transform along the last axis of a complex signal given as
 #'   list(real, imaginary).
-#' * `op_fft2()`: the same over the last two axes.
-#' * `op_ifft2()`: inverse of `op_fft2()`.
-#' * `op_irfft()`: back from those frequencies to the real signal.
-#' * `op_rfft()`: transform of a real signal, only the frequencies from 0 up to half the length.
+#' * `op_fft2()`: Discrete Fourier transform over the last two axes of a complex signal given as
+#'   list(real, imaginary).
+#' * `op_ifft2()`: Inverse of `op_fft2()`.
+#' * `op_irfft()`: Inverse of `op_rfft()`, from frequencies back to the real signal.
+#' * `op_rfft()`: Transform of a real signal, only the frequencies from 0 up to half the length.
 #'
 #' @param x List of two tensors of one shape: real and imaginary part. (list of tensors; required)
 #'   For `op_rfft()`: A tensor, or R numbers (vector, matrix, array). (tensor, array or number;
@@ -160,7 +161,7 @@ op_rfft <- function(x, fft_length = NULL) {
 
 #' Short-Time Fourier Transform
 #'
-#' * `op_istft()`: puts the signal together again from such stretches.
+#' * `op_istft()`: Inverse of `op_stft()`, which puts the signal together again.
 #' * `op_stft()`: Fourier transform of overlapping windowed stretches of a signal.
 #'
 #' @param x List of two tensors of one shape: real and imaginary part. (list of tensors; required)

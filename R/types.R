@@ -191,7 +191,7 @@ as_axes_arg <- function(x, arg, call) {
 
 as_index_arg <- function(x, arg, call) {
   if (is_python(x)) {
-    return(x)
+    return(if (is_tensor(x)) zero_based_tensor(x, call) else x)
   }
   if (is.list(x)) {
     return(tagged(lapply(x, as_index_arg, arg = arg, call = call), "list"))
@@ -376,8 +376,12 @@ converters <- list(
   shape_nested = as_shape_nested_arg,
   axis = as_axis_arg,
   axes = as_axes_arg,
+  axes_or_count = as_axes_or_count_arg,
   index = as_index_arg,
+  indices = as_indices_arg,
+  interval = as_interval_arg,
   tensor = as_tensor_arg,
+  tensor_typed = as_tensor_typed_arg,
   tensor_int = as_tensor_int_arg,
   tensors = as_tensors_arg,
   tensor_or_tensors = as_tensor_or_tensors_arg,

@@ -34,6 +34,9 @@ extra_args <- function(dots, types, frame) {
   for (i in seq_along(dots)) {
     type <- types[names[[i]]]
     if (is.na(type)) {
+      type <- types["*"] # any name goes
+    }
+    if (is.na(type)) {
       abort_argument(
         names[[i]], "is not an argument of this function.",
         did_you_mean(names[[i]], names(types)), call = frame
@@ -68,8 +71,9 @@ frame_dots <- function(frame) {
 
 # ---- plain functions: ops, utilities, activations --------------------------------------------------
 # `positional`: arguments that Python takes by position, in order; `variadic`: the type of those that
-# Python takes as *args, unnamed in `...`. `result`: "index" (positions, counted from 1 in R) or
-# "index:2" (that element of the result).
+# Python takes as *args, unnamed in `...`. `result` says what of the result are positions, which count
+# from 1 in R: "index" (all of it), "index:2" (its second element), "index unless x1" (all of it when
+# that argument wasn't given), "index if a b" (its second element when `a` is TRUE, the next for `b`).
 wrap_function <- function(symbol, frame, types, extra = character(), positional = character(),
                           variadic = NULL, result = NULL) {
   if (is.null(variadic)) {
@@ -82,20 +86,25 @@ wrap_function <- function(symbol, frame, types, extra = character(), positional 
     args <- c(supplied(frame, types), extra_args(dots[!unnamed], c(types, extra), frame))
   }
   first <- intersect(positional, names(args))
-  args <- c(unname(args[first]), rest, args[setdiff(names(args), first)])
-  one_based_result(bridge_call(symbol, args, call = frame), result)
+  sent <- c(unname(args[first]), rest, args[setdiff(names(args), first)])
+  one_based_result(bridge_call(symbol, sent, call = frame), result, args)
 }
 
-one_based_result <- function(out, result) {
+one_based_result <- function(out, result, args) {
   if (is.null(result)) {
     return(out)
   }
-  if (identical(result, "index")) {
+  words <- strsplit(result, " ")[[1]]
+  if (length(words) == 1 && words == "index" || length(words) > 1 && words[[2]] == "unless" && is.null(args[[words[[3]]]])) {
     return(one_based(out))
   }
-  which <- as.integer(sub("index:", "", result))
+  which <- if (startsWith(result, "index:")) {
+    as.integer(sub("index:", "", result))
+  } else if (length(words) > 1 && words[[2]] == "if") {
+    1L + seq_len(sum(vapply(args[intersect(words[-(1:2)], names(args))], isTRUE, NA)))
+  }
   if (is.list(out)) {
-    out[[which]] <- one_based(out[[which]])
+    out[which] <- lapply(out[which], one_based)
   }
   out
 }

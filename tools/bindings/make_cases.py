@@ -37,7 +37,7 @@ DIGITS = 9
 
 
 def number(value: object) -> object:
-    """One element as JSON can hold it: a bool, an int, a rounded float or the name of a non-number."""
+    """One element as JSON can hold it: a bool, an int, a rounded float, a non-number's name."""
     if isinstance(value, (bool, int)):
         return value
     if math.isnan(value):

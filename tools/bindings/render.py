@@ -14,7 +14,7 @@ RESERVED = {"if", "else", "repeat", "while", "function", "for", "next", "break",
 BASE_ARGUMENTS = ["name", "dtype", "trainable"]
 OVERRIDES = {("name", "layer"), ("dtype", "layer"), ("trainable", "layer")}
 INTEGER_TYPES = {"int", "ints", "seed", "shape", "axis", "axes", "index", "shape_nested", "tensor_int", "num_or_int"}
-POSITION_TYPES = {"axis", "axes", "index"}
+POSITION_TYPES = {"axis", "axes", "index", "indices"}
 
 
 def r_name(name: str) -> str:
@@ -97,7 +97,10 @@ class Wrapper:
         else:
             self.variadic = None
         for extra in filter(None, (e.strip() for e in row["kwargs"].split(";"))):
-            if extra not in names:
+            if extra == "*":  # any further names, described by the row of Keras' **argument
+                name = next(p.name for p in fact.parameters if p.kind == "extra")
+                self.extra[extra] = arguments.get(name, row["symbol"])
+            elif extra not in names:
                 self.extra[extra] = arguments.get(extra, row["symbol"])
         if function_fact is not None:
             known = {p.name for p, _ in self.parameters}
@@ -201,7 +204,7 @@ class Wrapper:
             elif self.kind == "merge":
                 words.append("More tensors.")
             for name, argument in self.extra.items():
-                words.append(f"`{name}`: {argument.meaning}")
+                words.append(argument.meaning if name == "*" else f"`{name}`: {argument.meaning}")
             if self.kind == "layer":
                 words.append("`activity_regularizer`, `autocast`, and on the first layer of a sequential model the older spellings `input_shape`, `batch_input_shape`, `batch_size`, `input_dim`.")
             elif not words:

@@ -7,6 +7,7 @@ from typing import Any, Optional
 
 from kerasbridge.bridge import verbs
 from kerasbridge.bridge.classes import class_names
+from kerasbridge.bridge.convert import without_tuple_names
 from kerasbridge.bridge.outcome import outcome
 from kerasbridge.errors import UnsupportedError
 from kerasbridge.runtime import starting as runtime
@@ -83,7 +84,7 @@ def call(symbol: str, args: Optional[list] = None, kwargs: Optional[dict] = None
     function = resolve(symbol)
     kwargs = dict(kwargs or {})
     _check_arguments(function, symbol, kwargs)
-    return function(*(args or ()), **kwargs)
+    return without_tuple_names(function(*(args or ()), **kwargs))
 
 
 @outcome

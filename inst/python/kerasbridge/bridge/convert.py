@@ -25,12 +25,20 @@ def as_dict(keys: Sequence[str], values: Sequence) -> dict:
     }
 
 
+def without_tuple_names(value: Any) -> Any:
+    """A tuple with named fields, as some backends return, as a dict: in R a named list."""
+    fields = getattr(value, "_fields", None)
+    if not isinstance(value, tuple) or fields is None:
+        return value
+    return dict(zip(fields, value))
+
+
 def as_slice(start: Optional[int], stop: Optional[int], step: Optional[int]) -> slice:
     """A Python slice; None leaves an end open."""
     return slice(start, stop, step)
 
 
-_TENSOR_DTYPES = {"float64": "float32"}
+_TENSOR_DTYPES = {"float64": "float32", "complex128": "complex64"}
 
 
 def as_array(value: Any, dtype: Optional[str] = None) -> np.ndarray:
@@ -38,16 +46,21 @@ def as_array(value: Any, dtype: Optional[str] = None) -> np.ndarray:
     return np.ascontiguousarray(np.asarray(value, dtype=dtype))
 
 
-def as_tensor(value: Any, dtype: Optional[str] = None) -> np.ndarray:
-    """An array fit for Keras: doubles become float32, integers stay int32, `dtype` overrides.
+def as_tensor(value: Any, dtype: Optional[str] = None) -> Any:
+    """A tensor of the running backend: doubles become float32, integers int32, or `dtype`.
 
-    Shape and values are kept; the result is C-ordered.
+    Shape and values are kept. Some Keras functions take tensors but no NumPy arrays. Strings, which
+    not every backend has, stay a C-ordered array.
     """
     array = np.asarray(value)
     want = dtype or _TENSOR_DTYPES.get(array.dtype.name, array.dtype.name)
-    if array.ndim == 0:
-        return np.asarray(array, dtype=want)
-    return np.ascontiguousarray(array, dtype=want)
+    # ascontiguousarray would turn a single number into a vector
+    array = np.ascontiguousarray(array, dtype=want) if array.ndim else array.astype(want)
+    if array.dtype.kind in "USO":
+        return array
+    import keras
+
+    return keras.ops.convert_to_tensor(array)
 
 
 def data_array(value: Any) -> np.ndarray:

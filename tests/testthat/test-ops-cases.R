@@ -1,0 +1,84 @@
+# Every op against numbers worked out beforehand (fixtures/ops-cases.csv), and what positions mean.
+
+skip_if_not(is_keras_available(), "Keras is not here")
+
+cases <- ops_cases()
+
+test_that("the table has a case for every op of the bindings", {
+  bindings <- utils::read.csv(test_path("fixtures", "bindings.csv"), colClasses = "character")
+  ops <- grep("^keras[.](ops|random)[.]", bindings$symbol, value = TRUE)
+  expect_gt(length(ops), 350)
+  expect_identical(setdiff(ops, cases$symbol), character())
+})
+
+for (symbol in unique(cases$symbol)) {
+  test_that(paste(symbol, "gives the expected numbers"), {
+    own <- cases[cases$symbol == symbol, ]
+    for (i in seq_len(nrow(own))) {
+      wrong <- ops_check_case(own[i, ])
+      expect(!length(wrong), paste0(own$r_call[i], "\n", paste(wrong, collapse = "\n")))
+    }
+  })
+}
+
+test_that("the comparison finds wrong values, shapes, types and counts", {
+  case <- function(r_call, expected, dtype = "") list(r_call = r_call, expected = expected, dtype = dtype)
+  right <- '{"shape": [2], "data": [1, 2]}'
+  expect_null(ops_check_case(case("op_array(c(1, 2))", right, "float32")))
+  expect_match(ops_check_case(case("op_array(c(1, 2.001))", right)), "values")
+  expect_match(ops_check_case(case("op_array(c(1, NaN))", right)), "values")
+  expect_match(ops_check_case(case("op_array(matrix(c(1, 2), 1))", right)), "shape")
+  expect_match(ops_check_case(case("op_array(1:2)", right, "float32")), "dtype int32")
+  expect_match(ops_check_case(case("list(1, 2, 3)", '{"list": [{"shape": [], "data": [1]}]}')), "list of 1")
+  expect_match(ops_check_case(case("random_uniform(2)", '{"shape": [2], "range": [2, 3]}')), "range")
+  expect_match(ops_check_case(case("stop('no')", right)), "error: no")
+})
+
+test_that("positions and axes count from 1; zero and fractions are refused by name", {
+  x <- matrix(c(1, 2, 3, 4), 2)
+  expect_error(op_sum(x, axis = 0), "`axis` counts from 1", class = "kerasbridge_error_argument")
+  expect_error(op_argmax(x, axis = 1.5), "`axis`", class = "kerasbridge_error_argument")
+  expect_error(op_take(x, 0), "`indices` counts from 1", class = "kerasbridge_error_argument")
+  expect_error(op_slice(x, c(0, 1), c(1, 1)), "`start_indices` counts from 1", class = "kerasbridge_error_argument")
+  expect_error(op_slice(x, c(1.5, 1), c(1, 1)), "`start_indices`", class = "kerasbridge_error_argument")
+  expect_error(op_transpose(x, axes = c(1, 0)), "`axes`", class = "kerasbridge_error_argument")
+  expect_error(op_top_k(x, k = 1.5), "`k`", class = "kerasbridge_error_argument")
+  expect_error(op_one_hot(c(0, 1.5), 3), "`x`", class = "kerasbridge_error_argument")
+})
+
+test_that("tensors of positions count from 1 like R vectors of positions", {
+  x <- c(30, 10, 20)
+  expect_equal(as.numeric(op_take(x, op_argsort(x))), c(10, 20, 30))
+  expect_equal(as.numeric(op_take(x, op_array(c(-1L, 1L)))), c(20, 30))
+  best <- op_top_k(x, k = 2)
+  expect_equal(as.numeric(op_take(x, best[[2]])), as.numeric(best[[1]]))
+  expect_equal(as.numeric(op_scatter_update(x, op_reshape(op_argmax(x), c(1, 1)), array(0))), c(0, 10, 20))
+})
+
+test_that("op_unique() gives positions from 1 and counts as they are, whatever was asked for", {
+  x <- c(5, 7, 5, 5)
+  both <- op_unique(x, return_inverse = TRUE, return_counts = TRUE)
+  expect_equal(as.numeric(both[[2]]), c(1, 2, 1, 1))
+  expect_equal(as.numeric(both[[3]]), c(3, 1))
+  first <- op_unique(x, return_index = TRUE)
+  expect_equal(as.numeric(first[[2]]), c(1, 2))
+})
+
+test_that("op_tensordot() tells a number of axes from axes", {
+  x <- matrix(c(1, 2, 3, 4), 2)
+  expect_equal(as.numeric(op_tensordot(x, x, axes = 2)), sum(x * x))
+  expect_equal(as.array(op_tensordot(x, x, axes = list(1, 1))), crossprod(x))
+  expect_error(op_tensordot(x, x, axes = list(1, c(1, 2))), "`axes`", class = "kerasbridge_error_argument")
+  expect_error(op_tensordot(x, x, axes = list(0, 1)), "`axes` counts from 1", class = "kerasbridge_error_argument")
+})
+
+test_that("doubles keep their precision on the way to a chosen data type", {
+  expect_identical(as.numeric(op_array(c(0.1, 1 / 3), dtype = "float64")), c(0.1, 1 / 3))
+  expect_identical(as.numeric(op_cast(c(16777217, 2), "int32")), c(16777217, 2))
+  expect_identical(op_dtype(op_array(c(0.1, 0.2))), "float32")
+})
+
+test_that("intervals are two numbers", {
+  expect_error(op_histogram(c(1, 2), range = 3), "`range` must be two numbers", class = "kerasbridge_error_argument")
+  expect_error(op_histogram(c(1, 2), range = c(1, NA)), "`range`", class = "kerasbridge_error_argument")
+})
