@@ -1,11 +1,11 @@
-"""Turn the numpy column of ``tables/cases/ops.csv`` into numbers that R can compare with.
+"""Turn the numpy column of ``tables/cases/*.csv`` into numbers that R can compare with.
 
-Each row of the table holds an R call and a Python expression over ``np`` (numpy) and ``scipy`` that
+Each row of a table holds an R call and a Python expression over ``np`` (numpy) and ``scipy`` that
 says what the call must give. The expression is evaluated here, and written as JSON to
-``tests/testthat/fixtures/ops-cases.csv``, so that the tests in R need neither numpy nor scipy::
+``tests/testthat/fixtures/<table>-cases.csv``, so that the tests in R need neither numpy nor scipy::
 
-    python tools/bindings/make_cases.py            # write the fixture
-    python tools/bindings/make_cases.py --check    # exit status 1 when it is stale
+    python tools/bindings/make_cases.py            # write the fixtures
+    python tools/bindings/make_cases.py --check    # exit status 1 when one is stale
 
 JSON forms: ``{"shape": [2, 3], "data": [...]}`` (row by row; NaN, Inf and -Inf as strings),
 ``{"list": [...]}`` for several results, ``{"string": "..."}``. Random results are described instead
@@ -31,13 +31,13 @@ import scipy.spatial
 import scipy.special
 
 HERE = Path(__file__).resolve().parent
-TABLE = HERE / "tables" / "cases" / "ops.csv"
-FIXTURE = HERE.parents[1] / "tests" / "testthat" / "fixtures" / "ops-cases.csv"
+TABLES = HERE / "tables" / "cases"
+FIXTURES = HERE.parents[1] / "tests" / "testthat" / "fixtures"
 DIGITS = 9
 
 
 def number(value: object) -> object:
-    """One element as JSON can hold it: a bool, an int, a rounded float or the name of a non-number."""
+    """One element as JSON can hold it: a bool, an int, a rounded float or a non-number's name."""
     if isinstance(value, (bool, int)):
         return value
     if math.isnan(value):
@@ -76,35 +76,39 @@ def expected(expression: str) -> dict:
     return form
 
 
-def render() -> str:
-    """The text of the fixture."""
+def render(table: Path) -> str:
+    """The text of the fixture of one table; a table without types (dtype) leaves them open."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(["symbol", "r_call", "dtype", "expected"])
-    with TABLE.open(encoding="utf-8", newline="") as handle:
+    with table.open(encoding="utf-8", newline="") as handle:
         for row in csv.DictReader(handle):
             try:
                 form = expected(row["numpy"])
             except Exception as error:
                 raise SystemExit(f"{row['symbol']}: {row['numpy']}: {error!r}") from error
-            writer.writerow([row["symbol"], row["r_call"], row["dtype"], json.dumps(form)])
+            writer.writerow([row["symbol"], row["r_call"], row.get("dtype", ""), json.dumps(form)])
     return out.getvalue()
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Write the fixture, or with ``--check`` compare it; return the exit status."""
+    """Write the fixtures, or with ``--check`` compare them; return the exit status."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--check", action="store_true", help="only tell whether it is stale")
+    parser.add_argument("--check", action="store_true", help="only tell whether one is stale")
     options = parser.parse_args(argv)
-    text = render()
-    if options.check:
-        if not FIXTURE.exists() or FIXTURE.read_text(encoding="utf-8") != text:
-            print(f"{FIXTURE.name} is stale: run make_cases.py", file=sys.stderr)
-            return 1
-        return 0
-    FIXTURE.parent.mkdir(parents=True, exist_ok=True)
-    FIXTURE.write_text(text, encoding="utf-8")
-    return 0
+    stale = 0
+    for table in sorted(TABLES.glob("*.csv")):
+        fixture = FIXTURES / f"{table.stem}-cases.csv"
+        text = render(table)
+        if fixture.exists() and fixture.read_text(encoding="utf-8") == text:
+            continue
+        if options.check:
+            print(f"{fixture.name} is stale: run make_cases.py", file=sys.stderr)
+            stale = 1
+            continue
+        FIXTURES.mkdir(parents=True, exist_ok=True)
+        fixture.write_text(text, encoding="utf-8")
+    return stale
 
 
 if __name__ == "__main__":
