@@ -46,10 +46,6 @@
 #'   [keras.applications.ConvNeXtXLarge](https://www.tensorflow.org/api_docs/python/tf/keras/applications/ConvNeXtXLarge).
 #'   `keras_help(application_convnext_base)` shows the text of the installed version.
 #' @examplesIf is_keras_available()
-#' model <- application_convnext_tiny(
-#'   weights = NULL, include_top = FALSE, input_shape = c(32, 32, 3), pooling = "avg"
-#' )
-#' model$output_shape
 #' \donttest{
 #' model <- application_convnext_base(
 #'   weights = NULL, include_top = FALSE, input_shape = c(32, 32, 3), pooling = "avg"
@@ -64,6 +60,12 @@
 #' }
 #' \donttest{
 #' model <- application_convnext_small(
+#'   weights = NULL, include_top = FALSE, input_shape = c(32, 32, 3), pooling = "avg"
+#' )
+#' model$output_shape
+#' }
+#' \donttest{
+#' model <- application_convnext_tiny(
 #'   weights = NULL, include_top = FALSE, input_shape = c(32, 32, 3), pooling = "avg"
 #' )
 #' model$output_shape
@@ -297,10 +299,12 @@ application_densenet201 <- function(
 #'   [keras.applications.EfficientNetB7](https://www.tensorflow.org/api_docs/python/tf/keras/applications/EfficientNetB7).
 #'   `keras_help(application_efficientnet_b0)` shows the text of the installed version.
 #' @examplesIf is_keras_available()
+#' \donttest{
 #' model <- application_efficientnet_b0(
 #'   weights = NULL, include_top = FALSE, input_shape = c(32, 32, 3), pooling = "avg"
 #' )
 #' model$output_shape
+#' }
 #' \donttest{
 #' model <- application_efficientnet_b1(
 #'   weights = NULL, include_top = FALSE, input_shape = c(32, 32, 3), pooling = "avg"
@@ -992,10 +996,6 @@ application_nasnetmobile <- application_nasnet_mobile
 #'   [keras.applications.ResNet50](https://www.tensorflow.org/api_docs/python/tf/keras/applications/ResNet50).
 #'   `keras_help(application_resnet101)` shows the text of the installed version.
 #' @examplesIf is_keras_available()
-#' model <- application_resnet50(
-#'   weights = NULL, include_top = FALSE, input_shape = c(32, 32, 3), pooling = "avg"
-#' )
-#' model$output_shape
 #' \donttest{
 #' model <- application_resnet101(
 #'   weights = NULL, include_top = FALSE, input_shape = c(32, 32, 3), pooling = "avg"
@@ -1004,6 +1004,12 @@ application_nasnetmobile <- application_nasnet_mobile
 #' }
 #' \donttest{
 #' model <- application_resnet152(
+#'   weights = NULL, include_top = FALSE, input_shape = c(32, 32, 3), pooling = "avg"
+#' )
+#' model$output_shape
+#' }
+#' \donttest{
+#' model <- application_resnet50(
 #'   weights = NULL, include_top = FALSE, input_shape = c(32, 32, 3), pooling = "avg"
 #' )
 #' model$output_shape
@@ -1078,10 +1084,6 @@ application_resnet50 <- function(
 #'   [keras.applications.ResNet50V2](https://www.tensorflow.org/api_docs/python/tf/keras/applications/ResNet50V2).
 #'   `keras_help(application_resnet101_v2)` shows the text of the installed version.
 #' @examplesIf is_keras_available()
-#' model <- application_resnet50_v2(
-#'   weights = NULL, include_top = FALSE, input_shape = c(32, 32, 3), pooling = "avg"
-#' )
-#' model$output_shape
 #' \donttest{
 #' model <- application_resnet101_v2(
 #'   weights = NULL, include_top = FALSE, input_shape = c(32, 32, 3), pooling = "avg"
@@ -1090,6 +1092,12 @@ application_resnet50 <- function(
 #' }
 #' \donttest{
 #' model <- application_resnet152_v2(
+#'   weights = NULL, include_top = FALSE, input_shape = c(32, 32, 3), pooling = "avg"
+#' )
+#' model$output_shape
+#' }
+#' \donttest{
+#' model <- application_resnet50_v2(
 #'   weights = NULL, include_top = FALSE, input_shape = c(32, 32, 3), pooling = "avg"
 #' )
 #' model$output_shape
@@ -1233,10 +1241,12 @@ application_vgg19 <- function(
 #'   [keras.applications.Xception](https://www.tensorflow.org/api_docs/python/tf/keras/applications/Xception).
 #'   `keras_help(application_xception)` shows the text of the installed version.
 #' @examplesIf is_keras_available()
+#' \donttest{
 #' model <- application_xception(
 #'   weights = NULL, include_top = FALSE, input_shape = c(71, 71, 3), pooling = "avg"
 #' )
 #' model$output_shape
+#' }
 #' @export
 application_xception <- function(
   include_top = TRUE, weights = "imagenet", input_tensor = NULL, input_shape = NULL,

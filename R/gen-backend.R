@@ -24,7 +24,7 @@ k_get_uid <- function(prefix = "") {
 #' * `result_type()`: The type that Keras gives to a result computed from tensors of several types.
 #'
 #' @param dtype Type name such as "float32". (string, a data type; required)
-#' @param ... Type names.
+#' @param ... Type names, one after the other.
 #' @return `is_float_dtype()`, `is_int_dtype()`: TRUE or FALSE. `result_type()`: A type name.
 #' @seealso Keras' own page:
 #'   [keras.backend.is_float_dtype](https://www.tensorflow.org/api_docs/python/tf/keras/backend/is_float_dtype),
@@ -36,7 +36,7 @@ k_get_uid <- function(prefix = "") {
 #' is_float_dtype("int32")
 #' is_int_dtype("uint8")
 #' is_int_dtype("float32")
-#' result_type(c("int32", "float32"))
+#' result_type("int32", "float32")
 #' @name result_type
 NULL
 
@@ -55,5 +55,5 @@ is_int_dtype <- function(dtype) {
 #' @rdname result_type
 #' @export
 result_type <- function(...) {
-  wrap_function("keras.backend.result_type", environment(), character(), variadic = "strings")
+  wrap_function("keras.backend.result_type", environment(), character(), variadic = "string")
 }

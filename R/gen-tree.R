@@ -122,7 +122,7 @@ tree_lists_to_tuples <- function(structure) {
 #' @param structure Nested lists of shapes. (shape or list of shapes; required)
 #' @param none_is_leaf Hand NULL leaves to the function, rather than passing over them? (`TRUE` or
 #'   `FALSE`; default `TRUE`)
-#' @param ... List of the structures.
+#' @param ... Structures, one after the other.
 #' @param shallow_structure Structure that sets how deep to go. (any R value; required)
 #' @return `tree_map_shape_structure()`, `tree_map_structure()`: A structure of results, nested in
 #'   the same way. `tree_map_structure_up_to()`: A structure of results, nested like the shallow
@@ -134,8 +134,8 @@ tree_lists_to_tuples <- function(structure) {
 #'   `keras_help(tree_map_shape_structure)` shows the text of the installed version.
 #' @examplesIf is_keras_available()
 #' tree_map_shape_structure(length, list(c(2L, 3L), c(4L, 5L, 6L)))
-#' tree_map_structure(\(a, b) a + b, list(list(x = 1, y = 2), list(x = 10, y = 20)))
-#' tree_map_structure_up_to(list("p", "q"), length, list(list(list(1, 2), 3)))
+#' tree_map_structure(\(a, b) a + b, list(x = 1, y = 2), list(x = 10, y = 20))
+#' tree_map_structure_up_to(list("p", "q"), length, list(list(1, 2), 3))
 #' @name tree_map_structure
 NULL
 
