@@ -162,3 +162,11 @@ test_that("versions compare by number", {
   expect_equal(compare_versions("3.9.0", "3.9"), 0)
   expect_equal(compare_versions("3.9rc1", "3.10"), -1)
 })
+
+test_that("the needs declared to reticulate come from the engine's table and fit the machine", {
+  needs <- python_requirements("Linux", "x86_64")
+  expect_match(needs[[1]], "^tensorflow-cpu>=2[.]16[.]1,<2[.][0-9]+$")
+  expect_match(needs[[2]], "^keras>=3")
+  expect_true(all(c("numpy", "pyarrow", "h5py>=3.10") %in% needs))
+  expect_match(python_requirements("Darwin", "aarch64")[[1]], "^tensorflow>=2[.]16")
+})
