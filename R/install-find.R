@@ -192,16 +192,25 @@ check_least_version <- function(version, call = rlang::caller_env()) {
   usable <- length(version) == 1 && (is.character(version) || is.numeric(version)) &&
     !is.na(version) && grepl("^v?[0-9]+(\\.[0-9]+)*$", trimws(version))
   if (!usable) {
-    rlang::abort(
-      c(
-        "`version` must be one version of Keras.",
-        i = "Use NULL for any, or a number in quotes, such as \"3.5\" or \"3.15.1\"."
-      ),
-      class = c("kerasbridge_error_argument", "kerasbridge_error"),
-      call = call, argument = "version"
+    abort_argument(
+      "version", "must be one version of Keras.",
+      "Use NULL for any, or a number in quotes, such as \"3.5\" or \"3.15.1\".",
+      call = call
     )
   }
   sub("^v", "", trimws(as.character(version)))
+}
+
+# What a reticulate that makes environments by itself must put into one. The engine's table writes
+# the file (`python -m kerasbridge.environment needs`), so that no Python is needed to read it.
+python_requirements <- function(system = Sys.info()[["sysname"]], machine = R.version$arch) {
+  needs <- readLines(file.path(engine_folder(), "kerasbridge", "environment", "needs.txt"))
+  needs <- needs[!startsWith(needs, "#")]
+  # the smaller wheel without CUDA exists only there
+  if (!(system %in% c("Linux", "Windows") && machine %in% c("x86_64", "amd64", "x86-64"))) {
+    needs <- sub("^tensorflow-cpu", "tensorflow", needs)
+  }
+  needs
 }
 
 # Imports Keras in a process of its own, with a limit of 120 seconds.

@@ -282,7 +282,7 @@ wish_argument <- function(flag, value, argument, call) {
   }
   if (length(value) != 1 || !(is.character(value) || is.numeric(value) || is.logical(value))) {
     abort_install(
-      sprintf("`%s` must be one version, not %s.", argument, describe_wish(value)),
+      sprintf("`%s` must be one version, not %s.", argument, describe_value(value)),
       hint = "Use NULL for the newest, or a string such as \"2.18\".",
       argument = argument, call = call
     )
@@ -297,12 +297,10 @@ check_install_dots <- function(dots, name, call = rlang::caller_env()) {
   odd <- !given %in% known
   if (any(odd)) {
     shown <- ifelse(nzchar(given[odd]), given[odd], "(unnamed)")
-    rlang::abort(
-      c(
-        sprintf("`%s()` has no argument %s.", name, paste(shown, collapse = ", ")),
-        i = paste0("It takes, by name: ", paste(known, collapse = ", "), ".")
-      ),
-      class = c("kerasbridge_error_argument", "kerasbridge_error"),
+    abort_kind(
+      "argument",
+      sprintf("`%s()` has no argument %s.", name, paste(shown, collapse = ", ")),
+      i = paste0("It takes, by name: ", paste(known, collapse = ", "), "."),
       call = call, argument = shown[[1]]
     )
   }
@@ -311,7 +309,9 @@ check_install_dots <- function(dots, name, call = rlang::caller_env()) {
 
 check_install_flag <- function(value, argument, call = rlang::caller_env()) {
   if (!rlang::is_bool(value)) {
-    abort_install_argument(argument, "TRUE or FALSE", value, call)
+    abort_argument(
+      argument, paste0("must be TRUE or FALSE, not ", describe_value(value), "."), call = call
+    )
   }
 }
 
@@ -320,41 +320,16 @@ check_install_string <- function(value, argument, call, optional = FALSE) {
     return(invisible())
   }
   if (!rlang::is_string(value) || !nzchar(value)) {
-    abort_install_argument(argument, "one string", value, call)
+    abort_argument(
+      argument, paste0("must be one string, not ", describe_value(value), "."), call = call
+    )
   }
-}
-
-abort_install_argument <- function(argument, wanted, value, call) {
-  rlang::abort(
-    sprintf("`%s` must be %s, not %s.", argument, wanted, describe_wish(value)),
-    class = c("kerasbridge_error_argument", "kerasbridge_error"),
-    call = call, argument = argument
-  )
 }
 
 abort_install <- function(message, hint = NULL, bullets = NULL, output = NULL, argument = NULL,
                           call = rlang::caller_env()) {
   bullets <- as.character(bullets)
   names(bullets) <- rep("x", length(bullets))
-  text <- c(message, bullets)
-  if (!is.null(hint)) {
-    text <- c(text, i = hint)
-  }
-  # braces in paths must stay what they are: the message is no template
-  rlang::abort(
-    text,
-    class = c("kerasbridge_error_install", "kerasbridge_error"),
-    call = call, argument = argument, output = output
-  )
-}
-
-# "a character vector of length 2": what was given instead, without printing it.
-describe_wish <- function(value) {
-  if (is.null(value)) {
-    return("NULL")
-  }
-  if (is.atomic(value) && length(value) == 1) {
-    return(if (is.na(value)) "NA" else sprintf("%s (%s)", format(value), class(value)[[1]]))
-  }
-  sprintf("a %s of length %d", class(value)[[1]], length(value))
+  text <- c(message, bullets, if (!is.null(hint)) c(i = hint))
+  abort_kind("install", text, output = output, argument = argument, call = call)
 }

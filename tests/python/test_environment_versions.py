@@ -236,6 +236,13 @@ def test_a_row_agrees_with_the_installed_wheel():
     assert low[:2] == row.cuda[0]
 
 
+def test_the_file_for_r_holds_the_tables_ranges():
+    path = Path(versions.__file__).with_name("needs.txt")
+    lines = path.read_text(encoding="utf-8").splitlines()
+    assert [line for line in lines if not line.startswith("#")] == versions.needs()
+    assert versions.needs()[0] == "tensorflow-cpu>=2.16.1,<2.22"
+
+
 _WHEELS = {"tensorflow", "tensorflow-cpu", "tensorflow_cpu"}
 
 

@@ -66,6 +66,9 @@ def _parser() -> argparse.ArgumentParser:
     table = commands.add_parser("versions", help="print which versions go together")
     table.add_argument("--json", action="store_true")
     table.set_defaults(run=_run_versions)
+
+    needs = commands.add_parser("needs", help="print the requirements as ranges")
+    needs.set_defaults(run=_run_needs)
     return parser
 
 
@@ -146,6 +149,15 @@ def _run_versions(options: argparse.Namespace) -> int:
     _say("  ".join(name.ljust(width) for name, width in zip(names, widths)).rstrip())
     for row in rows:
         _say("  ".join(row[name].ljust(width) for name, width in zip(names, widths)).rstrip())
+    return 0
+
+
+def _run_needs(options: argparse.Namespace) -> int:
+    _say(
+        "# Written by `python -m kerasbridge.environment needs` from versions.py; a test compares."
+    )
+    for requirement in versions.needs():
+        _say(requirement)
     return 0
 
 

@@ -16,8 +16,7 @@ from dataclasses import dataclass, field
 from typing import Optional, Sequence, Tuple
 
 from ..errors import InstallError
-
-Version = Tuple[int, ...]
+from .wishes import ACCEPTED_FORMS, Version, matches, parse, read_wish, show, text
 
 
 @dataclass(frozen=True)
@@ -102,11 +101,6 @@ _COMPANIONS = ("h5py>=3.10", "scipy", "pillow")
 _PYARROW = "pyarrow"
 _PYARROW_NUMPY1 = "pyarrow<26"
 
-ACCEPTED_FORMS = (
-    'Accepted: nothing (the newest), "2.21" or "2.21.0", "2.18.*", ">=2.18", "latest"; '
-    'a graphics card is asked for by gpu, not by the version ("2.18-gpu" is understood).'
-)
-
 
 @dataclass
 class Resolution:
@@ -134,24 +128,6 @@ class Resolution:
         out = dict(self.__dict__)
         out["python"] = text(self.python)
         return out
-
-
-def text(version: Sequence[int]) -> str:
-    """(2, 16) -> '2.16'."""
-    return ".".join(str(part) for part in version)
-
-
-def parse(version: object, argument: str, hint: str) -> Version:
-    """'2.16' -> (2, 16); anything else is an `InstallError` that names `argument`."""
-    if isinstance(version, (tuple, list)) and version and all(_is_int(p) for p in version):
-        return tuple(version)
-    if isinstance(version, (int, float)) and not isinstance(version, bool):
-        version = repr(version)
-    if not isinstance(version, str) or not re.fullmatch(r"\s*v?\d+(\.\d+){0,3}\s*", version):
-        raise InstallError(
-            f"{argument} = {_show(version)} is no version number.", hint=hint, argument=argument
-        )
-    return tuple(int(part) for part in version.strip().lstrip("v").split("."))
 
 
 def resolve(
@@ -192,14 +168,14 @@ def resolve(
 
     if backend not in BACKENDS:
         raise InstallError(
-            f"backend = {_show(backend)} is not known.",
+            f"backend = {show(backend)} is not known.",
             hint=f"Use one of: {', '.join(BACKENDS)}.",
             argument="backend",
         )
-    version, gpu = _read_wish(version, bool(gpu), reasons)
+    version, gpu = read_wish(version, bool(gpu), reasons)
     if backend != "tensorflow" and version is not None:
         raise InstallError(
-            f"version = {_show(version)} names a TensorFlow version, but the backend is {backend}.",
+            f"version = {show(version)} names a TensorFlow version, but the backend is {backend}.",
             hint="Leave version out, or use the tensorflow backend.",
             argument="version",
         )
@@ -251,6 +227,21 @@ def resolve(
     return out
 
 
+def needs() -> list:
+    """Ranges, for an installer that chooses by itself and a reticulate that knows numpy 2.
+
+    The file `needs.txt` beside this module holds them for R, which reads it without a Python.
+    """
+    oldest, newest = TENSORFLOW[0].version, TENSORFLOW[-1].version
+    return [
+        f"tensorflow-cpu>={text(oldest)},<{newest[0]}.{newest[1] + 1}",
+        f"keras>={text(TENSORFLOW[0].keras_min)},<={text(KERAS_NEWEST)}",
+        "numpy",
+        *_COMPANIONS,
+        _PYARROW,
+    ]
+
+
 def supported() -> list:
     """The table as plain rows: what `python -m kerasbridge.environment versions` prints."""
     return [
@@ -266,74 +257,6 @@ def supported() -> list:
     ]
 
 
-# ---- reading what a person typed ---------------------------------------------------------------
-
-
-def _read_wish(version: object, gpu: bool, reasons: list) -> Tuple[Optional[str], bool]:
-    """Gives (None for the newest | a plain version wish, gpu)."""
-    if version is None:
-        return None, gpu
-    if isinstance(version, (tuple, list)) and version and all(_is_int(p) for p in version):
-        return text(version), gpu
-    if isinstance(version, bool) or not isinstance(version, (str, int, float)):
-        raise _refuse_version(version)
-    if version != version:  # NaN
-        raise _refuse_version("NA", "A missing value (NA) is no version.")
-    wish = repr(version) if isinstance(version, (int, float)) else version.strip().lower()
-    wish = wish[1:] if re.match(r"v\d", wish) else wish
-    if wish in ("na", "nan", "none", "null"):
-        raise _refuse_version(version, "A missing value (NA) is no version.")
-    if wish == "":
-        raise _refuse_version(version, "An empty string is no version.")
-    if "nightly" in wish:
-        raise _refuse_version(version, "Nightly builds are not among the tested versions.")
-    match = re.fullmatch(r"(.*?)-?(gpu|cpu)", wish)
-    if match:
-        wish = match.group(1)
-        if match.group(2) == "gpu" and not gpu:
-            gpu = True
-            reasons.append(f"gpu: because the version {_show(version)} asks for it.")
-        if match.group(2) == "cpu" and gpu:
-            raise _refuse_version(version, "The version says cpu, gpu says the opposite.")
-    if wish in ("", "default", "latest", "newest", "release", "stable"):
-        return None, gpu
-    if re.search(r"\d(a|b|rc|dev|post|\.dev|\.post)\d*", wish):
-        raise _refuse_version(version, "Pre-releases are not among the tested versions.")
-    if not re.fullmatch(r"(==|>=|<=|<|>|~=|!=)?\s*\d+(\.\d+)*(\.\*)?(\s*,.*)?", wish):
-        raise _refuse_version(version)
-    return wish, gpu
-
-
-def _refuse_version(version: object, why: Optional[str] = None) -> InstallError:
-    first = f"version = {_show(version)} is not a TensorFlow version."
-    return InstallError(f"{first} {why}" if why else first, hint=ACCEPTED_FORMS, argument="version")
-
-
-def _matches(version: Version, wish: str) -> bool:
-    """Whether `version` satisfies a comma-separated wish such as '2.18', '>=2.17,<2.20'."""
-    for clause in wish.split(","):
-        match = re.fullmatch(r"\s*(==|>=|<=|<|>|~=|!=)?\s*(\d+(?:\.\d+)*)(\.\*)?\s*", clause)
-        if match is None:
-            raise _refuse_version(wish)
-        operator = match.group(1) or "=="
-        wanted = tuple(int(part) for part in match.group(2).split("."))
-        head = version[: len(wanted)]
-        padded = wanted + (0,) * (3 - len(wanted))
-        same = head == wanted
-        ok = {
-            "==": same,
-            "!=": not same,
-            ">=": version >= padded,
-            "<=": version <= padded or same,
-            ">": version > padded and not same,
-            "<": version < padded,
-            "~=": version >= padded and version[: max(1, len(wanted) - 1)] == wanted[:-1],
-        }[operator]
-        if not ok:
-            return False
-    return True
-
-
 # ---- choosing ----------------------------------------------------------------------------------
 
 
@@ -347,7 +270,7 @@ def _choose_release(
     machine: str,
     reasons: list,
 ) -> Release:
-    rows = [r for r in TENSORFLOW if wish is None or _matches(r.version, wish)]
+    rows = [r for r in TENSORFLOW if wish is None or matches(r.version, wish)]
     if not rows:
         raise _no_such_release(wish or "")
     if system == "Darwin" and machine == "x86_64":
@@ -538,7 +461,7 @@ def _extra_requirements(extras: Sequence[str]) -> list:
     for name in extras:
         if name not in EXTRAS:
             raise InstallError(
-                f"extra = {_show(name)} is not known.",
+                f"extra = {show(name)} is not known.",
                 hint=f"Use one of: {', '.join(sorted(EXTRAS))}.",
                 argument="extra",
             )
@@ -572,7 +495,7 @@ def _no_such_release(wish: str) -> InstallError:
     said = f"TensorFlow {wish} is not among the supported versions ({_span(known)})."
     hint = ACCEPTED_FORMS
     if numbers[:1] == (3,):
-        said = f"version = {_show(wish)} looks like a Keras version; version is TensorFlow's."
+        said = f"version = {show(wish)} looks like a Keras version; version is TensorFlow's."
         hint = "Give Keras' version as keras, or leave it out. " + ACCEPTED_FORMS
     elif numbers in ((2, 2), (2, 1)):
         hint = f'For 2.{numbers[1]}0 write "2.{numbers[1]}0" in quotes: a number loses its last 0.'
@@ -619,12 +542,3 @@ def _cuda_list() -> str:
         f"{_span(sorted(set(v)))}: CUDA {_range(k[0])}, cuDNN {_range(k[1])}"
         for k, v in seen.items()
     )
-
-
-def _is_int(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
-
-
-def _show(value: object) -> str:
-    shown = f'"{value}"' if isinstance(value, str) else repr(value)
-    return shown if len(shown) <= 60 else shown[:57] + "..."

@@ -1,0 +1,161 @@
+# install_kerasbridge(): the engine is run by a real Python, the installer is a stub where it fails.
+
+skip_on_os("windows")
+
+local_no_choice <- function(env = parent.frame()) {
+  withr::local_envvar(
+    RETICULATE_PYTHON = NA, KERASBRIDGE_VENV = NA, WORKON_HOME = withr::local_tempdir(.local_envir = env),
+    .local_envir = env
+  )
+}
+
+# A script in a folder of its own; returns its path.
+stub_program <- function(name, lines, env = parent.frame()) {
+  folder <- withr::local_tempdir(.local_envir = env)
+  path <- file.path(folder, name)
+  writeLines(c("#!/bin/sh", lines), path)
+  Sys.chmod(path, "755")
+  path
+}
+
+skip_without_python <- function() {
+  usable <- tryCatch(find_interpreter(), kerasbridge_error_install = \(e) NULL)
+  skip_if(is.null(usable), "no Python that can make environments")
+}
+
+dry_run <- function(...) {
+  output <- capture.output(answer <- install_kerasbridge(..., dry_run = TRUE))
+  list(answer = answer, output = output)
+}
+
+test_that("a dry run prints interpreter, place and requirements, and makes nothing", {
+  skip_without_python()
+  local_no_choice()
+  run <- dry_run("2.18", envname = "r-try")
+  place <- file.path(Sys.getenv("WORKON_HOME"), "r-try")
+  expect_equal(run$answer$status, "planned")
+  expect_equal(run$answer$path, place)
+  expect_true("tensorflow" == sub("(-cpu)?==.*", "", run$answer$requirements[[1]]))
+  expect_match(run$answer$requirements[[1]], "==2.18.1", fixed = TRUE)
+  expect_match(run$output, place, fixed = TRUE, all = FALSE)
+  expect_match(run$output, "Disk space: about", all = FALSE)
+  expect_false(file.exists(place))
+  if (utils::packageVersion("reticulate") < "1.38") {
+    expect_true("numpy==1.26.4" %in% run$answer$requirements)
+    expect_match(run$output, "can't exchange arrays with numpy 2", all = FALSE)
+  }
+})
+
+test_that("any version is resolved or refused with the accepted forms, before anything is made", {
+  skip_without_python()
+  local_no_choice()
+  for (wish in list(2.16, "2.16", numeric_version("2.16"), "==2.16.2", "2.16.*")) {
+    expect_match(dry_run(wish)$answer$requirements[[1]], "==2.16.2", fixed = TRUE)
+  }
+  odd <- list(
+    "nightly-gpu", "2.16.0-gpu", "2.16.0rc1", "<TF_VERSION>", NA, "", "1.15", "3.15", 2.2, TRUE,
+    "2.16'; echo x", "$(echo 2.16)"
+  )
+  for (wish in odd) {
+    error <- expect_error(
+      install_kerasbridge(wish, dry_run = TRUE),
+      class = "kerasbridge_error_install"
+    )
+    expect_s3_class(error, "kerasbridge_error")
+    expect_equal(error$argument, "version")
+    expect_match(conditionMessage(error), "Accepted|Use 2.16|in quotes")
+    expect_no_match(conditionMessage(error), "invalid version specification")
+    expect_equal(as.list(error$call)[[1]], as.name("install_kerasbridge"))
+  }
+  for (wish in list(c("2.16", "2.17"), list("2.16"), mean)) {
+    expect_error(install_kerasbridge(wish), "one version", class = "kerasbridge_error_install")
+  }
+  expect_length(list.files(Sys.getenv("WORKON_HOME")), 0)
+})
+
+test_that("the older names check CUDA and Keras against the table", {
+  skip_without_python()
+  skip_on_os("mac")
+  local_no_choice()
+  output <- capture.output(
+    answer <- install_tensorflow("2.18", cuda_version = 12.5, cudnn_version = "9.3", dry_run = TRUE)
+  )
+  expect_equal(answer$requirements[[1]], "tensorflow[and-cuda]==2.18.1")
+  expect_true("nvidia-cudnn-cu12==9.3.*" %in% answer$requirements)
+  error <- expect_error(
+    install_tensorflow("2.18", cuda_version = "11.8", dry_run = TRUE),
+    class = "kerasbridge_error_install"
+  )
+  expect_match(conditionMessage(error), "Nearest: TensorFlow 2.17.1 with CUDA 12.3 and cuDNN 8.9")
+  expect_equal(error$argument, "cuda_version")
+  expect_error(install_tensorflow(cuda_version = "12.5", gpu = FALSE), "go only with `gpu = TRUE`")
+
+  output <- capture.output(answer <- install_keras("3.12.0", dry_run = TRUE))
+  expect_true("keras==3.12.0" %in% answer$requirements)
+  expect_error(install_keras("2.3.1", dry_run = TRUE), "works with Keras 3")
+  expect_error(install_keras(conda = TRUE), "no argument conda", class = "kerasbridge_error_argument")
+  expect_error(install_keras(NULL, NULL, "uv"), "\\(unnamed\\)", class = "kerasbridge_error_argument")
+})
+
+test_that("arguments are checked by name", {
+  expect_error(install_kerasbridge(gpu = NA), "`gpu` must be TRUE or FALSE, not NA")
+  expect_error(install_kerasbridge(dry_run = "yes"), "`dry_run`")
+  expect_error(install_kerasbridge(backend = c("jax", "torch")), "`backend` must be one string")
+  expect_error(install_kerasbridge(envname = ""), "`envname`", class = "kerasbridge_error_argument")
+  expect_error(
+    install_kerasbridge(python = "/nowhere/python3"), "no Python at",
+    class = "kerasbridge_error_install"
+  )
+})
+
+test_that("an installer that fails gives a classed error, and the place is clean again", {
+  skip_without_python()
+  local_no_choice()
+  uv <- stub_program("uv", c(
+    "if [ \"$1\" = venv ]; then for last; do :; done; mkdir -p \"$last/bin\"",
+    "  : > \"$last/pyvenv.cfg\"; ln -s /bin/true \"$last/bin/python\"; exit 0; fi",
+    "echo 'error sending request: dns error {not a template}'; exit 1"
+  ))
+  withr::local_envvar(PATH = paste(dirname(uv), Sys.getenv("PATH"), sep = ":"))
+  output <- capture.output(
+    error <- expect_error(
+      install_kerasbridge(envname = "r-try", method = "uv"),
+      class = "kerasbridge_error_install"
+    )
+  )
+  expect_match(conditionMessage(error), "can't be reached: there is no network")
+  expect_match(conditionMessage(error), "from = \"wheels/\"", fixed = TRUE)
+  expect_match(error$output, "dns error {not a template}", fixed = TRUE, all = FALSE)
+  expect_match(output, "Installer: uv", all = FALSE)
+  expect_length(list.files(Sys.getenv("WORKON_HOME"), all.files = TRUE, no.. = TRUE), 0)
+})
+
+test_that("interpreters that can't be used are passed over, and the error says why", {
+  local_no_choice()
+  old <- stub_program("python3", "echo 'SyntaxError: future feature annotations'; exit 1")
+  error <- expect_error(
+    install_kerasbridge(python = old, dry_run = TRUE), class = "kerasbridge_error_install"
+  )
+  expect_match(conditionMessage(error), "older than Python 3.9", fixed = TRUE)
+  expect_match(conditionMessage(error), old, fixed = TRUE)
+  broken <- stub_program("python3", "echo 'libpython3.11.so.1.0: cannot open shared object'; exit 127")
+  error <- expect_error(install_kerasbridge(python = broken), class = "kerasbridge_error_install")
+  expect_match(conditionMessage(error), "cannot open shared object", fixed = TRUE)
+
+  skip_without_python()
+  good <- find_interpreter()
+  withr::local_envvar(RETICULATE_PYTHON = broken)
+  expect_equal(find_interpreter(), good)
+})
+
+test_that("a child Python sees neither R's library path nor another PYTHONPATH, and R keeps its own", {
+  shown <- stub_program("python3", c(
+    "echo \"LD=[$LD_LIBRARY_PATH] HOME=[$PYTHONHOME] PATH=[$PYTHONPATH]\"", "exit 3"
+  ))
+  withr::local_envvar(LD_LIBRARY_PATH = "/usr/lib/R/lib", PYTHONHOME = "/x", PYTHONPATH = "/y")
+  answer <- run_environment(shown, "interpreter", stream = FALSE)
+  expect_false(answer$ok)
+  expect_equal(answer$output, sprintf("LD=[] HOME=[] PATH=[%s]", engine_folder()))
+  expect_match(answer$message, "exit status")
+  expect_equal(Sys.getenv(c("LD_LIBRARY_PATH", "PYTHONPATH"), names = FALSE), c("/usr/lib/R/lib", "/y"))
+})
