@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import Any, Optional, Sequence
 
 import keras
@@ -220,3 +221,20 @@ def describe_model(model) -> dict:
         "optimizer": type(optimizer).__name__ if optimizer is not None else None,
         "loss": loss if isinstance(loss, str) else None,
     }
+
+
+def docstring(topic: Any) -> str:
+    """The docstring of a public Keras name (given as text) or of an object, with its signature."""
+    from kerasbridge.bridge.calls import resolve
+
+    if isinstance(topic, str):
+        title, value = topic, resolve(topic)
+    else:
+        value = topic if inspect.isroutine(topic) or inspect.isclass(topic) else type(topic)
+        title = value.__name__
+    try:
+        signature = str(inspect.signature(value))
+    except (TypeError, ValueError):
+        signature = ""
+    text = inspect.getdoc(value) or "(The installed Keras has no text for it.)"
+    return f"{title}{signature}\n\n{text}"

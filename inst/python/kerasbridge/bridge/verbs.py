@@ -20,6 +20,7 @@ _VERBS = {
     "add_layer": "kerasbridge.bridge.models:add_layer",
     "pop_layer": "kerasbridge.bridge.models:pop_layer",
     "get_layer": "kerasbridge.bridge.models:get_layer",
+    "docstring": "kerasbridge.bridge.models:docstring",
     "describe_model": "kerasbridge.bridge.models:describe_model",
     "freeze": "kerasbridge.bridge.models:freeze",
     "reset_states": "kerasbridge.bridge.models:reset_states",

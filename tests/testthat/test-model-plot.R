@@ -1,0 +1,13 @@
+test_that("plot(model) places branches beside each other", {
+  skip_if_no_keras()
+  withr::local_pdf(NULL)
+  input <- layer_input(4, name = "in")
+  a <- layer_dense(input, 3, name = "a")
+  b <- layer_dense(input, 3, name = "b")
+  boxes <- plot(keras_model(input, layer_add(a, b, name = "sum")))
+  expect_identical(boxes$row[match(c("in", "a", "b", "sum"), boxes$name)], c(1L, 2L, 2L, 3L))
+  expect_equal(sort(boxes$column[boxes$name %in% c("a", "b")]), c(-0.5, 0.5))
+  chain <- plot(keras_model_sequential(input_shape = 2) |> layer_dense(3) |> layer_dense(1), show_shapes = FALSE)
+  expect_identical(chain$row, 1:2)
+  expect_error(plot(keras_model_sequential()), "no layers to draw")
+})
