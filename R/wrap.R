@@ -137,6 +137,9 @@ input_args <- c(
   input_length = "int", weights = "any"
 )
 
+# Layers whose call takes its tensors one by one: a list in `object` is spread over its arguments.
+spread_layers <- c("keras.layers.MultiHeadAttention", "keras.layers.GroupQueryAttention")
+
 wrap_layer <- function(symbol, frame, types, extra = character()) {
   if (!eval(quote(missing(object)), frame)) {
     # what comes before in the pipe is made before this layer: names and seeds run in that order
@@ -146,7 +149,7 @@ wrap_layer <- function(symbol, frame, types, extra = character()) {
   args <- wrapper_args(frame, types, c(extra, layer_base, older))
   is_older <- names(args) %in% names(older)
   layer <- bridge_call(symbol, args[!is_older], call = frame)
-  out <- compose(layer, frame, layer_input_args(args[is_older], symbol, frame))
+  out <- compose(layer, frame, layer_input_args(args[is_older], symbol, frame), spread = symbol %in% spread_layers)
   if (!is.null(args$weights) && "weights" %in% names(older)) {
     set_weights(layer, args$weights)
   }
@@ -194,7 +197,7 @@ wrap_merge <- function(symbol, frame, types, extra = character()) {
 }
 
 # nothing -> the layer; a Sequential -> added in place; tensors -> called on them
-compose <- function(layer, frame, input = NULL) {
+compose <- function(layer, frame, input = NULL, spread = FALSE) {
   if (eval(quote(missing(object)), frame)) {
     if (!is.null(input)) {
       attr(layer, "kerasbridge_input") <- input
@@ -202,10 +205,10 @@ compose <- function(layer, frame, input = NULL) {
     return(layer)
   }
   object <- get("object", envir = frame)
-  compose_with(object, layer, frame, input)
+  compose_with(object, layer, frame, input, spread)
 }
 
-compose_with <- function(object, layer, frame, input = NULL) {
+compose_with <- function(object, layer, frame, input = NULL, spread = FALSE) {
   if (is.null(object)) {
     return(layer)
   }
@@ -217,10 +220,10 @@ compose_with <- function(object, layer, frame, input = NULL) {
   if (!is.null(input)) {
     abort_argument("input_shape", "has no meaning here: the layer is called on a tensor, which has a shape.", call = frame)
   }
-  call_on(layer, object, frame)
+  call_on(layer, object, frame, spread)
 }
 
-call_on <- function(layer, object, frame) {
+call_on <- function(layer, object, frame, spread = FALSE) {
   if (is_model(object) && !is_tensor(object)) {
     abort_argument(
       "object", "is a functional model; a layer can be added to a sequential model or called on a tensor.",
@@ -231,7 +234,8 @@ call_on <- function(layer, object, frame) {
     abort_argument("object", "is a layer; a layer is called on a tensor or added to a sequential model.", call = frame)
   }
   converted <- as_tensor_or_tensors_arg(object, "object", frame)
-  bridge_method(layer, "__call__", list(converted), call = frame)
+  inputs <- if (spread && inherits(converted, c("kb_list", "kb_dict"))) converted$value else list(converted)
+  bridge_method(layer, "__call__", inputs, call = frame)
 }
 
 # ---- wrappers given as arguments ---------------------------------------------------------------------

@@ -87,7 +87,7 @@ class Wrapper:
         for parameter in fact.named:
             self.parameters.append((parameter, arguments.get(parameter.name, row["symbol"])))
         names = {p.name for p, _ in self.parameters}
-        if self.kind in ("layer", "merge"):
+        if self.kind in ("layer", "merge") and fact.takes_extra:
             for base in BASE_ARGUMENTS:
                 if base not in names:
                     default = True if base == "trainable" else None
