@@ -333,8 +333,7 @@ op_not_equal <- function(x1, x2) {
 #' * `op_left_shift()`: The same as `op_bitwise_left_shift()`.
 #' * `op_right_shift()`: The same as `op_bitwise_right_shift()`.
 #'
-#' @param x Whole numbers: a tensor or R numbers. Data values, so class numbers and counts start at
-#'   0. (tensor or whole numbers; required)
+#' @param x Whole numbers: a tensor or R numbers. (tensor or whole numbers; required)
 #' @param y How many places to shift, or the second operand: whole numbers. (tensor or whole
 #'   numbers; required)
 #' @return A whole-number tensor with the common (broadcast) shape of the inputs.

@@ -184,8 +184,8 @@ op_nonzero <- function(x) {
 #'
 #' Turns class numbers (data, from 0) into vectors that are 1 at the class and 0 elsewhere.
 #'
-#' @param x Whole numbers: a tensor or R numbers. Data values, so class numbers and counts start at
-#'   0. (tensor or whole numbers; required)
+#' @param x Class numbers, which are data and start at 0: a tensor or R numbers. (tensor or whole
+#'   numbers; required)
 #' @param num_classes Number of classes. (whole number; required)
 #' @param axis Place of the class axis in the result, from 1; -1 is last. (axis, counted from 1,
 #'   negative from the end; default `-1L`)

@@ -189,8 +189,7 @@ op_var <- function(x, axis = NULL, keepdims = FALSE) {
 #' Counts how often each of 0, 1, 2, ... occurs, or adds up the weights. The counted numbers are
 #' data: the first count is that of zero.
 #'
-#' @param x Whole numbers: a tensor or R numbers. Data values, so class numbers and counts start at
-#'   0. (tensor or whole numbers; required)
+#' @param x Whole numbers from 0: a tensor or R numbers. (tensor or whole numbers; required)
 #' @param weights Weight of each element, added up instead of counting. (tensor, array or number;
 #'   default `NULL`)
 #' @param minlength Least length of the result. (whole number; default `0L`)

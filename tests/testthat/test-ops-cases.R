@@ -1,7 +1,5 @@
 # Every op against numbers worked out beforehand (fixtures/ops-cases.csv), and what positions mean.
 
-skip_if_not(is_keras_available(), "Keras is not here")
-
 cases <- ops_cases()
 
 test_that("the table has a case for every op of the bindings", {
@@ -13,7 +11,14 @@ test_that("the table has a case for every op of the bindings", {
 
 for (symbol in unique(cases$symbol)) {
   test_that(paste(symbol, "gives the expected numbers"), {
+    skip_if_no_keras()
+    bridge_start()
     own <- cases[cases$symbol == symbol, ]
+    if (!the$bridge$has(symbol)) {
+      # an older Keras: the error says so
+      expect_match(ops_check_case(own[1, ]), "error: .*has no `keras")
+      own <- own[0, ]
+    }
     for (i in seq_len(nrow(own))) {
       wrong <- ops_check_case(own[i, ])
       expect(!length(wrong), paste0(own$r_call[i], "\n", paste(wrong, collapse = "\n")))
@@ -22,6 +27,7 @@ for (symbol in unique(cases$symbol)) {
 }
 
 test_that("the comparison finds wrong values, shapes, types and counts", {
+  skip_if_no_keras()
   case <- function(r_call, expected, dtype = "") list(r_call = r_call, expected = expected, dtype = dtype)
   right <- '{"shape": [2], "data": [1, 2]}'
   expect_null(ops_check_case(case("op_array(c(1, 2))", right, "float32")))
@@ -35,6 +41,7 @@ test_that("the comparison finds wrong values, shapes, types and counts", {
 })
 
 test_that("positions and axes count from 1; zero and fractions are refused by name", {
+  skip_if_no_keras()
   x <- matrix(c(1, 2, 3, 4), 2)
   expect_error(op_sum(x, axis = 0), "`axis` counts from 1", class = "kerasbridge_error_argument")
   expect_error(op_argmax(x, axis = 1.5), "`axis`", class = "kerasbridge_error_argument")
@@ -47,6 +54,7 @@ test_that("positions and axes count from 1; zero and fractions are refused by na
 })
 
 test_that("tensors of positions count from 1 like R vectors of positions", {
+  skip_if_no_keras()
   x <- c(30, 10, 20)
   expect_equal(as.numeric(op_take(x, op_argsort(x))), c(10, 20, 30))
   expect_equal(as.numeric(op_take(x, op_array(c(-1L, 1L)))), c(20, 30))
@@ -56,6 +64,7 @@ test_that("tensors of positions count from 1 like R vectors of positions", {
 })
 
 test_that("op_unique() gives positions from 1 and counts as they are, whatever was asked for", {
+  skip_if_no_keras()
   x <- c(5, 7, 5, 5)
   both <- op_unique(x, return_inverse = TRUE, return_counts = TRUE)
   expect_equal(as.numeric(both[[2]]), c(1, 2, 1, 1))
@@ -65,6 +74,7 @@ test_that("op_unique() gives positions from 1 and counts as they are, whatever w
 })
 
 test_that("op_tensordot() tells a number of axes from axes", {
+  skip_if_no_keras()
   x <- matrix(c(1, 2, 3, 4), 2)
   expect_equal(as.numeric(op_tensordot(x, x, axes = 2)), sum(x * x))
   expect_equal(as.array(op_tensordot(x, x, axes = list(1, 1))), crossprod(x))
@@ -73,12 +83,14 @@ test_that("op_tensordot() tells a number of axes from axes", {
 })
 
 test_that("doubles keep their precision on the way to a chosen data type", {
+  skip_if_no_keras()
   expect_identical(as.numeric(op_array(c(0.1, 1 / 3), dtype = "float64")), c(0.1, 1 / 3))
   expect_identical(as.numeric(op_cast(c(16777217, 2), "int32")), c(16777217, 2))
   expect_identical(op_dtype(op_array(c(0.1, 0.2))), "float32")
 })
 
 test_that("intervals are two numbers", {
+  skip_if_no_keras()
   expect_error(op_histogram(c(1, 2), range = 3), "`range` must be two numbers", class = "kerasbridge_error_argument")
   expect_error(op_histogram(c(1, 2), range = c(1, NA)), "`range`", class = "kerasbridge_error_argument")
 })

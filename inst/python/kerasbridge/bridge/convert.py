@@ -53,14 +53,12 @@ def as_tensor(value: Any, dtype: Optional[str] = None) -> Any:
     not every backend has, stay a C-ordered array.
     """
     array = np.asarray(value)
-    want = dtype or _TENSOR_DTYPES.get(array.dtype.name, array.dtype.name)
-    # ascontiguousarray would turn a single number into a vector
-    array = np.ascontiguousarray(array, dtype=want) if array.ndim else array.astype(want)
     if array.dtype.kind in "USO":
-        return array
+        return np.ascontiguousarray(array) if array.ndim else array
     import keras
 
-    return keras.ops.convert_to_tensor(array)
+    want = dtype or _TENSOR_DTYPES.get(array.dtype.name, array.dtype.name)
+    return keras.ops.convert_to_tensor(np.asarray(array, dtype=want, order="C"))
 
 
 def data_array(value: Any) -> np.ndarray:
