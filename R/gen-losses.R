@@ -854,11 +854,11 @@ loss_tversky <- function(
 #'   [keras.losses.serialize](https://www.tensorflow.org/api_docs/python/tf/keras/losses/serialize).
 #'   `keras_help(loss_deserialize)` shows the text of the installed version.
 #' @examplesIf is_keras_available()
-#' config <- loss_serialize(loss_huber(delta = 2))
+#' config <- loss_serialize(loss_tversky(alpha = 0.3))
 #' loss <- loss_deserialize(config)
 #' mse <- loss_get("mean_squared_error")
-#' config <- loss_serialize(loss_huber(delta = 2))
-#' config$config$delta
+#' config <- loss_serialize(loss_tversky(alpha = 0.3))
+#' config$config$alpha
 #' @name loss_serialize
 NULL
 
