@@ -507,8 +507,9 @@ activation_sparse_sigmoid <- function(x) {
 
 #' Sparse Softmax
 #'
-#' Projects scores onto the nearest point of the probability simplex. As with softmax the results
-#' sum to one, but weak scores get exactly zero.
+#' `max(x - tau, 0)` along an axis, with `tau` meant to make the results sum to one, so that weak
+#' scores get exactly zero. Keras 3.15 finds that `tau` only where a single score wins; where
+#' several stay in play, its results sum to less than one.
 #'
 #' @param x Tensor, or R numbers. (tensor, array or number; required)
 #' @param axis Axis to work along, counted from 1 (the batch axis where there is one); negative
@@ -518,7 +519,7 @@ activation_sparse_sigmoid <- function(x) {
 #'   [keras.activations.sparsemax](https://www.tensorflow.org/api_docs/python/tf/keras/activations/sparsemax).
 #'   `keras_help(activation_sparsemax)` shows the text of the installed version.
 #' @examplesIf is_keras_available()
-#' x <- op_convert_to_tensor(matrix(c(0.1, 2, 1.5), nrow = 1))
+#' x <- op_convert_to_tensor(matrix(c(1, 2, 5), nrow = 1))
 #' activation_sparsemax(x)
 #' @export
 activation_sparsemax <- function(x, axis = -1L) {

@@ -201,7 +201,8 @@ layer_dot <- function(
 #'
 #' Multi-head attention in which groups of query heads share one head of keys and values, which
 #' saves memory in large language models. With one key-value head for all it is multi-query
-#' attention.
+#' attention. Pipe `list(query, value)` into it, with the keys third if they differ from the
+#' values.
 #'
 #' @param object What to compose with: nothing for the layer itself, a sequential model (the layer
 #'   is added in place), or a tensor or list of tensors (the layer is called on it).
@@ -251,8 +252,8 @@ layer_dot <- function(
 #'   `keras_help(layer_group_query_attention)` shows the text of the installed version.
 #' @examplesIf is_keras_available()
 #' x <- random_normal(c(2, 5, 8))
-#' attend <- layer_group_query_attention(head_dim = 4, num_query_heads = 4, num_key_value_heads = 2)
-#' attend(x, x)
+#' list(x, x) |>
+#'   layer_group_query_attention(head_dim = 4, num_query_heads = 4, num_key_value_heads = 2)
 #' @export
 layer_group_query_attention <- function(
   object, head_dim, num_query_heads, num_key_value_heads, dropout = 0.0, use_bias = TRUE,
@@ -327,8 +328,9 @@ layer_minimum <- function(inputs, ..., name = NULL, dtype = NULL, trainable = TR
 #' Multi-Head Attention Layer
 #'
 #' Projects queries, keys and values `num_heads` times, lets each head attend by scaled dot
-#' products, and projects the joined results back. The building block of transformers. Call the
-#' layer with `query`, `value` and, if it differs from the values, `key`.
+#' products, and projects the joined results back. The building block of transformers. Pipe
+#' `list(query, value)` into it, with the keys third if they differ from the values, or call the
+#' layer on these tensors.
 #'
 #' @param object What to compose with: nothing for the layer itself, a sequential model (the layer
 #'   is added in place), or a tensor or list of tensors (the layer is called on it).
@@ -387,6 +389,9 @@ layer_minimum <- function(inputs, ..., name = NULL, dtype = NULL, trainable = TR
 #' attend <- layer_multi_head_attention(num_heads = 2, key_dim = 4)
 #' # self-attention, in which a step cannot see later ones
 #' attend(x, x, use_causal_mask = TRUE)
+#' # attention over another sequence
+#' memory <- random_normal(c(2, 7, 8))
+#' list(x, memory) |> layer_multi_head_attention(num_heads = 2, key_dim = 4)
 #' @export
 layer_multi_head_attention <- function(
   object, num_heads, key_dim, value_dim = NULL, dropout = 0.0, use_bias = TRUE,

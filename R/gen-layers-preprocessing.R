@@ -181,7 +181,6 @@ layer_contrast_limited_adaptive_histogram_equalization <- function(
 #'   `"mixed_float16"`. Left out, the global policy counts. (string, a data type; default `NULL`)
 #' @param name Name of the layer, unique within a model. Made up if left out. (string; default
 #'   `NULL`)
-#' @param trainable Whether training may change the weights. (`TRUE` or `FALSE`; default `TRUE`)
 #' @param ... `activity_regularizer`, `autocast`, and on the first layer of a sequential model the
 #'   older spellings `input_shape`, `batch_input_shape`, `batch_size`, `input_dim`.
 #' @return With no `object`, the layer itself; with a Sequential model, that model with the layer
@@ -196,11 +195,11 @@ layer_contrast_limited_adaptive_histogram_equalization <- function(
 #' @export
 layer_discretization <- function(
   object, bin_boundaries = NULL, num_bins = NULL, epsilon = 0.01, output_mode = "int",
-  sparse = FALSE, dtype = NULL, name = NULL, trainable = TRUE, ...
+  sparse = FALSE, dtype = NULL, name = NULL, ...
 ) {
   wrap_layer("keras.layers.Discretization", environment(), c(
     bin_boundaries = "nums", num_bins = "int", epsilon = "num", output_mode = "string",
-    sparse = "bool", dtype = "dtype", name = "string", trainable = "bool"
+    sparse = "bool", dtype = "dtype", name = "string"
   ))
 }
 

@@ -162,7 +162,6 @@ layer_gaussian_noise <- function(
 #'   `NULL`)
 #' @param dtype Type of computations and weights, such as `"float32"`, or a mixed policy such as
 #'   `"mixed_float16"`. Left out, the global policy counts. (string, a data type; default `NULL`)
-#' @param trainable Whether training may change the weights. (`TRUE` or `FALSE`; default `TRUE`)
 #' @param ... `activity_regularizer`, `autocast`, and on the first layer of a sequential model the
 #'   older spellings `input_shape`, `batch_input_shape`, `batch_size`, `input_dim`.
 #' @return With no `object`, the layer itself; with a Sequential model, that model with the layer
@@ -175,10 +174,8 @@ layer_gaussian_noise <- function(
 #' layer <- layer_spatial_dropout_1d(rate = 0.5, seed = 1)
 #' layer(x, training = TRUE)
 #' @export
-layer_spatial_dropout_1d <- function(
-  object, rate, seed = NULL, name = NULL, dtype = NULL, trainable = TRUE, ...
-) {
-  wrap_layer("keras.layers.SpatialDropout1D", environment(), c(rate = "!num", seed = "seed", name = "string", dtype = "dtype", trainable = "bool"))
+layer_spatial_dropout_1d <- function(object, rate, seed = NULL, name = NULL, dtype = NULL, ...) {
+  wrap_layer("keras.layers.SpatialDropout1D", environment(), c(rate = "!num", seed = "seed", name = "string", dtype = "dtype"))
 }
 
 #' Drop Whole 2D Feature Maps
@@ -198,7 +195,6 @@ layer_spatial_dropout_1d <- function(
 #'   `NULL`)
 #' @param dtype Type of computations and weights, such as `"float32"`, or a mixed policy such as
 #'   `"mixed_float16"`. Left out, the global policy counts. (string, a data type; default `NULL`)
-#' @param trainable Whether training may change the weights. (`TRUE` or `FALSE`; default `TRUE`)
 #' @param ... `activity_regularizer`, `autocast`, and on the first layer of a sequential model the
 #'   older spellings `input_shape`, `batch_input_shape`, `batch_size`, `input_dim`.
 #' @return With no `object`, the layer itself; with a Sequential model, that model with the layer
@@ -212,12 +208,9 @@ layer_spatial_dropout_1d <- function(
 #' layer(x, training = TRUE)
 #' @export
 layer_spatial_dropout_2d <- function(
-  object, rate, data_format = NULL, seed = NULL, name = NULL, dtype = NULL, trainable = TRUE, ...
+  object, rate, data_format = NULL, seed = NULL, name = NULL, dtype = NULL, ...
 ) {
-  wrap_layer("keras.layers.SpatialDropout2D", environment(), c(
-    rate = "!num", data_format = "string", seed = "seed", name = "string", dtype = "dtype",
-    trainable = "bool"
-  ))
+  wrap_layer("keras.layers.SpatialDropout2D", environment(), c(rate = "!num", data_format = "string", seed = "seed", name = "string", dtype = "dtype"))
 }
 
 #' Drop Whole 3D Feature Maps
@@ -237,7 +230,6 @@ layer_spatial_dropout_2d <- function(
 #'   `NULL`)
 #' @param dtype Type of computations and weights, such as `"float32"`, or a mixed policy such as
 #'   `"mixed_float16"`. Left out, the global policy counts. (string, a data type; default `NULL`)
-#' @param trainable Whether training may change the weights. (`TRUE` or `FALSE`; default `TRUE`)
 #' @param ... `activity_regularizer`, `autocast`, and on the first layer of a sequential model the
 #'   older spellings `input_shape`, `batch_input_shape`, `batch_size`, `input_dim`.
 #' @return With no `object`, the layer itself; with a Sequential model, that model with the layer
@@ -251,10 +243,7 @@ layer_spatial_dropout_2d <- function(
 #' layer(x, training = TRUE)
 #' @export
 layer_spatial_dropout_3d <- function(
-  object, rate, data_format = NULL, seed = NULL, name = NULL, dtype = NULL, trainable = TRUE, ...
+  object, rate, data_format = NULL, seed = NULL, name = NULL, dtype = NULL, ...
 ) {
-  wrap_layer("keras.layers.SpatialDropout3D", environment(), c(
-    rate = "!num", data_format = "string", seed = "seed", name = "string", dtype = "dtype",
-    trainable = "bool"
-  ))
+  wrap_layer("keras.layers.SpatialDropout3D", environment(), c(rate = "!num", data_format = "string", seed = "seed", name = "string", dtype = "dtype"))
 }

@@ -1,0 +1,57 @@
+# The contract of the bindings: every public callable of Keras, every argument, every example; and every
+# name that R users know.
+
+bindings <- utils::read.csv(test_path("fixtures", "bindings.csv"), encoding = "UTF-8", na.strings = character())
+exported <- getNamespaceExports("kerasbridge")
+wrapped <- bindings[!bindings$kind %in% c("skip", "merged", "hand"), ]
+
+test_that("every name that R users know exists", {
+  names <- utils::read.csv(test_path("fixtures", "r-names.csv"))$name
+  expect_identical(setdiff(names, exported), character())
+  expect_gt(length(names), 1000)
+})
+
+test_that("every wrapper is exported, with its aliases and all its arguments", {
+  aliases <- unlist(strsplit(wrapped$aliases, ";", fixed = TRUE))
+  expect_identical(setdiff(c(wrapped$r_name, aliases), exported), character())
+  missing <- character()
+  for (i in seq_len(nrow(wrapped))) {
+    formals <- names(formals(getExportedValue("kerasbridge", wrapped$r_name[[i]])))
+    absent <- setdiff(strsplit(wrapped$arguments[[i]], " ", fixed = TRUE)[[1]], formals)
+    missing <- c(missing, if (length(absent)) paste0(wrapped$r_name[[i]], ": ", paste(absent, collapse = ", ")))
+  }
+  expect_identical(missing, character())
+})
+
+test_that("what is written by hand exists", {
+  by_hand <- bindings$r_name[bindings$kind == "hand" & nzchar(bindings$r_name)]
+  expect_identical(setdiff(by_hand, exported), character())
+})
+
+test_that("every wrapper has an example", {
+  expect_identical(wrapped$r_name[!nzchar(trimws(wrapped$example))], character())
+})
+
+# An example that needs what isn't here says so in its first line.
+runnable <- wrapped[!startsWith(wrapped$example, "#!"), ]
+for (group in unique(sub("^keras\\.([a-z_]+).*", "\\1", runnable$symbol))) {
+  test_that(paste("examples run:", group), {
+    skip_if_no_keras("3.15")
+    withr::local_pdf(NULL)
+    withr::local_dir(withr::local_tempdir())
+    part <- runnable[sub("^keras\\.([a-z_]+).*", "\\1", runnable$symbol) == group, ]
+    failed <- character()
+    for (i in seq_len(nrow(part))) {
+      problem <- tryCatch(
+        {
+          code <- parse(text = part$example[[i]], keep.source = FALSE)
+          utils::capture.output(suppressMessages(eval(code, new.env(parent = globalenv()))))
+          NULL
+        },
+        error = \(e) paste0(part$r_name[[i]], ": ", first_line(conditionMessage(e)))
+      )
+      failed <- c(failed, problem)
+    }
+    expect_identical(failed, character())
+  })
+}
