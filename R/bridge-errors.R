@@ -10,7 +10,7 @@ abort_from_python <- function(error, call) {
       rlang::cnd_signal(original)
     }
   }
-  bullets <- error$message
+  bullets <- to_r_words(error$message)
   if (!is.null(error$hint)) {
     bullets <- c(bullets, i = to_r_words(error$hint))
   } else if (error$kind %in% c("python", "argument", "data")) {
@@ -27,11 +27,18 @@ abort_from_python <- function(error, call) {
   )
 }
 
-# Python's words for values, in R's spelling.
+# Python's words for values and places, in R's spelling: None, True, x[0], x['age'].
 to_r_words <- function(text) {
   text <- gsub("\\bNone\\b", "NULL", text)
   text <- gsub("\\bTrue\\b", "TRUE", text)
-  gsub("\\bFalse\\b", "FALSE", text)
+  text <- gsub("\\bFalse\\b", "FALSE", text)
+  text <- gsub("\\b(x|y|sample_weight)\\['([^']+)'\\]", "\\1$\\2", text)
+  place <- gregexpr("\\b(x|y|sample_weight)\\[[0-9]+\\]", text)
+  regmatches(text, place) <- lapply(regmatches(text, place), \(found) {
+    number <- as.integer(gsub("\\D", "", found)) + 1L
+    sprintf("%s[[%d]]", sub("\\[.*", "", found), number)
+  })
+  text
 }
 
 #' The full text of the last Python error

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Optional
 
-from kerasbridge.training import guards
+from kerasbridge.training import guards, shapes
 from kerasbridge.training.compiling import as_compiled
 from kerasbridge.training.fitting import check_engine, is_arrays, ordinary_reason
 from kerasbridge.training.progress import Progress, check_verbose
@@ -38,6 +38,8 @@ def evaluate(
     if arrays:
         guards.count_rows(x, y, sample_weight)
         guards.check_labels(model, y)
+        shapes.check_inputs(model, x)
+        shapes.check_targets(model, y)
         guards.check_tokens(model, x)
 
     from kerasbridge.training.plain import callback_list, evaluate_plain

@@ -6,7 +6,7 @@ import time
 from typing import Any, Optional
 
 from kerasbridge.errors import ArgumentError, KerasBridgeError
-from kerasbridge.training import guards
+from kerasbridge.training import guards, shapes
 from kerasbridge.training.compiling import as_compiled
 from kerasbridge.training.history import History
 from kerasbridge.training.progress import Progress, check_verbose
@@ -134,6 +134,8 @@ def fit(
         samples = guards.count_rows(x, y, sample_weight)
         class_weight = guards.clean_class_weight(model, y, class_weight)
         guards.check_labels(model, y)
+        shapes.check_inputs(model, x)
+        shapes.check_targets(model, y)
         guards.check_tokens(model, x)
     if validation_data is not None and isinstance(validation_data, (tuple, list)):
         validation_data = guards.check_validation_data(validation_data)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Optional
 
-from kerasbridge.training import guards
+from kerasbridge.training import guards, shapes
 from kerasbridge.training.fitting import check_engine, is_arrays, ordinary_reason
 from kerasbridge.training.progress import Progress, check_verbose
 
@@ -37,6 +37,7 @@ def predict(
     rows = 0
     if arrays:
         rows = guards.count_rows(x, empty=True)
+        shapes.check_inputs(model, x)
         guards.check_tokens(model, x)
         if rows == 0:
             return predict_nothing(model, x)

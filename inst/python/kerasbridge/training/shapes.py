@@ -1,0 +1,152 @@
+"""Shapes of the data against those of the model, before the first step."""
+
+from __future__ import annotations
+
+from typing import Any, Optional
+
+from kerasbridge.errors import DataError
+from kerasbridge.training.guards import leaves
+
+# losses that compare each number of `y` with the output's number at the same place
+_ELEMENTWISE = {
+    "mse", "mae", "mape", "msle", "mean_squared_error", "mean_absolute_error",
+    "mean_absolute_percentage_error", "mean_squared_logarithmic_error", "binary_crossentropy",
+    "categorical_crossentropy", "huber", "log_cosh", "logcosh", "poisson", "kl_divergence",
+    "kullback_leibler_divergence", "kld", "hinge", "squared_hinge", "categorical_hinge",
+    "cosine_similarity",
+}  # fmt: skip
+
+
+def _text(shape: Any) -> str:
+    return "(" + ", ".join("any" if d is None else str(d) for d in shape) + ")"
+
+
+def _fits(given: tuple, wanted: tuple) -> bool:
+    """Whether data of shape `given` can go where `wanted` is expected, as Keras adjusts it."""
+    if len(given) == len(wanted) - 1 and wanted[-1] in (1, None):
+        given = (*given, 1)
+    elif len(given) == len(wanted) + 1 and given[-1] == 1:
+        given = given[:-1]
+    if len(given) != len(wanted):
+        return False
+    return all(w is None or g is None or g == w for g, w in zip(given[1:], wanted[1:]))
+
+
+def _advice(given: tuple, wanted: tuple) -> str:
+    if len(given) == len(wanted) - 1:
+        if wanted[-1] == 1:
+            return "An axis is missing at the end: array_reshape(x, c(dim(x), 1)) adds it in R, x[..., None] in Python."
+        if _fits((1, *given), wanted):
+            return "This looks like a single case: one axis before it makes it a batch of one."
+    if len(given) == len(wanted) and sorted(map(str, given[1:])) == sorted(map(str, wanted[1:])):
+        return "The axes seem to be in another order: rows come first, then the axes of one case."
+    return "The first axis counts the cases; the others must match the model's input."
+
+
+def _inputs(model: Any) -> Optional[list]:
+    """(name, shape) of each input of a model that declares them."""
+    try:
+        tensors = model.inputs
+    except (AttributeError, ValueError):
+        return None
+    if not tensors:
+        return None
+    return [(t.name, tuple(t.shape)) for t in tensors]
+
+
+def check_inputs(model: Any, x: Any) -> None:
+    """Every part of `x` has the shape of the model's input it goes to.
+
+    Raises:
+        DataError: naming the input, the shape expected and the shape given.
+    """
+    wanted = _inputs(model)
+    if wanted is None or x is None:
+        return
+    if isinstance(x, dict):
+        names = [name for name, _ in wanted]
+        parts = [(f"x[{name!r}]", x[name], shape) for name, shape in wanted if name in x]
+        missing = [name for name in names if name not in x]
+        if missing and len(parts) + len(missing) == len(names) and len(x) == len(names):
+            return  # the model may name its inputs by its own structure
+        if missing:
+            raise DataError(
+                f"`x` lacks the input{'s' if len(missing) > 1 else ''} {', '.join(map(repr, missing))}.",
+                hint=f"The model's inputs: {', '.join(map(repr, names))}; given: {', '.join(map(repr, x))}.",
+                argument="x",
+            )
+    elif isinstance(x, (list, tuple)):
+        if any(isinstance(part, (list, tuple, dict)) for part in x):
+            return
+        if len(x) != len(wanted):
+            raise DataError(
+                f"`x` has {len(x)} parts; the model has {len(wanted)} "
+                f"input{'s' if len(wanted) > 1 else ''}.",
+                hint="Inputs: " + ", ".join(f"{n} {_text(s)}" for n, s in wanted) + ".",
+                argument="x",
+            )
+        parts = [(f"x[{i}]", part, shape) for i, (part, (_, shape)) in enumerate(zip(x, wanted))]
+    else:
+        if len(wanted) > 1:
+            raise DataError(
+                f"`x` is one array; the model has {len(wanted)} inputs.",
+                hint="Give a list: " + ", ".join(f"{n} {_text(s)}" for n, s in wanted) + ".",
+                argument="x",
+            )
+        parts = [("x", x, wanted[0][1])]
+    for label, part, shape in parts:
+        given = getattr(part, "shape", None)
+        if given is None or getattr(given, "rank", 0) is None:
+            continue
+        given = tuple(given)
+        if not _fits(given, shape):
+            raise DataError(
+                f"`{label}` has shape {_text(given)}; the model takes {_text(shape)}.",
+                hint=_advice(given, shape),
+                argument="x",
+                details={"given": list(given), "expected": list(shape)},
+            )
+
+
+def check_targets(model: Any, y: Any) -> None:
+    """`y` of a model with one output fits it, for losses that compare number by number.
+
+    Raises:
+        DataError: naming both shapes.
+    """
+    loss = getattr(model, "loss", None)
+    name = loss if isinstance(loss, str) else getattr(loss, "name", None)
+    module = getattr(type(loss), "__module__", "")
+    known = isinstance(loss, str) or module.split(".")[0] == "keras"
+    if name not in _ELEMENTWISE or not known:
+        return
+    parts = list(leaves(y, "y"))
+    try:
+        shape = model.output_shape
+    except (AttributeError, ValueError):
+        return
+    if len(parts) != 1 or not isinstance(shape, tuple) or not all(
+        d is None or isinstance(d, int) for d in shape
+    ):
+        return
+    label, part = parts[0]
+    given = getattr(part, "shape", None)
+    if given is None or getattr(given, "rank", 0) is None:
+        return
+    given = tuple(given)
+    if _fits(given, shape):
+        return
+    if len(given) == len(shape) and 1 in (given[-1], shape[-1]):
+        return  # Keras repeats the single column
+    hint = "`y` needs one number for each output."
+    if "crossentropy" in name and len(given) < len(shape) and shape[-1] not in (None, 1):
+        hint = (
+            "Class numbers go with the loss 'sparse_categorical_crossentropy'; "
+            "this one takes a column for each class (to_categorical makes them)."
+        )
+    raise DataError(
+        f"`{label}` has shape {_text(given)}; the model gives {_text(shape)} for the loss '{name}'.",
+        hint=hint,
+        argument="y",
+        details={"given": list(given), "expected": list(shape)},
+    )
