@@ -1,8 +1,8 @@
 """How much sooner the training engine is done than plain Keras.
 
 Both run in this process on models built alike, by turns, so that whatever else the machine does
-hits both; the table shows medians after a first run of each that compiles. `python bench/training.py
-[name ...] [--repeats N]` runs all rows, or those named.
+hits both; the table shows medians after a first run of each, which compiles.
+`python bench/training.py [name ...] [--repeats N]` runs all rows, or those named.
 """
 
 from __future__ import annotations
