@@ -32,7 +32,7 @@ class Chooser:
         operations: how many operations a step has (`Graph.operations`).
         compile_estimate: expected seconds of an XLA compilation.
         timings: seconds per step known from an earlier fit of the same loop: keys "graph", "xla",
-            "keras"; "chosen:<n>:<size>" holds an earlier choice. Updated in place.
+            "keras"; "spent" seconds in all; "chosen:<key>" an earlier choice. Updated in place.
         key: tells data sizes apart for which XLA compiles anew.
         prefer_xla: the model was compiled with `jit_compile=True`.
         rule: (mode, reason) where a fixed rule has to decide instead of a clock.
@@ -62,6 +62,7 @@ class Chooser:
         self._chunk = 1
         self._warm: set[str] = set()
         self._seen: dict[str, list[float]] = {}
+        self._best: dict[str, float] = {}
         self._tried: set[str] = set()
         self._warm_seconds: dict[str, float] = {}
         if engine == "graph":
@@ -84,6 +85,7 @@ class Chooser:
     def learn(self, mode: str, count: int, seconds: float, left: int) -> None:
         """Take in that `count` steps took `seconds`; `left` steps remain in the whole run."""
         self.steps_by_mode[mode] += count
+        self.timings["spent"] = self.timings.get("spent", 0.0) + seconds
         if mode not in self._warm:
             # the first call compiles; it says nothing about the pace
             self._warm.add(mode)
@@ -98,11 +100,14 @@ class Chooser:
             return
         total = self._seen.setdefault(mode, [0.0, 0.0])
         total[0] += seconds
-        total[1] += count
-        if seconds < MEASURE and total[0] < 2 * MEASURE and count < _MANY:
-            self._chunk = max(count * 2, int(MEASURE / max(pace, 1e-7)) // 2)
-            return
-        self.timings[mode] = pace
+        total[1] += 1
+        # other programs only ever slow a call down: the fastest of several calls counts
+        self.timings[mode] = pace = min(pace, self._best.get(mode, pace))
+        self._best[mode] = pace
+        if total[1] < 3 or (seconds < MEASURE and total[0] < 2 * MEASURE):
+            if total[0] < 8 * MEASURE:
+                self._chunk = max(1, min(max(count * 2, 1), int(MEASURE / max(pace, 1e-7))))
+                return
         self._chunk = self._fit_chunk(mode)
         self._decide(left)
 
@@ -148,7 +153,8 @@ class Chooser:
         if "xla" not in known:
             why += f"; no XLA: {self.xla_refusal or self._why_not}"
         self._settle(best, why)
-        self.timings[f"chosen:{self.key}"] = best
+        if "xla" in known or self.xla_refusal is not None:
+            self.timings[f"chosen:{self.key}"] = best
 
     _why_not = "too little work remains to pay for compiling"
 
@@ -157,7 +163,8 @@ class Chooser:
             return False
         cost = self.compile_estimate
         if graph / self.operations < _OVERHEAD:
-            return 0.5 * remaining > cost
+            # someone who has already spent the price of compiling on fits like this goes on so
+            return 0.5 * remaining > cost or self.timings.get("spent", 0.0) > 2 * cost
         return cost + 3 * _SLOW_XLA * graph < _TRIAL * remaining
 
     def outcome(self) -> tuple[str, str]:

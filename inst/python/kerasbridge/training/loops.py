@@ -144,7 +144,13 @@ class StepLoop:
             rows = tf.shape(data[0])[0]
 
             def batch(first):
-                length = fixed if xla else tf.minimum(size, rows - first)
+                if xla:
+                    # a slice would make XLA compile anew for every first row, a gather doesn't
+                    index = first + tf.range(fixed)
+                    if shuffled:
+                        index = tf.gather(order, index)
+                    return [tf.gather(tensor, index) for tensor in data]
+                length = tf.minimum(size, rows - first)
                 if shuffled:
                     index = tf.slice(order, [first], [length])
                     return [tf.gather(tensor, index) for tensor in data]

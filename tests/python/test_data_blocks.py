@@ -1,0 +1,88 @@
+"""Column-major doubles to row-major float32, in one block and no second copy."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from kerasbridge.data.blocks import ALIGNMENT, empty_block, row_block
+from kerasbridge.errors import DataError
+
+
+@pytest.mark.parametrize(
+    "shape", [(3,), (1, 1), (700, 3), (5000, 37), (2100, 70), (600, 4, 5), (0, 4)]
+)
+@pytest.mark.parametrize("order", ["F", "C"])
+@pytest.mark.parametrize("source", ["float64", "int32", "bool"])
+def test_values_types_and_memory_layout(shape, order, source):
+    values = np.random.default_rng(0).normal(size=shape) * 9
+    given = np.asarray(values.astype(source), order=order)
+    block = row_block(given, threads=3)
+    assert block.dtype == np.float32 and block.shape == shape
+    assert block.flags.c_contiguous and (block.size == 0 or block.ctypes.data % ALIGNMENT == 0)
+    np.testing.assert_array_equal(block, given.astype("float32"))
+
+
+def test_a_list_of_columns_of_different_types():
+    rows = 4000
+    columns = [np.arange(rows), np.linspace(0, 1, rows), np.arange(rows) % 2 == 0] * 30
+    block = row_block(columns, threads=2)
+    assert block.shape == (rows, 90) and block.dtype == np.float32
+    np.testing.assert_array_equal(block, np.column_stack(columns).astype("float32"))
+
+
+def test_other_types_and_strided_views():
+    given = np.arange(20000.0).reshape(200, 100)[::2, 1::3]
+    block = row_block(given, "float64")
+    assert block.dtype == np.float64
+    np.testing.assert_array_equal(block, given)
+
+
+def test_missing_values_stay_missing():
+    block = row_block(np.array([[1.0, np.nan], [np.inf, -1.0]]))
+    assert np.isnan(block[0, 1]) and np.isinf(block[1, 0])
+
+
+@pytest.mark.parametrize(
+    ("given", "pattern"),
+    [
+        (np.array([["a"]]), "only numbers and logicals"),
+        (np.array(1.0), "has no rows"),
+        ([], "no columns"),
+        ([np.zeros(2), np.zeros(3)], "not vectors of one length"),
+    ],
+)
+def test_what_is_no_table_of_numbers_is_refused(given, pattern):
+    with pytest.raises(DataError, match=pattern):
+        row_block(given)
+
+
+def test_empty_block_is_aligned():
+    for rows in (1, 3, 17):
+        assert empty_block((rows, 5)).ctypes.data % ALIGNMENT == 0
+
+
+def test_peak_memory_is_the_block_and_little_more():
+    code = """
+import resource, sys, threading
+import numpy as np
+from kerasbridge.data.blocks import row_block
+def now():
+    return int(open("/proc/self/statm").read().split()[1]) * resource.getpagesize()
+given = np.asfortranarray(np.ones((50, 400_000)).T.copy(order="F"))
+row_block(given[:2000])
+before = now()
+open("/proc/self/clear_refs", "w").write("5")
+block = row_block(given)
+peak = next(int(l.split()[1]) * 1024 for l in open("/proc/self/status") if l.startswith("VmHWM"))
+print((peak - before) / block.nbytes)
+"""
+    if not sys.platform.startswith("linux"):
+        return
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=300)
+    if "clear_refs" in done.stderr:
+        pytest.skip("this system does not let a process reset its peak memory")
+    assert done.returncode == 0, done.stderr
+    assert 0.9 < float(done.stdout) <= 1.3
