@@ -13,7 +13,7 @@ from kerasbridge.data import text as txt
 def ragged(values: Any, lengths: Any) -> list:
     """The list of sequences behind a flat vector and the length of each sequence."""
     ends = np.cumsum(np.asarray(lengths, dtype=np.int64))
-    return [part for part in _parts(values, ends)]
+    return list(_parts(values, ends))
 
 
 def _parts(values: Any, ends: np.ndarray):
@@ -77,11 +77,7 @@ def hashing_trick(
 
 def pad(values: Any, lengths: Any = None, **arguments: Any) -> Any:
     """`values` is flat with `lengths`, or a list of arrays with several numbers a step."""
-    parts = ragged(np.asarray(values, dtype=object), lengths) if isinstance(values, list) else None
-    if lengths is None:
-        parts = list(values)
-    elif parts is None:
-        parts = ragged(np.asarray(values), lengths)
+    parts = list(values) if lengths is None else ragged(values, lengths)
     return seq.pad_sequences(parts, **arguments)
 
 

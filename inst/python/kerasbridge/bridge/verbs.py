@@ -28,6 +28,11 @@ _VERBS = {
     "load_model": "kerasbridge.saving:load_model",
     "save_weights": "kerasbridge.saving:save_weights",
     "load_weights": "kerasbridge.saving:load_weights",
+    # data
+    "generator_next": "kerasbridge.data.stepping:next_batch",
+    "read_hdf5": "kerasbridge.data.hdf5:read_rows",
+    "adapt": "kerasbridge.data.adapting:adapt",
+    "get_vocabulary": "kerasbridge.data.adapting:get_vocabulary",
     # texts and sequences
     "tokenizer_new": "kerasbridge.bridge.text:tokenizer_new",
     "tokenizer_count": "kerasbridge.bridge.text:tokenizer_count",

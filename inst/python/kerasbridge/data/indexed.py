@@ -16,6 +16,7 @@ class IndexedBatches(keras.utils.PyDataset):
     def __init__(self, source: Any, **arguments: Any):
         super().__init__(**arguments)
         self.source = source
+        self._position = 0
 
     def __len__(self) -> int:
         return len(self.source)
@@ -27,6 +28,14 @@ class IndexedBatches(keras.utils.PyDataset):
 
     def __iter__(self):
         return (self.source[i] for i in range(len(self.source)))
+
+    def next_batch(self) -> Any:
+        """One batch after the other, from the first again after the last."""
+        if self._position == len(self.source):
+            self._position = 0
+            self.on_epoch_end()
+        self._position += 1
+        return self.source[self._position - 1]
 
     def on_epoch_end(self) -> None:
         done = getattr(self.source, "on_epoch_end", None)
