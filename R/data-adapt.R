@@ -137,8 +137,8 @@ reset_state <- function(object) {
 #'
 #' @param name Name of the feature.
 #' @param scale,offset A number becomes `number * scale + offset`.
-#' @param num_bins Number of bins.
-#' @param bin_boundaries Borders of the bins; learnt from the data if `NULL`.
+#' @param num_bins Number of bins. `feature_float_discretized()` learns their borders from the data.
+#' @param bin_boundaries Borders of the bins, instead of `num_bins`.
 #' @param max_tokens Largest size of the vocabulary; `NULL` for no limit.
 #' @param num_oov_indices Categories for values that are not in the vocabulary.
 #' @param output_mode `"one_hot"`, `"int"` or, for custom features, `"float"`.
@@ -180,9 +180,14 @@ feature_float_normalized <- function(name = NULL) feature_call("float_normalized
 
 #' @rdname feature_space_features
 #' @export
-feature_float_discretized <- function(num_bins, bin_boundaries = NULL, output_mode = "one_hot", name = NULL) {
-  types <- c(num_bins = "!int", bin_boundaries = "nums", output_mode = "string", name = "string")
-  feature_call("float_discretized", rlang::current_env(), types)
+feature_float_discretized <- function(num_bins = NULL, bin_boundaries = NULL, output_mode = "one_hot", name = NULL) {
+  frame <- rlang::current_env()
+  if (is.null(num_bins) == is.null(bin_boundaries)) {
+    abort_argument("num_bins", "or `bin_boundaries` must be given, one of the two.", call = frame)
+  }
+  types <- c(bin_boundaries = "nums", output_mode = "string", name = "string")
+  args <- c(list(num_bins = convert_arg(num_bins, "int", "num_bins", frame)), supplied(frame, types))
+  bridge_call("keras.utils.FeatureSpace.float_discretized", args, call = frame)
 }
 
 #' @rdname feature_space_features

@@ -31,6 +31,7 @@ _VERBS = {
     # data
     "generator_next": "kerasbridge.data.stepping:next_batch",
     "read_hdf5": "kerasbridge.data.hdf5:read_rows",
+    "load_dataset": "kerasbridge.bridge.datasets:load",
     "adapt": "kerasbridge.data.adapting:adapt",
     "get_vocabulary": "kerasbridge.data.adapting:get_vocabulary",
     # texts and sequences

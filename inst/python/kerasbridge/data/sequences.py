@@ -51,7 +51,9 @@ def pad_sequences(
         rest = arrays[first_full].shape[1:]
     for i, array in enumerate(arrays):
         if array.ndim == 0:
-            raise DataError(f"Element {i + 1} is a single value, not a sequence.", argument="x")
+            raise DataError(
+                f"Element {i + 1} is a single value, not a sequence.", argument="sequences"
+            )
         if array.size and array.shape[1:] != rest:
             raise DataError(
                 f"The steps of sequence {i + 1} have shape {array.shape[1:]}, those of sequence "
@@ -60,7 +62,7 @@ def pad_sequences(
             )
         if np.issubdtype(kind, np.integer) and array.size and array.dtype.kind == "f":
             if not (array == np.trunc(array)).all():
-                raise DataError(
+                raise ArgumentError(
                     f"Sequence {i + 1} holds fractions, which `dtype` = '{dtype}' would cut off.",
                     hint="Use dtype = 'float32'.",
                     argument="dtype",
