@@ -186,3 +186,34 @@ check_alive <- function(x, arg, call = rlang::caller_env()) {
 #' @aliases tf
 #' @rawNamespace export(keras, tf)
 NULL
+
+#' Declare which Python packages a script needs
+#'
+#' Passed on to `reticulate::py_require()`, which newer versions of reticulate (1.41 and later) have: they
+#' make an environment with what was asked for when Python starts.
+#'
+#' @param packages Names of Python packages, with versions if need be, such as `"pandas>=2"`.
+#' @param python_version Versions of Python that will do.
+#' @param ... Further arguments of `reticulate::py_require()`.
+#' @param exclude_newer A date: no release after it.
+#' @param action `"add"`, `"remove"` or `"set"`.
+#' @return As `reticulate::py_require()`, invisibly.
+#' @examples
+#' \dontrun{
+#' py_require("pandas")
+#' }
+#' @export
+py_require <- function(packages = NULL, python_version = NULL, ..., exclude_newer = NULL,
+                       action = c("add", "remove", "set")) {
+  frame <- rlang::current_env()
+  declare <- get0("py_require", asNamespace("reticulate"), inherits = FALSE)
+  if (is.null(declare)) {
+    abort_kind(
+      "unsupported",
+      paste0("The installed reticulate (", utils::packageVersion("reticulate"), ") has no `py_require()`; it came with 1.41."),
+      i = "Install the Python packages into the environment instead, or install a newer reticulate.",
+      call = frame
+    )
+  }
+  invisible(declare(packages, python_version, ..., exclude_newer = exclude_newer, action = rlang::arg_match(action)))
+}

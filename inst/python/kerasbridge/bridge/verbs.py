@@ -29,6 +29,27 @@ _VERBS = {
     "load_model": "kerasbridge.saving:load_model",
     "save_weights": "kerasbridge.saving:save_weights",
     "load_weights": "kerasbridge.saving:load_weights",
+    # data
+    "generator_next": "kerasbridge.data.stepping:next_batch",
+    "read_hdf5": "kerasbridge.data.hdf5:read_rows",
+    "load_dataset": "kerasbridge.bridge.datasets:load",
+    "adapt": "kerasbridge.data.adapting:adapt",
+    "get_vocabulary": "kerasbridge.data.adapting:get_vocabulary",
+    # texts and sequences
+    "tokenizer_new": "kerasbridge.bridge.text:tokenizer_new",
+    "tokenizer_count": "kerasbridge.bridge.text:tokenizer_count",
+    "tokenizer_number": "kerasbridge.bridge.text:tokenizer_number",
+    "tokenizer_sequences": "kerasbridge.bridge.text:tokenizer_sequences",
+    "tokenizer_texts_matrix": "kerasbridge.bridge.text:tokenizer_texts_matrix",
+    "tokenizer_matrix": "kerasbridge.bridge.text:tokenizer_matrix",
+    "save_tokenizer": "kerasbridge.data.text:save_tokenizer",
+    "load_tokenizer": "kerasbridge.data.text:load_tokenizer",
+    "text_words": "kerasbridge.bridge.text:words",
+    "text_hashing_trick": "kerasbridge.bridge.text:hashing_trick",
+    "pad_sequences": "kerasbridge.bridge.text:pad",
+    "skipgrams": "kerasbridge.bridge.text:skipgrams",
+    "make_sampling_table": "kerasbridge.data.sequences:make_sampling_table",
+    "windows": "kerasbridge.bridge.text:windows",
     # runtime
     "set_random_seed": "kerasbridge.runtime:set_random_seed",
 }

@@ -1,0 +1,61 @@
+test_that("sequences are padded and cut on the side asked for", {
+  skip_if_no_keras()
+  ragged <- list(1:2, 1:5, 7, integer())
+  expect_identical(
+    pad_sequences(ragged, maxlen = 3),
+    rbind(c(0L, 1L, 2L), 3:5, c(0L, 0L, 7L), c(0L, 0L, 0L))
+  )
+  expect_identical(
+    pad_sequences(ragged, maxlen = 3, padding = "post", truncating = "post", value = 9),
+    rbind(c(1L, 2L, 9L), 1:3, c(7L, 9L, 9L), c(9L, 9L, 9L))
+  )
+  expect_identical(pad_sequences(list(1, c(1.5, 2)), dtype = "float32"), rbind(c(0, 1), c(1.5, 2)))
+  expect_identical(pad_sequences(list("a", c("b", "ü")), dtype = "string"), rbind(c("", "a"), c("b", "ü")))
+  expect_identical(pad_sequences(list(list(1, 2), 3)), rbind(1:2, c(0L, 3L)))
+  expect_identical(dim(pad_sequences(list(matrix(1, 2, 3), matrix(1, 4, 3)))), c(2L, 4L, 3L))
+  expect_identical(dim(pad_sequences(list(), maxlen = 2)), c(0L, 2L))
+})
+
+test_that("padding refuses NA, fractions and text by name", {
+  skip_if_no_keras()
+  expect_error(pad_sequences(list(1, c(2, NA))), "element 2, position 2", class = "kerasbridge_error_data")
+  expect_error(pad_sequences(list(1.5)), "fractions", class = "kerasbridge_error_argument")
+  expect_error(pad_sequences(list("a")), "dtype", class = "kerasbridge_error_argument")
+  expect_error(pad_sequences(list(1), padding = "left"), "padding", class = "kerasbridge_error_argument")
+  expect_error(pad_sequences(list(mean)), "element 1", class = "kerasbridge_error_argument")
+})
+
+test_that("skip-grams are lists of pairs", {
+  skip_if_no_keras()
+  pairs <- skipgrams(c(1, 2, 3), 10, window_size = 1, negative_samples = 0, shuffle = FALSE)
+  expect_identical(pairs, list(couples = list(1:2, 2:1, 2:3, 3:2), labels = rep(1L, 4)))
+  some <- skipgrams(1:20, 50, seed = 1)
+  expect_identical(some, skipgrams(1:20, 50, seed = 1))
+  expect_identical(sum(some$labels), length(some$labels) %/% 2L)
+  expect_identical(dim(skipgrams(1:5, 50, categorical = TRUE)$labels)[[2]], 2L)
+  table <- make_sampling_table(10)
+  expect_length(table, 10)
+  expect_equal(table[[6]], sqrt(1e-5 * (5 * (log(5) + 0.577) + 0.5 - 1 / 60)))
+  expect_error(skipgrams(c(1, 99), 50), "0 to 49", class = "kerasbridge_error_data")
+  expect_error(skipgrams(1.5, 50), "sequence", class = "kerasbridge_error_argument")
+})
+
+test_that("windows over a series train a model", {
+  skip_if_no_keras()
+  windows <- timeseries_generator(matrix(1:10), 101:110, length = 3, batch_size = 2)
+  expect_identical(length(windows), 4L)
+  expect_output(print(windows), "4 batches")
+  batch <- generator_next(windows)
+  expect_identical(drop(batch[[1]]), rbind(1:3, 2:4))
+  expect_identical(as.vector(batch[[2]]), c(104L, 105L))
+  part <- timeseries_generator(1:10, 1:10, length = 3, start_index = 3, end_index = 7)
+  expect_identical(as.vector(generator_next(part)[[2]]), c(6L, 7L))
+  model <- keras_model_sequential(input_shape = 3) |> layer_dense(1)
+  compile(model, "sgd", "mse")
+  data <- timeseries_generator(1:40 / 40, 1:40 / 40, length = 3, batch_size = 8)
+  history <- fit(model, data, epochs = 2, verbose = 0)
+  expect_lt(history$metrics$loss[[2]], history$metrics$loss[[1]])
+  expect_identical(dim(predict(model, data, verbose = 0)), c(37L, 1L))
+  expect_error(timeseries_generator(1:10, 1:10, length = 3, start_index = 0), "start_index", class = "kerasbridge_error_argument")
+  expect_error(timeseries_generator(1:3, 1:3, length = 3), "No window fits", class = "kerasbridge_error_argument")
+})
