@@ -82,6 +82,15 @@ OUTPUTS = {
         "versions: none)",
         "can't be reached",
     ),
+    "uv offline": (
+        "error: No solution found when resolving dependencies\n\nhint: Packages were unavailable "
+        "because the network was disabled.",
+        "can't be reached",
+    ),
+    "uv no route": (
+        "error: Failed to fetch\n  cause: error sending request\n  cause: tcp connect error",
+        "can't be reached",
+    ),
     "certificate": (
         "SSLError(SSLCertVerificationError(1, '[SSL: CERTIFICATE_VERIFY_FAILED] certificate verify "
         "failed: self signed certificate in certificate chain'))",
@@ -305,6 +314,23 @@ def test_without_a_network_pip_says_one_clear_sentence(tmp_path):
         assert done.returncode == 1
         assert says in done.stderr
     assert "Traceback" not in done.stderr
+    assert not place.exists()
+
+
+def test_a_truncated_wheel_is_named_as_such(tmp_path):
+    """The real pip and a folder with a wheel that was cut short."""
+    if install.missing_parts():
+        pytest.skip("this Python can't make virtual environments")
+    wheels = tmp_path / "wheels"
+    wheels.mkdir()
+    for name in ("tensorflow_cpu", "tensorflow"):
+        (wheels / f"{name}-2.20.0-py3-none-any.whl").write_bytes(b"PK\x03\x04 cut short")
+    place = tmp_path / "env"
+    arguments = ["-m", "kerasbridge.environment", "install", "--path", str(place)]
+    arguments += ["--method", "pip", "--version", "2.20", "--from", str(wheels)]
+    done = _child(arguments, PIP_CONFIG_FILE=os.devnull, PIP_FIND_LINKS="")
+    assert done.returncode == 1
+    assert "Error: A wheel is damaged: its download or copy was cut short." in done.stderr
     assert not place.exists()
 
 

@@ -43,7 +43,7 @@ _TABLE: Tuple[Tuple[str, str, str], ...] = (
         r"resolution|Name or service not known|Network is unreachable|Connection refused|"
         r"getaddrinfo failed|ConnectTimeoutError|ReadTimeoutError|Read timed out|"
         r"dns error|tcp connect error|error sending request|Connection reset|"
-        r"Connection aborted|nodename nor servname",
+        r"Connection aborted|nodename nor servname|network was disabled",
         "The package index can't be reached: there is no network, or a firewall is in the way.",
         "Connect, set HTTPS_PROXY if you have a proxy, or install from a folder of wheels "
         '(from = "wheels/" in R, --from wheels/ on the command line).',
@@ -55,7 +55,8 @@ _TABLE: Tuple[Tuple[str, str, str], ...] = (
     ),
     (
         r"BadZipFile|File is not a zip file|zipfile\.BadZip|Invalid zip|incorrect header check|"
-        r"IncompleteRead|invalid (?:wheel|zip)|is an invalid wheel",
+        r"IncompleteRead|invalid (?:wheel|zip)|is an invalid wheel|"
+        r"Wheel .* is invalid",
         "A wheel is damaged: its download or copy was cut short.",
         "Try again with an emptied cache (pip cache purge), or copy the folder of wheels again.",
     ),
