@@ -29,3 +29,20 @@ is_model <- function(x) inherits(x, "kerasbridge_model")
 is_layer <- function(x) inherits(x, "kerasbridge_layer")
 
 is_sequential <- function(x) inherits(x, "kerasbridge_sequential")
+
+# A Sequential has no `input` and `output` of its own before it was called; its ends are known once it
+# is built.
+#' @export
+`$.kerasbridge_sequential` <- function(x, name) {
+  if (name %in% c("input", "output") && !is_dead(x)) {
+    ends <- py_attribute(x, paste0(name, "s"))
+    if (is_tensor(ends)) {
+      return(ends)
+    }
+    if (length(ends)) {
+      return(if (length(ends) == 1) ends[[1]] else ends)
+    }
+    abort_argument("x", paste0("has no `", name, "` yet: it was not built."), "Give it an `input_shape`, or call it on data.")
+  }
+  NextMethod()
+}

@@ -141,7 +141,7 @@ layer_flatten <- function(
 #' @param object What to compose with: nothing for the layer itself, a sequential model (the layer
 #'   is added in place), or a tensor or list of tensors (the layer is called on it).
 #' @param dims New order of the axes, counted from 1 without the batch axis: `c(2, 1)` swaps the
-#'   first two behind it. (whole number or several; required)
+#'   first two behind it. (shape, `NA` for a free axis; required)
 #' @param name Name of the layer, unique within a model. Made up if left out. (string; default
 #'   `NULL`)
 #' @param dtype Type of computations and weights, such as `"float32"`, or a mixed policy such as
@@ -160,7 +160,7 @@ layer_flatten <- function(
 #' x |> layer_permute(c(2, 1))
 #' @export
 layer_permute <- function(object, dims, name = NULL, dtype = NULL, trainable = TRUE, ...) {
-  wrap_layer("keras.layers.Permute", environment(), c(dims = "!ints", name = "string", dtype = "dtype", trainable = "bool"))
+  wrap_layer("keras.layers.Permute", environment(), c(dims = "!shape", name = "string", dtype = "dtype", trainable = "bool"))
 }
 
 #' Repeat a Vector along a New Time Axis

@@ -72,6 +72,9 @@ as_nums_arg <- function(x, arg, call) {
   if (!is.numeric(x) || !length(x) || anyNA(x)) {
     abort_argument(arg, paste0("must be one or several numbers, not ", describe_value(x), "."), call = call)
   }
+  if (length(dim(x)) > 2) {
+    abort_argument(arg, paste0("must be numbers or a matrix, not ", describe_value(x), "."), call = call)
+  }
   if (is.matrix(x)) {
     return(tagged(lapply(seq_len(nrow(x)), \(i) tagged(as.list(as.double(x[i, ])), "list")), "list"))
   }
