@@ -98,7 +98,6 @@ done
 if [ -n "$known" ]; then
   # shellcheck disable=SC2086
   apt-get install -y --no-install-recommends $known < /dev/null >> "$log" 2>&1 || {
-    tail -n 5 "$log" >&2
     stop "Debian's packages can't be fetched or installed (no network, or no package source set):" \
       "try apt-get install --no-install-recommends$known (the whole log: .build/system.log)."
   }
