@@ -34,7 +34,10 @@ bridge_environment <- function() {
     Sys.setenv(TF_CPP_MIN_LOG_LEVEL = "2")
   }
   found <- find_environment()
-  if (is.null(found$python) || nzchar(Sys.getenv("RETICULATE_PYTHON"))) {
+  if (Sys.getenv("KERAS_BACKEND") == "" && !is.null(backend <- env_backend(found$path))) {
+    Sys.setenv(KERAS_BACKEND = backend)
+  }
+  if (is.null(found$python) || found$reason == "RETICULATE_PYTHON names it") {
     return(invisible())
   }
   # the variable keeps reticulate from searching the machine, which costs seconds and warns about
@@ -78,6 +81,17 @@ bridge_start <- function(call = rlang::caller_env()) {
   the$pid <- Sys.getpid()
   the$started <- TRUE
   invisible()
+}
+
+# The backend that an environment was made for, if it isn't the usual one.
+env_backend <- function(path) {
+  file <- file.path(path %||% "", "kerasbridge-environment.json")
+  if (!file.exists(file)) {
+    return(NULL)
+  }
+  line <- grep("\"backend\": *\"", readLines(file, warn = FALSE), value = TRUE)
+  backend <- sub(".*\"backend\": *\"([a-z]+)\".*", "\\1", line)
+  if (length(backend) && backend[[1]] %in% c("jax", "torch", "openvino")) backend[[1]]
 }
 
 import_bridge <- function(convert) {

@@ -97,5 +97,5 @@ as_class_weight_arg <- function(x, arg, call) {
   if (is.null(names(x)) || !all(grepl("^[0-9]+$", names(x))) || !all(vapply(x, is.numeric, NA))) {
     abort_argument(arg, "must name each class by its number, from 0.", "For example `list(\"0\" = 1, \"1\" = 10)`.", call = call)
   }
-  tagged(lapply(x, as.double), "class_weight")
+  tagged(lapply(x, as.double), "int_dict")
 }

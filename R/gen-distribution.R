@@ -7,7 +7,7 @@
 #'
 #' @param device_mesh Device mesh to spread over; NULL to give it later or to make one from
 #'   `devices`. (Keras object; default `NULL`)
-#' @param devices Names of the devices; NULL takes all. (list of Keras objects; default `NULL`)
+#' @param devices Names of the devices; NULL takes all. (strings; default `NULL`)
 #' @param auto_shard_dataset Give each process its share of the data? FALSE if the data are divided
 #'   already. (`TRUE` or `FALSE`; default `TRUE`)
 #' @param ... Older spellings of the arguments.
@@ -22,7 +22,7 @@
 distribution_data_parallel <- function(
   device_mesh = NULL, devices = NULL, auto_shard_dataset = TRUE, ...
 ) {
-  wrap_class("keras.distribution.DataParallel", environment(), c(device_mesh = "object", devices = "objects", auto_shard_dataset = "bool"))
+  wrap_class("keras.distribution.DataParallel", environment(), c(device_mesh = "object", devices = "string_list", auto_shard_dataset = "bool"))
 }
 
 #' Grid of Devices
@@ -31,8 +31,8 @@ distribution_data_parallel <- function(
 #'
 #' @param shape Number of devices along each axis of the grid, such as `c(4, 2)`. (shape, `NA` for
 #'   a free axis; required)
-#' @param axis_names One name per axis of the grid. (list of Keras objects; required)
-#' @param devices Names of the devices; NULL takes all. (list of Keras objects; default `NULL`)
+#' @param axis_names One name per axis of the grid. (strings; required)
+#' @param devices Names of the devices; NULL takes all. (strings; default `NULL`)
 #' @param ... Older spellings of the arguments.
 #' @return A device mesh.
 #' @seealso Keras' own page:
@@ -44,7 +44,7 @@ distribution_data_parallel <- function(
 #' mesh$axis_names
 #' @export
 distribution_device_mesh <- function(shape, axis_names, devices = NULL, ...) {
-  wrap_class("keras.distribution.DeviceMesh", environment(), c(shape = "!shape", axis_names = "!objects", devices = "objects"))
+  wrap_class("keras.distribution.DeviceMesh", environment(), c(shape = "!shape", axis_names = "!string_list", devices = "string_list"))
 }
 
 #' Layouts of All Weights

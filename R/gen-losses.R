@@ -32,7 +32,7 @@
 #' loss <- loss_binary_crossentropy(label_smoothing = 0.1)
 #' @export
 loss_binary_crossentropy <- function(
-  y_true, y_pred, ..., from_logits = FALSE, label_smoothing = 0.0, axis = -1L,
+  y_true, y_pred, from_logits = FALSE, label_smoothing = 0.0, axis = -1L, ...,
   reduction = "sum_over_batch_size", name = "binary_crossentropy", dtype = NULL
 ) {
   wrap_call_or_object("keras.losses.BinaryCrossentropy", "keras.losses.binary_crossentropy", environment(), c(
@@ -80,8 +80,8 @@ loss_binary_crossentropy <- function(
 #' as.array(loss_binary_focal_crossentropy(y_true, y_pred, gamma = 2))
 #' @export
 loss_binary_focal_crossentropy <- function(
-  y_true, y_pred, ..., apply_class_balancing = FALSE, alpha = 0.25, gamma = 2.0,
-  from_logits = FALSE, label_smoothing = 0.0, axis = -1L, reduction = "sum_over_batch_size",
+  y_true, y_pred, apply_class_balancing = FALSE, alpha = 0.25, gamma = 2.0, from_logits = FALSE,
+  label_smoothing = 0.0, axis = -1L, ..., reduction = "sum_over_batch_size",
   name = "binary_focal_crossentropy", dtype = NULL
 ) {
   wrap_call_or_object("keras.losses.BinaryFocalCrossentropy", "keras.losses.binary_focal_crossentropy", environment(), c(
@@ -161,7 +161,7 @@ loss_ctc <- function(
 #' as.array(loss_categorical_crossentropy(y_true, y_pred))
 #' @export
 loss_categorical_crossentropy <- function(
-  y_true, y_pred, ..., from_logits = FALSE, label_smoothing = 0.0, axis = -1L,
+  y_true, y_pred, from_logits = FALSE, label_smoothing = 0.0, axis = -1L, ...,
   reduction = "sum_over_batch_size", name = "categorical_crossentropy", dtype = NULL
 ) {
   wrap_call_or_object("keras.losses.CategoricalCrossentropy", "keras.losses.categorical_crossentropy", environment(), c(
@@ -205,8 +205,8 @@ loss_categorical_crossentropy <- function(
 #' as.array(loss_categorical_focal_crossentropy(y_true, y_pred, gamma = 2))
 #' @export
 loss_categorical_focal_crossentropy <- function(
-  y_true, y_pred, ..., alpha = 0.25, gamma = 2.0, from_logits = FALSE, label_smoothing = 0.0,
-  axis = -1L, reduction = "sum_over_batch_size", name = "categorical_focal_crossentropy",
+  y_true, y_pred, alpha = 0.25, gamma = 2.0, from_logits = FALSE, label_smoothing = 0.0,
+  axis = -1L, ..., reduction = "sum_over_batch_size", name = "categorical_focal_crossentropy",
   dtype = NULL
 ) {
   wrap_call_or_object("keras.losses.CategoricalFocalCrossentropy", "keras.losses.categorical_focal_crossentropy", environment(), c(
@@ -248,14 +248,14 @@ metric_categorical_focal_crossentropy <- loss_categorical_focal_crossentropy
 #' as.array(loss_categorical_generalized_cross_entropy(c(1, 2), y_pred, q = 0.5))
 #' @export
 loss_categorical_generalized_cross_entropy <- function(
-  y_true, y_pred, ..., q = 0.5, reduction = "sum_over_batch_size",
+  y_true, y_pred, q = 0.5, ..., reduction = "sum_over_batch_size",
   name = "categorical_generalized_cross_entropy", dtype = NULL
 ) {
   wrap_call_or_object("keras.losses.CategoricalGeneralizedCrossEntropy", "keras.losses.categorical_generalized_cross_entropy", environment(), c(
     q = "num", reduction = "string", name = "string", dtype = "dtype", y_true = "tensor_int",
     y_pred = "tensor"
   ),
-    function_args = c("y_true", "y_pred", "q"))
+    function_args = c("y_true", "y_pred", "q"), fill = c("q"))
 }
 
 #' Categorical Hinge Loss
@@ -323,9 +323,8 @@ loss_categorical_hinge <- function(
 #' as.array(loss_circle(c(0, 0, 1, 1), y_pred))
 #' @export
 loss_circle <- function(
-  y_true, y_pred, ..., gamma = 80.0, margin = 0.4, remove_diagonal = TRUE,
-  reduction = "sum_over_batch_size", name = "circle", dtype = NULL, ref_labels = NULL,
-  ref_embeddings = NULL
+  y_true, y_pred, gamma = 80.0, margin = 0.4, remove_diagonal = TRUE, ref_labels = NULL,
+  ref_embeddings = NULL, ..., reduction = "sum_over_batch_size", name = "circle", dtype = NULL
 ) {
   wrap_call_or_object("keras.losses.Circle", "keras.losses.circle", environment(), c(
     gamma = "num", margin = "num", remove_diagonal = "bool", reduction = "string", name = "string",
@@ -362,7 +361,7 @@ loss_circle <- function(
 #' as.array(loss_cosine_similarity(y_true, y_pred))
 #' @export
 loss_cosine_similarity <- function(
-  y_true, y_pred, ..., axis = -1L, reduction = "sum_over_batch_size", name = "cosine_similarity",
+  y_true, y_pred, axis = -1L, ..., reduction = "sum_over_batch_size", name = "cosine_similarity",
   dtype = NULL
 ) {
   wrap_call_or_object("keras.losses.CosineSimilarity", "keras.losses.cosine_similarity", environment(), c(
@@ -403,7 +402,7 @@ loss_cosine_proximity <- loss_cosine_similarity
 #' as.array(loss_dice(y_true, y_pred))
 #' @export
 loss_dice <- function(
-  y_true, y_pred, ..., reduction = "sum_over_batch_size", name = "dice", axis = NULL,
+  y_true, y_pred, axis = NULL, ..., reduction = "sum_over_batch_size", name = "dice",
   dtype = NULL
 ) {
   wrap_call_or_object("keras.losses.Dice", "keras.losses.dice", environment(), c(
@@ -471,7 +470,7 @@ loss_hinge <- function(
 #' as.array(loss_huber(y_true, y_pred, delta = 1))
 #' @export
 loss_huber <- function(
-  y_true, y_pred, ..., delta = 1.0, reduction = "sum_over_batch_size", name = "huber_loss",
+  y_true, y_pred, delta = 1.0, ..., reduction = "sum_over_batch_size", name = "huber_loss",
   dtype = NULL
 ) {
   wrap_call_or_object("keras.losses.Huber", "keras.losses.huber", environment(), c(
@@ -749,9 +748,8 @@ loss_poisson <- function(
 #' as.array(loss_sparse_categorical_crossentropy(c(1, 2), y_pred))
 #' @export
 loss_sparse_categorical_crossentropy <- function(
-  y_true, y_pred, ..., from_logits = FALSE, ignore_class = NULL,
-  reduction = "sum_over_batch_size", axis = -1L, name = "sparse_categorical_crossentropy",
-  dtype = NULL
+  y_true, y_pred, from_logits = FALSE, ignore_class = NULL, axis = -1L, ...,
+  reduction = "sum_over_batch_size", name = "sparse_categorical_crossentropy", dtype = NULL
 ) {
   wrap_call_or_object("keras.losses.SparseCategoricalCrossentropy", "keras.losses.sparse_categorical_crossentropy", environment(), c(
     from_logits = "bool", ignore_class = "int", reduction = "string", axis = "axis",
@@ -820,8 +818,8 @@ loss_squared_hinge <- function(
 #' as.array(loss_tversky(y_true, y_pred, alpha = 0.3, beta = 0.7))
 #' @export
 loss_tversky <- function(
-  y_true, y_pred, ..., alpha = 0.5, beta = 0.5, reduction = "sum_over_batch_size",
-  name = "tversky", axis = NULL, dtype = NULL
+  y_true, y_pred, alpha = 0.5, beta = 0.5, axis = NULL, ..., reduction = "sum_over_batch_size",
+  name = "tversky", dtype = NULL
 ) {
   wrap_call_or_object("keras.losses.Tversky", "keras.losses.tversky", environment(), c(
     alpha = "num", beta = "num", reduction = "string", name = "string", axis = "axes",

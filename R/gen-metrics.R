@@ -97,7 +97,7 @@ metric_accuracy <- function(name = "accuracy", dtype = NULL, ...) {
 #' as.array(m$result())
 #' @export
 metric_binary_accuracy <- function(
-  y_true, y_pred, ..., name = "binary_accuracy", dtype = NULL, threshold = 0.5
+  y_true, y_pred, threshold = 0.5, ..., name = "binary_accuracy", dtype = NULL
 ) {
   wrap_call_or_object("keras.metrics.BinaryAccuracy", "keras.metrics.binary_accuracy", environment(), c(name = "string", dtype = "dtype", threshold = "num", y_true = "tensor", y_pred = "tensor"),
     function_args = c("y_true", "y_pred", "threshold"))
@@ -135,8 +135,8 @@ metric_binary_accuracy <- function(
 #' as.array(m$result())
 #' @export
 metric_binary_crossentropy <- function(
-  y_true, y_pred, ..., name = "binary_crossentropy", dtype = NULL, from_logits = FALSE,
-  label_smoothing = 0, axis = -1L
+  y_true, y_pred, from_logits = FALSE, label_smoothing = 0, axis = -1L, ...,
+  name = "binary_crossentropy", dtype = NULL
 ) {
   wrap_call_or_object("keras.metrics.BinaryCrossentropy", "keras.losses.binary_crossentropy", environment(), c(
     name = "string", dtype = "dtype", from_logits = "bool", label_smoothing = "num",
@@ -150,8 +150,8 @@ metric_binary_crossentropy <- function(
 #' Cuts predictions at `threshold` and averages intersection over union of the background (0) and
 #' foreground (1) classes asked for.
 #'
-#' @param target_class_ids Class numbers (from 0) whose overlap is averaged. (shape, `NA` for a
-#'   free axis; default `c(0L, 1L)`)
+#' @param target_class_ids Class numbers (from 0) whose overlap is averaged. (whole numbers;
+#'   default `c(0, 1)`)
 #' @param threshold Predictions above it count as positive. (number; default `0.5`)
 #' @param name Name under which the value appears in logs and histories. (string; default `NULL`)
 #' @param dtype Type in which the value is accumulated; NULL means the global float type. (string,
@@ -168,9 +168,9 @@ metric_binary_crossentropy <- function(
 #' as.array(m$result())
 #' @export
 metric_binary_iou <- function(
-  target_class_ids = c(0L, 1L), threshold = 0.5, name = NULL, dtype = NULL, ...
+  target_class_ids = c(0, 1), threshold = 0.5, name = NULL, dtype = NULL, ...
 ) {
-  wrap_class("keras.metrics.BinaryIoU", environment(), c(target_class_ids = "shape", threshold = "num", name = "string", dtype = "dtype"))
+  wrap_class("keras.metrics.BinaryIoU", environment(), c(target_class_ids = "int_list", threshold = "num", name = "string", dtype = "dtype"))
 }
 
 #' Accuracy for One-Hot Targets
@@ -237,8 +237,8 @@ metric_categorical_accuracy <- function(
 #' as.array(m$result())
 #' @export
 metric_categorical_crossentropy <- function(
-  y_true, y_pred, ..., name = "categorical_crossentropy", dtype = NULL, from_logits = FALSE,
-  label_smoothing = 0, axis = -1L
+  y_true, y_pred, from_logits = FALSE, label_smoothing = 0, axis = -1L, ...,
+  name = "categorical_crossentropy", dtype = NULL
 ) {
   wrap_call_or_object("keras.metrics.CategoricalCrossentropy", "keras.losses.categorical_crossentropy", environment(), c(
     name = "string", dtype = "dtype", from_logits = "bool", label_smoothing = "num", axis = "axis",
@@ -308,7 +308,7 @@ metric_categorical_hinge <- function(
 #' as.array(m$result())
 #' @export
 metric_concordance_correlation <- function(
-  y_true, y_pred, ..., name = "concordance_correlation", dtype = NULL, axis = -1L
+  y_true, y_pred, axis = -1L, ..., name = "concordance_correlation", dtype = NULL
 ) {
   wrap_call_or_object("keras.metrics.ConcordanceCorrelation", "keras.metrics.concordance_correlation", environment(), c(name = "string", dtype = "dtype", axis = "axis", y_true = "tensor", y_pred = "tensor"),
     function_args = c("y_true", "y_pred", "axis"))
@@ -492,8 +492,8 @@ metric_hinge <- function(y_true, y_pred, ..., name = "hinge", dtype = NULL) {
 #'
 #' @param num_classes Number of classes, counted including any ignored one. (whole number;
 #'   required)
-#' @param target_class_ids Class numbers (from 0) whose overlap is averaged. (shape, `NA` for a
-#'   free axis; required)
+#' @param target_class_ids Class numbers (from 0) whose overlap is averaged. (whole numbers;
+#'   required)
 #' @param name Name under which the value appears in logs and histories. (string; default `NULL`)
 #' @param dtype Type in which the value is accumulated; NULL means the global float type. (string,
 #'   a data type; default `NULL`)
@@ -521,7 +521,7 @@ metric_iou <- function(
   sparse_y_true = TRUE, sparse_y_pred = TRUE, axis = -1L, ...
 ) {
   wrap_class("keras.metrics.IoU", environment(), c(
-    num_classes = "!int", target_class_ids = "!shape", name = "string", dtype = "dtype",
+    num_classes = "!int", target_class_ids = "!int_list", name = "string", dtype = "dtype",
     ignore_class = "int", sparse_y_true = "bool", sparse_y_pred = "bool", axis = "axis"
   ))
 }
@@ -807,8 +807,8 @@ metric_mean_squared_logarithmic_error <- function(
 #'
 #' @param num_classes Number of classes, counted including any ignored one. (whole number;
 #'   required)
-#' @param target_class_ids Class numbers (from 0) whose overlap is averaged. (shape, `NA` for a
-#'   free axis; required)
+#' @param target_class_ids Class numbers (from 0) whose overlap is averaged. (whole numbers;
+#'   required)
 #' @param name Name under which the value appears in logs and histories. (string; default `NULL`)
 #' @param dtype Type in which the value is accumulated; NULL means the global float type. (string,
 #'   a data type; default `NULL`)
@@ -834,7 +834,7 @@ metric_one_hot_iou <- function(
   sparse_y_pred = FALSE, axis = -1L, ...
 ) {
   wrap_class("keras.metrics.OneHotIoU", environment(), c(
-    num_classes = "!int", target_class_ids = "!shape", name = "string", dtype = "dtype",
+    num_classes = "!int", target_class_ids = "!int_list", name = "string", dtype = "dtype",
     ignore_class = "int", sparse_y_pred = "bool", axis = "axis"
   ))
 }
@@ -903,7 +903,7 @@ metric_one_hot_mean_iou <- function(
 #' as.array(m$result())
 #' @export
 metric_pearson_correlation <- function(
-  y_true, y_pred, ..., name = "pearson_correlation", dtype = NULL, axis = -1L
+  y_true, y_pred, axis = -1L, ..., name = "pearson_correlation", dtype = NULL
 ) {
   wrap_call_or_object("keras.metrics.PearsonCorrelation", "keras.metrics.pearson_correlation", environment(), c(name = "string", dtype = "dtype", axis = "axis", y_true = "tensor", y_pred = "tensor"),
     function_args = c("y_true", "y_pred", "axis"))
@@ -1207,8 +1207,8 @@ metric_sparse_categorical_accuracy <- function(
 #' as.array(m$result())
 #' @export
 metric_sparse_categorical_crossentropy <- function(
-  y_true, y_pred, ..., name = "sparse_categorical_crossentropy", dtype = NULL,
-  from_logits = FALSE, ignore_class = NULL, axis = -1L
+  y_true, y_pred, from_logits = FALSE, ignore_class = NULL, axis = -1L, ...,
+  name = "sparse_categorical_crossentropy", dtype = NULL
 ) {
   wrap_call_or_object("keras.metrics.SparseCategoricalCrossentropy", "keras.losses.sparse_categorical_crossentropy", environment(), c(
     name = "string", dtype = "dtype", from_logits = "bool", ignore_class = "int", axis = "axis",
@@ -1248,8 +1248,8 @@ metric_sparse_categorical_crossentropy <- function(
 #' as.array(m$result())
 #' @export
 metric_sparse_top_k_categorical_accuracy <- function(
-  y_true, y_pred, ..., k = 5L, name = "sparse_top_k_categorical_accuracy", dtype = NULL,
-  from_sorted_ids = FALSE
+  y_true, y_pred, k = 5L, from_sorted_ids = FALSE, ...,
+  name = "sparse_top_k_categorical_accuracy", dtype = NULL
 ) {
   wrap_call_or_object("keras.metrics.SparseTopKCategoricalAccuracy", "keras.metrics.sparse_top_k_categorical_accuracy", environment(), c(
     k = "int", name = "string", dtype = "dtype", from_sorted_ids = "bool", y_true = "tensor_int",
@@ -1367,7 +1367,7 @@ metric_sum <- function(name = "sum", dtype = NULL, ...) {
 #' as.array(m$result())
 #' @export
 metric_top_k_categorical_accuracy <- function(
-  y_true, y_pred, ..., k = 5L, name = "top_k_categorical_accuracy", dtype = NULL
+  y_true, y_pred, k = 5L, ..., name = "top_k_categorical_accuracy", dtype = NULL
 ) {
   wrap_call_or_object("keras.metrics.TopKCategoricalAccuracy", "keras.metrics.top_k_categorical_accuracy", environment(), c(k = "int", name = "string", dtype = "dtype", y_true = "tensor", y_pred = "tensor"),
     function_args = c("y_true", "y_pred", "k"))

@@ -610,8 +610,8 @@ optimizer_map <- function(default_optimizer, optimizer_map = NULL, ...) {
 #'   update; NULL updates each batch. (whole number; default `NULL`)
 #' @param name Name of the object, used for its weights and in saved configurations. (string;
 #'   default `NULL`)
-#' @param exclude_layers Words; layers with one of them in their path are updated by AdamW. (list
-#'   of Keras objects; default `NULL`)
+#' @param exclude_layers Words; layers with one of them in their path are updated by AdamW.
+#'   (strings; default `NULL`)
 #' @param exclude_embeddings Update embeddings by AdamW? (`TRUE` or `FALSE`; default `TRUE`)
 #' @param muon_a Linear coefficient of the Newton-Schulz polynomial. (number; default `3.4445`)
 #' @param muon_b Cubic coefficient of the Newton-Schulz polynomial. (number; default `-4.775`)
@@ -649,7 +649,7 @@ optimizer_muon <- function(
     epsilon = "num", weight_decay = "num", clipnorm = "num", clipvalue = "num",
     global_clipnorm = "num", use_ema = "bool", ema_momentum = "num",
     ema_overwrite_frequency = "int", loss_scale_factor = "num",
-    gradient_accumulation_steps = "int", name = "string", exclude_layers = "objects",
+    gradient_accumulation_steps = "int", name = "string", exclude_layers = "string_list",
     exclude_embeddings = "bool", muon_a = "num", muon_b = "num", muon_c = "num",
     adam_lr_ratio = "num", momentum = "num", ns_steps = "int", nesterov = "bool", rms_rate = "num"
   ))
@@ -1063,8 +1063,7 @@ learning_rate_schedule_inverse_time_decay <- function(
 #'
 #' Constant rates that change at given step numbers.
 #'
-#' @param boundaries Step numbers, increasing, after which the rate changes. (shape, `NA` for a
-#'   free axis; required)
+#' @param boundaries Step numbers, increasing, after which the rate changes. (numbers; required)
 #' @param values Learning rates, one more than boundaries. (number or several; required)
 #' @param name Name of the object, used for its weights and in saved configurations. (string;
 #'   default `"PiecewiseConstant"`)
@@ -1082,7 +1081,7 @@ learning_rate_schedule_inverse_time_decay <- function(
 learning_rate_schedule_piecewise_constant_decay <- function(
   boundaries, values, name = "PiecewiseConstant", ...
 ) {
-  wrap_class("keras.optimizers.schedules.PiecewiseConstantDecay", environment(), c(boundaries = "!shape", values = "!nums", name = "string"))
+  wrap_class("keras.optimizers.schedules.PiecewiseConstantDecay", environment(), c(boundaries = "!num_list", values = "!nums", name = "string"))
 }
 
 #' Polynomial Decay of the Learning Rate

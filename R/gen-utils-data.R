@@ -49,7 +49,7 @@ layer_feature_space <- function(
 #' @param label_mode Form of labels: "int", "categorical" (one-hot), "binary", or NULL for none.
 #'   (string; default `"int"`)
 #' @param class_names Subfolders in the wanted order of class numbers; NULL takes them
-#'   alphabetically. (list of Keras objects; default `NULL`)
+#'   alphabetically. (strings; default `NULL`)
 #' @param batch_size Samples per batch; NULL serves single samples. (whole number; default `32L`)
 #' @param sampling_rate Samples per second to convert to; NULL keeps that of the file. (whole
 #'   number; default `NULL`)
@@ -99,7 +99,7 @@ audio_dataset_from_directory <- function(
   seed = NULL, validation_split = NULL, subset = NULL, follow_links = FALSE, verbose = TRUE
 ) {
   wrap_function("keras.utils.audio_dataset_from_directory", environment(), c(
-    directory = "!path", labels = "any", label_mode = "string", class_names = "objects",
+    directory = "!path", labels = "any", label_mode = "string", class_names = "string_list",
     batch_size = "int", sampling_rate = "int", output_sequence_length = "int", ragged = "bool",
     shuffle = "bool", seed = "int", validation_split = "num", subset = "string",
     follow_links = "bool", verbose = "bool"
@@ -159,7 +159,7 @@ get_file <- function(
 #' @param label_mode Form of labels: "int", "categorical" (one-hot), "binary", or NULL for none.
 #'   (string; default `"int"`)
 #' @param class_names Subfolders in the wanted order of class numbers; NULL takes them
-#'   alphabetically. (list of Keras objects; default `NULL`)
+#'   alphabetically. (strings; default `NULL`)
 #' @param color_mode "rgb", "rgba" or "grayscale". (string; default `"rgb"`)
 #' @param batch_size Samples per batch; NULL serves single samples. (whole number; default `32L`)
 #' @param image_size Height and width to resize to. (whole number or several; default `c(256L,
@@ -206,7 +206,7 @@ image_dataset_from_directory <- function(
   verbose = TRUE
 ) {
   wrap_function("keras.utils.image_dataset_from_directory", environment(), c(
-    directory = "!path", labels = "any", label_mode = "string", class_names = "objects",
+    directory = "!path", labels = "any", label_mode = "string", class_names = "string_list",
     color_mode = "string", batch_size = "int", image_size = "ints", shuffle = "bool", seed = "int",
     validation_split = "num", subset = "string", interpolation = "string", follow_links = "bool",
     crop_to_aspect_ratio = "bool", pad_to_aspect_ratio = "bool", data_format = "string",
@@ -309,7 +309,7 @@ split_dataset <- function(
 #' @param label_mode Form of labels: "int", "categorical" (one-hot), "binary", or NULL for none.
 #'   (string; default `"int"`)
 #' @param class_names Subfolders in the wanted order of class numbers; NULL takes them
-#'   alphabetically. (list of Keras objects; default `NULL`)
+#'   alphabetically. (strings; default `NULL`)
 #' @param batch_size Samples per batch; NULL serves single samples. (whole number; default `32L`)
 #' @param max_length Cut texts after this many characters; NULL keeps them whole. (whole number;
 #'   default `NULL`)
@@ -342,7 +342,7 @@ text_dataset_from_directory <- function(
   follow_links = FALSE, format = "tf", verbose = TRUE
 ) {
   wrap_function("keras.utils.text_dataset_from_directory", environment(), c(
-    directory = "!path", labels = "any", label_mode = "string", class_names = "objects",
+    directory = "!path", labels = "any", label_mode = "string", class_names = "string_list",
     batch_size = "int", max_length = "int", shuffle = "bool", seed = "int",
     validation_split = "num", subset = "string", follow_links = "bool", format = "string",
     verbose = "bool"

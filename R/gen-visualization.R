@@ -11,8 +11,8 @@
 #'   none) and perhaps `confidences`. (named list; required)
 #' @param bounding_box_format Meaning of the four numbers, such as "xyxy", "xywh", "center_xywh" or
 #'   "rel_xyxy". (string; required)
-#' @param class_mapping Names of the classes by class number; NULL writes none. (named list;
-#'   default `NULL`)
+#' @param class_mapping Names of the classes by class number; NULL writes none. (named list, named
+#'   by whole numbers; default `NULL`)
 #' @param color Red, green and blue from 0 to 255. (whole number or several; default `c(128L, 128L,
 #'   128L)`)
 #' @param line_thickness Width of lines in pixels. (whole number; default `2L`)
@@ -41,7 +41,7 @@ draw_bounding_boxes <- function(
 ) {
   wrap_function("keras.visualization.draw_bounding_boxes", environment(), c(
     images = "!tensor", bounding_boxes = "!dict", bounding_box_format = "!string",
-    class_mapping = "dict", color = "ints", line_thickness = "int", text_thickness = "int",
+    class_mapping = "int_dict", color = "ints", line_thickness = "int", text_thickness = "int",
     font_scale = "num", data_format = "string"
   ))
 }
@@ -106,12 +106,12 @@ draw_segmentation_masks <- function(
 #' @param font_scale Size of letters relative to the usual one. (number; default `1.0`)
 #' @param text_thickness Width of the strokes of letters in pixels; NULL takes that of lines.
 #'   (whole number; default `NULL`)
-#' @param class_mapping Names of the classes by class number; NULL writes none. (named list;
-#'   default `NULL`)
-#' @param ground_truth_mapping As `class_mapping`, for true boxes alone. (named list; default
-#'   `NULL`)
-#' @param prediction_mapping As `class_mapping`, for predicted boxes alone. (named list; default
-#'   `NULL`)
+#' @param class_mapping Names of the classes by class number; NULL writes none. (named list, named
+#'   by whole numbers; default `NULL`)
+#' @param ground_truth_mapping As `class_mapping`, for true boxes alone. (named list, named by
+#'   whole numbers; default `NULL`)
+#' @param prediction_mapping As `class_mapping`, for predicted boxes alone. (named list, named by
+#'   whole numbers; default `NULL`)
 #' @param legend Add a legend for the two colours? (`TRUE` or `FALSE`; default `FALSE`)
 #' @param legend_handles Legend entries made with matplotlib; NULL for none. (any R value; default
 #'   `NULL`)
@@ -149,10 +149,10 @@ plot_bounding_box_gallery <- function(
   wrap_function("keras.visualization.plot_bounding_box_gallery", environment(), c(
     images = "!tensor", bounding_box_format = "!string", y_true = "dict", y_pred = "dict",
     value_range = "nums", true_color = "ints", pred_color = "ints", line_thickness = "int",
-    font_scale = "num", text_thickness = "int", class_mapping = "dict",
-    ground_truth_mapping = "dict", prediction_mapping = "dict", legend = "bool",
+    font_scale = "num", text_thickness = "int", class_mapping = "int_dict",
+    ground_truth_mapping = "int_dict", prediction_mapping = "int_dict", legend = "bool",
     legend_handles = "any", rows = "int", cols = "int", data_format = "string"
-  ), extra = c(path = "path", show = "bool", scale = "num", transparent = "bool", dpi = "int", label_map = "dict"))
+  ), extra = c(path = "path", show = "bool", scale = "num", transparent = "bool", dpi = "int", label_map = "int_dict"))
 }
 
 #' Show Images in a Grid
@@ -166,7 +166,7 @@ plot_bounding_box_gallery <- function(
 #' @param y_pred Predicted class numbers; NULL shows none. (tensor or whole numbers; default
 #'   `NULL`)
 #' @param label_map Names of the classes by class number; required with `y_true` or `y_pred`.
-#'   (named list; default `NULL`)
+#'   (named list, named by whole numbers; default `NULL`)
 #' @param rows Number of rows; NULL works it out. (whole number; default `NULL`)
 #' @param cols Number of columns; NULL works it out. (whole number; default `NULL`)
 #' @param value_range Smallest and largest pixel value of the input, such as `c(0, 1)`. (number or
@@ -200,7 +200,7 @@ plot_image_gallery <- function(
   legend_handles = NULL, data_format = NULL
 ) {
   wrap_function("keras.visualization.plot_image_gallery", environment(), c(
-    images = "!tensor", y_true = "tensor_int", y_pred = "tensor_int", label_map = "dict",
+    images = "!tensor", y_true = "tensor_int", y_pred = "tensor_int", label_map = "int_dict",
     rows = "int", cols = "int", value_range = "nums", scale = "num", path = "path", show = "bool",
     transparent = "bool", dpi = "int", legend_handles = "any", data_format = "string"
   ))
@@ -253,5 +253,5 @@ plot_segmentation_mask_gallery <- function(
     images = "!tensor", num_classes = "!int", value_range = "nums", y_true = "tensor_int",
     y_pred = "tensor_int", color_mapping = "any", blend = "bool", alpha = "num",
     ignore_index = "int", data_format = "string"
-  ), extra = c(rows = "int", cols = "int", path = "path", show = "bool", scale = "num", transparent = "bool", dpi = "int", label_map = "dict"))
+  ), extra = c(rows = "int", cols = "int", path = "path", show = "bool", scale = "num", transparent = "bool", dpi = "int", label_map = "int_dict"))
 }

@@ -103,7 +103,9 @@ keras_model <- function(inputs = NULL, outputs = NULL, ..., name = NULL) {
   )
 }
 
-rapply_tensors <- function(x) if (is_python(x)) list(x) else unlist(lapply(x, rapply_tensors), recursive = FALSE)
+rapply_tensors <- function(x) {
+  if (is_python(x) || !is.list(x)) list(x) else unlist(lapply(unname(x), rapply_tensors), recursive = FALSE)
+}
 
 #' The input of a functional model
 #'

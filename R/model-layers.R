@@ -71,7 +71,7 @@ get_weights <- function(object, trainable = NA) {
 set_weights <- function(object, weights) {
   frame <- rlang::current_env()
   check_has_weights(object, frame)
-  now <- lapply(py_attribute(object, "weights"), \(w) unlist(py_attribute(w, "shape")))
+  now <- lapply(py_attribute(object, "weights"), tensor_dim)
   if (!is.list(weights) || length(weights) != length(now)) {
     abort_argument(
       "weights", sprintf("must be a list of %d arrays, not %s.", length(now), describe_value(weights)),

@@ -351,6 +351,24 @@ as_dict_arg <- function(x, arg, call) {
   tagged(as.list(x), "dict")
 }
 
+# A dict whose keys are whole numbers: class numbers, for instance.
+as_int_dict_arg <- function(x, arg, call) {
+  if (is_python(x)) {
+    return(x)
+  }
+  if (is.null(names(x)) || !all(grepl("^-?[0-9]+$", names(x)))) {
+    abort_argument(arg, "must be a list named by whole numbers.", "For example `list(\"0\" = \"cat\", \"1\" = \"dog\")`.", call = call)
+  }
+  tagged(as.list(x), "int_dict")
+}
+
+# Always a list in Python, also of one value.
+as_listed <- function(converter) {
+  function(x, arg, call) {
+    if (is_python(x)) x else tagged(lapply(unname(as.list(x)), converter, arg = arg, call = call), "list")
+  }
+}
+
 as_seed_arg <- function(x, arg, call) if (is_python(x)) x else as_int_arg(x, arg, call)
 
 as_any_arg <- function(x, arg, call) {
@@ -395,6 +413,10 @@ converters <- list(
   objects = as_objects_arg,
   object_spec = as_callable_arg,
   dict = as_dict_arg,
+  int_dict = as_int_dict_arg,
+  int_list = as_listed(as_int_arg),
+  num_list = as_listed(as_num_arg),
+  string_list = as_listed(as_string_arg),
   seed = as_seed_arg
 )
 

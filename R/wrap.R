@@ -110,7 +110,8 @@ one_based_result <- function(out, result, args) {
 }
 
 # ---- losses and metrics: computed when given data, the object otherwise -----------------------------
-wrap_call_or_object <- function(symbol, function_symbol, frame, types, extra = character(), function_args) {
+wrap_call_or_object <- function(symbol, function_symbol, frame, types, extra = character(), function_args,
+                                fill = character()) {
   data <- c("y_true", "y_pred")
   if (eval(quote(missing(y_true) && missing(y_pred)), frame)) {
     return(wrap_class(symbol, frame, types[setdiff(names(types), data)], extra))
@@ -120,6 +121,10 @@ wrap_call_or_object <- function(symbol, function_symbol, frame, types, extra = c
   refused <- setdiff(names(args), function_args)
   if (length(refused)) {
     abort_argument(refused[[1]], "belongs to the object, not to the computation on `y_true` and `y_pred`.", call = frame)
+  }
+  # what Keras' function requires and its class has a default for
+  for (arg in setdiff(fill, names(args))) {
+    args[arg] <- list(convert_arg(get(arg, envir = frame), sub("^!", "", types[[arg]]), arg, frame))
   }
   bridge_call(function_symbol, args, call = frame)
 }

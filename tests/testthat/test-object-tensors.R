@@ -55,11 +55,11 @@ test_that("subsetting counts from 1", {
   expect_equal(as.array(t[1, , ]), a[1, , ])
   expect_equal(as.array(t[, 2:3, 4]), a[, 2:3, 4])
   expect_equal(as.array(t[, , -1]), a[, , 4])
-  expect_equal(as.array(t[2, 1, 3]), a[2, 1, 3])
+  expect_equal(as.numeric(t[2, 1, 3]), a[2, 1, 3])
   expect_identical(dim(t[1, , , drop = FALSE]), c(1L, 3L, 4L))
   expect_identical(dim(t[NULL, , , ]), c(1L, 2L, 3L, 4L))
   i <- 2
-  expect_equal(as.array(t[i, i, i]), a[i, i, i])
+  expect_equal(as.numeric(t[i, i, i]), a[i, i, i])
   expect_error(t[3, , ], "position 3 of an axis of length 2")
   expect_error(t[0, , ], "counts from 1")
 })

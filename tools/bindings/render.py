@@ -84,6 +84,7 @@ class Wrapper:
         self.parameters: list = []  # (Parameter, Argument row)
         self.extra: dict = {}
         self.function_args: list = []
+        self.fill: list = []  # the computation requires what the object has a default for
         for parameter in fact.named:
             self.parameters.append((parameter, arguments.get(parameter.name, row["symbol"])))
         names = {p.name for p, _ in self.parameters}
@@ -106,6 +107,8 @@ class Wrapper:
             known = {p.name for p, _ in self.parameters}
             for parameter in function_fact.named:
                 self.function_args.append(parameter.name)
+                if parameter.required and parameter.name in known:
+                    self.fill.append(parameter.name)
                 if parameter.name not in known:
                     self.parameters.append(
                         (parameter, arguments.get(parameter.name, row["function_symbol"]))
@@ -119,10 +122,15 @@ class Wrapper:
     def formals(self) -> str:
         parts = list(self.leads)
         if self.kind == "call_or_object":
-            parts += ["y_true", "y_pred", "..."]
+            # what the computation takes may be given by position; what only the object takes by name
+            own = [(p, a) for p, a in self.parameters if p.name in self.function_args]
+            parts += ["y_true", "y_pred"]
+            parts += [f"{r_name(p.name)} = {r_default(p.default, a.type)}" for p, a in own if p.name not in parts]
+            parts.append("...")
+            done = {p.name for p, _ in own}
         variadic_done = self.variadic is None
         for parameter, argument in self.parameters:
-            if parameter.name in parts:
+            if parameter.name in parts or (self.kind == "call_or_object" and parameter.name in done):
                 continue
             if not variadic_done and not parameter.required:
                 parts.append("...")
@@ -177,10 +185,11 @@ class Wrapper:
             if self.row["result"]:
                 more += f", result = {r_string(self.row['result'])}"
         if self.kind == "call_or_object":
+            fill = f", fill = c({', '.join(map(r_string, self.fill))})" if self.fill else ""
             function_args = "c(" + ", ".join(r_string(a) for a in self.function_args) + ")"
             return (
                 f"  wrap_call_or_object({symbol}, {r_string(self.row['function_symbol'])}, environment(), "
-                f"{self.types()}{extra},\n    function_args = {function_args})"
+                f"{self.types()}{extra},\n    function_args = {function_args}{fill})"
             )
         verb = {"layer": "wrap_layer", "merge": "wrap_merge", "class": "wrap_class", "function": "wrap_function"}[self.kind]
         return f"  {verb}({symbol}, environment(), {self.types()}{more})"

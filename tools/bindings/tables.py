@@ -45,6 +45,10 @@ TYPES = {
     "object": "Keras object",
     "objects": "list of Keras objects",
     "dict": "named list",
+    "int_dict": "named list, named by whole numbers",
+    "int_list": "whole numbers",
+    "num_list": "numbers",
+    "string_list": "strings",
     "seed": "whole number or seed generator",
     "object_spec": "name, configuration or Keras object",
 }

@@ -63,9 +63,11 @@ def as_tensor(value: Any, dtype: Optional[str] = None) -> Any:
 
 def data_array(value: Any) -> np.ndarray:
     """Training data from R: a column-ordered double array becomes one row-ordered float32 block."""
+    from kerasbridge.data.blocks import row_block
+
     array = np.asarray(value)
-    if array.dtype == np.float64:
-        return np.ascontiguousarray(array, dtype=np.float32)
+    if array.dtype == np.float64 and array.ndim:
+        return row_block(array)
     return np.ascontiguousarray(array) if array.ndim else array
 
 

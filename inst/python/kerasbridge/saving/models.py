@@ -76,7 +76,7 @@ def save_model(model, filepath: PathLike, overwrite: bool = False, include_optim
 
 
 def _quiet_legacy_warning():
-    """Keras advises against `.h5` through its logger; the choice of the format is the user's."""
+    """Keras logs advice against `.h5` and a remark on metrics not built yet: nothing to act on."""
     import contextlib
     import logging
 
@@ -139,9 +139,10 @@ def load_model(
                 argument="filepath",
             ) from err
     objects = dict(_legacy_names() if kind == ".h5" else {}, **(custom_objects or {}))
-    model = keras.saving.load_model(
-        name, custom_objects=objects, compile=compile, safe_mode=safe_mode
-    )
+    with _quiet_legacy_warning():
+        model = keras.saving.load_model(
+            name, custom_objects=objects, compile=compile, safe_mode=safe_mode
+        )
     if kind == ".h5" and compile:
         from kerasbridge.saving.optimizer_state import restore_from_h5
 
