@@ -167,7 +167,7 @@ def measure(name, repeats):
     ours = build(True)
     first_ours = time.perf_counter() - started
     if verb == "fit":
-        ours(epochs=2 * timed["epochs"])  # a longer habit than one epoch, as in real use
+        ours(epochs=10 * timed["epochs"])  # a longer habit than one epoch, as in real use
     times = {"plain": [], "ours": []}
     engine = ""
     for _ in range(repeats):

@@ -75,7 +75,11 @@ def rowwise(model: Any) -> bool:
             return False
         if getattr(layer, "activity_regularizer", None) is not None:
             return False
-    if not all(_rowwise_loss(loss) for loss in _flatten(getattr(model, "loss", None))):
+    # the loss of each single output is averaged over batches, not over rows
+    losses = _flatten(getattr(model, "loss", None))
+    if len(getattr(model, "outputs", None) or []) > 1 or len(losses) > 1:
+        return False
+    if not all(_rowwise_loss(loss) for loss in losses):
         return False
     for metric in model.metrics:
         for one in getattr(metric, "metrics", None) or [metric]:

@@ -104,10 +104,12 @@ class Chooser:
         # other programs only ever slow a call down: the fastest of several calls counts
         self.timings[mode] = pace = min(pace, self._best.get(mode, pace))
         self._best[mode] = pace
-        if total[1] < 3 or (seconds < MEASURE and total[0] < 2 * MEASURE):
-            if total[0] < 8 * MEASURE:
-                self._chunk = max(1, min(max(count * 2, 1), int(MEASURE / max(pace, 1e-7))))
-                return
+        # a call costs something by itself, so only calls that are long enough tell the pace
+        long = seconds >= MEASURE
+        hopeless = long and mode != "graph" and pace > 2 * self.timings["graph"]
+        if (total[1] < 3 or not long) and not hopeless and total[0] < 10 * MEASURE:
+            self._chunk = max(1, min(8 * count, int(1.2 * MEASURE / max(pace, 1e-7)) + 1))
+            return
         self._chunk = self._fit_chunk(mode)
         self._decide(left)
 

@@ -1,0 +1,224 @@
+"""What can't run in the resident loop takes Keras' path without a word, and gives its results."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from kerasbridge import training
+from training_models import L, dense, table
+
+
+def fit_both(make, *data, **arguments):
+    """(history of ours, whether final weights equal those of Keras' own fit)."""
+    found = []
+    for ours in (True, False):
+        keras.utils.clear_session()
+        keras.utils.set_random_seed(2)
+        model = make()
+        if ours:
+            history = training.fit(model, *data, verbose=0, shuffle=False, **arguments)
+        else:
+            model.fit(*data, verbose=0, shuffle=False, **arguments)
+        found.append([w.numpy() for w in model.weights])
+    assert all(np.allclose(a, b, rtol=1e-5, atol=1e-6) for a, b in zip(*found))
+    return history
+
+
+def compiled(**options):
+    model = dense()
+    model.compile("sgd", "mse", **options)
+    return model
+
+
+def test_running_eagerly():
+    history = fit_both(lambda: compiled(run_eagerly=True), *table())
+    assert (history.engine, history.engine_reason) == ("keras", "the model runs eagerly")
+
+
+def test_text_inputs():
+    words = np.array(["a", "b", "c", "a"] * 10)[:, None]
+
+    def make():
+        lookup = L.StringLookup(vocabulary=["a", "b", "c"], output_mode="one_hot")
+        entry = L.Input((1,), dtype="string")
+        model = keras.Model(entry, L.Dense(1)(lookup(entry)))
+        model.compile("sgd", "mse")
+        return model
+
+    history = fit_both(make, tf.constant(words), np.ones((40, 1)))
+    assert history.engine == "keras" and "string values" in history.engine_reason
+    history = fit_both(make, words[:, 0].astype(object), np.ones((40, 1)))
+    assert history.engine == "keras" and "object values" in history.engine_reason
+
+
+def test_a_step_that_calls_python():
+    class Calls(L.Layer):
+        def call(self, x):
+            return tf.ensure_shape(tf.numpy_function(lambda a: a * 2, [x], tf.float32), x.shape)
+
+    def make():
+        entry = L.Input((5,))
+        model = keras.Model(entry, L.Dense(1)(Calls()(entry)))
+        model.compile("sgd", "mse")
+        return model
+
+    history = fit_both(make, *table())
+    assert "calls back into Python or R" in history.engine_reason
+
+
+@pytest.mark.parametrize("kind", ["dataset", "generator", "sequence"])
+def test_data_that_are_not_arrays(kind):
+    x, y = table()
+
+    class Batches(keras.utils.PyDataset):
+        def __len__(self):
+            return 4
+
+        def __getitem__(self, index):
+            return x[index * 10 : index * 10 + 10], y[index * 10 : index * 10 + 10]
+
+    def data():
+        if kind == "dataset":
+            return tf.data.Dataset.from_tensor_slices((x, y)).batch(10).take(4)
+        if kind == "generator":
+            return (Batches()[i] for i in range(4))
+        return Batches()
+
+    found = []
+    for ours in (True, False):
+        keras.utils.set_random_seed(2)
+        model = compiled()
+        if ours:
+            history = training.fit(model, data(), verbose=0)
+        else:
+            model.fit(data(), verbose=0)
+        found.append(model.get_weights())
+    assert history.engine_reason == "the data are not arrays in memory"
+    assert all(np.allclose(a, b) for a, b in zip(*found))
+
+
+def test_validation_from_a_dataset():
+    x, y = table()
+    validation = tf.data.Dataset.from_tensor_slices((x, y)).batch(10)
+    history = training.fit(compiled(), x, y, validation_data=validation, verbose=0)
+    assert history.engine_reason == "the validation data are not arrays in memory"
+    assert set(history.metrics) == {"loss", "val_loss"}
+
+
+def test_callbacks_that_want_every_batch():
+    seen = []
+    every = keras.callbacks.LambdaCallback(
+        on_train_batch_end=lambda batch, logs: seen.append(batch)
+    )
+    history = training.fit(compiled(), *table(), batch_size=20, verbose=0, callbacks=every)
+    assert seen == [0, 1, 2, 3]
+    assert history.engine_reason == "LambdaCallback wants every batch"
+    epochs = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: seen.append(logs))
+    history = training.fit(compiled(), *table(), verbose=0, callbacks=[epochs], engine="graph")
+    assert history.engine == "graph" and set(seen[-1]) == {"loss"}
+
+
+def test_checkpoints_by_the_number_of_batches_want_every_batch(tmp_path):
+    saving = keras.callbacks.ModelCheckpoint(
+        tmp_path / "m.weights.h5", save_weights_only=True, save_freq=2
+    )
+    history = training.fit(compiled(), *table(), verbose=0, callbacks=saving)
+    assert history.engine_reason == "ModelCheckpoint wants every batch"
+
+
+def test_a_distribution_strategy():
+    strategy = tf.distribute.MirroredStrategy(["/cpu:0"])
+    with strategy.scope():
+        model = compiled()
+    history = training.fit(model, *table(), verbose=0)
+    assert history.engine_reason == "the model was made under a distribution strategy"
+    assert np.isfinite(history.metrics["loss"]).all()
+
+
+def test_a_model_with_its_own_train_function():
+    class Own(keras.Sequential):
+        def make_train_function(self, force=False):
+            return super().make_train_function(force)
+
+    model = Own([L.Input((5,)), L.Dense(1)])
+    model.compile("sgd", "mse")
+    history = training.fit(model, *table(), verbose=0)
+    assert history.engine_reason == "the model has its own `make_train_function`"
+
+
+def test_data_too_large_for_memory(monkeypatch):
+    from kerasbridge.training import placing
+
+    monkeypatch.setattr(placing, "available_bytes", lambda: 1000)
+    history = training.fit(compiled(), *table(), verbose=0)
+    assert history.engine == "keras" and "do not fit in memory" in history.engine_reason
+
+
+def test_an_error_of_the_step_is_reported_as_keras_reports_it():
+    model = compiled()
+    with pytest.raises(ValueError, match="expected axis -1 of input shape to have value 5"):
+        training.fit(model, np.zeros((8, 4)), np.zeros((8, 1)), verbose=0)
+
+
+def test_a_step_that_reports_a_changing_shape():
+    class Odd(keras.Model):
+        def train_step(self, data):
+            x, y = data
+            return {"loss": tf.reduce_mean(self(x)), "all": self(x)}
+
+    entry = L.Input((5,))
+    model = Odd(entry, L.Dense(1)(entry))
+    model.compile("sgd", "mse")
+    history = training.fit(model, *table(), verbose=0)
+    assert history.engine_reason == "the step reports values whose shape varies"
+
+
+def test_other_backends_take_the_ordinary_path():
+    code = """
+import keras
+from kerasbridge.training.eligible import backend_reason
+keras.config.backend = lambda: "jax"
+print(backend_reason())
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=True
+    )
+    assert done.stdout.strip() == "the backend is jax"
+
+
+def test_control_c_stops_fit_and_keeps_the_finished_epochs():
+    code = """
+import os, signal, threading
+import numpy as np, keras
+from kerasbridge import training
+m = keras.Sequential([keras.layers.Input((5,)), keras.layers.Dense(4), keras.layers.Dense(1)])
+m.compile("sgd", "mse")
+x = np.random.normal(size=(2000, 5)).astype("float32")
+class Later(keras.callbacks.Callback):
+    def on_epoch_end(self, epoch, logs=None):
+        if epoch == 2:
+            threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGINT)).start()
+h = training.fit(m, x, x[:, :1], epochs=10**9, verbose=0, callbacks=[Later()])
+print(h.interrupted, len(h.epoch) >= 3, len(h.epoch) == len(h.metrics["loss"]), h.engine)
+print(np.isfinite(training.predict(m, x, verbose=0)).all())
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=240, check=True
+    )
+    first, second = done.stdout.split("\n")[:2]
+    assert first.split()[:3] == ["True"] * 3 and first.split()[3] in ("graph", "xla")
+    assert second == "True"
+
+
+def test_an_error_in_a_callback_ends_fit_with_that_error():
+    class Fails(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            raise RuntimeError("boom at epoch 1")
+
+    with pytest.raises(RuntimeError, match="boom at epoch 1"):
+        training.fit(compiled(), *table(), epochs=5, verbose=0, callbacks=[Fails()])
