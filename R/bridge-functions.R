@@ -33,6 +33,9 @@ to_python_result <- function(x) {
 }
 
 keep_r_error <- function(e) {
+  if (inherits(e, "interrupt")) {
+    the$bridge$raise_interrupt()
+  }
   the$r_error_count <- the$r_error_count + 1L
   key <- as.character(the$r_error_count)
   assign(key, e, envir = the$r_errors)

@@ -20,7 +20,7 @@ from kerasbridge.bridge.convert import (
     shape_of,
     to_r_array,
 )
-from kerasbridge.bridge.outcome import Outcome, RCodeError, raise_r_error
+from kerasbridge.bridge.outcome import Outcome, RCodeError, raise_interrupt, raise_r_error
 from kerasbridge.bridge.output import Output
 
 __all__ = [
@@ -39,6 +39,7 @@ __all__ = [
     "dtype_of",
     "has",
     "method",
+    "raise_interrupt",
     "raise_r_error",
     "shape_of",
     "start",

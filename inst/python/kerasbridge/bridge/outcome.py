@@ -28,6 +28,11 @@ def raise_r_error(message: str, key: str):
     raise RCodeError(message, key)
 
 
+def raise_interrupt():
+    """Called by R when the user pressed Ctrl-C (or Esc) inside an R function; never returns."""
+    raise KeyboardInterrupt
+
+
 class Outcome:
     """A value (`ok` is True) or an error described by plain values (`ok` is False)."""
 
