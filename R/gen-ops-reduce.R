@@ -281,7 +281,7 @@ op_nancumsum <- function(x, axis = NULL, dtype = NULL) {
 
 #' Differences of Neighbours
 #'
-#' Differences x[i + 1] - x[i] along one axis, taken `n` times over.
+#' Differences x\[i + 1\] - x\[i\] along one axis, taken `n` times over.
 #'
 #' @param a A tensor or R numbers. (tensor, array or number; required)
 #' @param n How often to take differences. (whole number; default `1L`)
@@ -579,7 +579,7 @@ op_segment_sum <- function(data, segment_ids, num_segments = NULL, sorted = FALS
 
 #' Integral by the Trapezoidal Rule
 #'
-#' Sum of (y[i] + y[i + 1]) / 2 times the step between their abscissas, along one axis.
+#' Sum of (y\[i\] + y\[i + 1\]) / 2 times the step between their abscissas, along one axis.
 #'
 #' @param y Heights of the points. (tensor, array or number; required)
 #' @param x Abscissas of the points; left out, they are `dx` apart. (tensor, array or number;

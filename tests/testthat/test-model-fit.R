@@ -136,3 +136,21 @@ test_that("the history plots with ggplot2 and with base graphics", {
   expect_s3_class(plot(history), "ggplot")
   expect_error(plot(history, metrics = "nope"), "'nope'")
 })
+
+test_that("Ctrl-C ends fit with the epochs done, and the model stays usable", {
+  skip_if_no_keras()
+  skip_on_os("windows")
+  out <- run_r(c(
+    "library(kerasbridge)",
+    "x <- matrix(rnorm(4e5), ncol = 4); y <- rowSums(x)",
+    "model <- keras_model_sequential(input_shape = 4) |> layer_dense(32) |> layer_dense(1)",
+    "compile(model, 'sgd', loss = 'mse')",
+    "fit(model, x, y, epochs = 1, verbose = 0)",
+    "system(sprintf('(sleep 3; kill -INT %d) > /dev/null 2>&1 &', Sys.getpid()))",
+    "started <- proc.time()[[3]]",
+    "history <- fit(model, x, y, epochs = 1e6, verbose = 0)",
+    "cat(history$interrupted, length(history$epoch) >= 1, proc.time()[[3]] - started < 30,",
+    "    dim(predict(model, x[1:3, ], verbose = 0)), '\\n')"
+  ), timeout = 120)
+  expect_match(tail(out$output, 1), "TRUE TRUE TRUE 3 1")
+})

@@ -75,6 +75,13 @@ def wrap_comment(text: str, first: str = "", rest: str = "", width: int = 96) ->
     return [f"#' {line}".rstrip() for line in lines]
 
 
+def prose(text: str) -> str:
+    """Text of a table as roxygen markdown: a bracket outside of code is a bracket, not a link."""
+    parts = text.split("`")
+    parts[::2] = [p.replace("[", "\\[").replace("]", "\\]") for p in parts[::2]]
+    return "`".join(parts)
+
+
 class Wrapper:
     """One R function: its formals, types, body and documentation."""
 
@@ -209,7 +216,7 @@ class Wrapper:
         if self.takes_dots:
             words = []
             if self.variadic is not None:
-                words.append(self.variadic.meaning)
+                words.append(prose(self.variadic.meaning))
             elif self.kind == "merge":
                 words.append("More tensors.")
             for name, argument in self.extra.items():
@@ -222,7 +229,7 @@ class Wrapper:
         return docs
 
     def _meaning(self, parameter: Parameter, argument) -> str:
-        text = argument.meaning.rstrip()
+        text = prose(argument.meaning.rstrip())
         if text and text[-1] not in ".!?":
             text += "."
         kind = TYPES[argument.type]
@@ -243,13 +250,13 @@ def page(name: str, wrappers: list) -> str:
     lines: list = []
     first = wrappers[0]
     shared = len(wrappers) > 1
-    lines += wrap_comment(first.row["title"])
+    lines += wrap_comment(prose(first.row["title"]))
     lines.append("#'")
     if shared:
         for w in wrappers:
-            lines += wrap_comment(f"* `{w.name}()`: {w.row['description']}".replace("\n", " "), rest="  ")
+            lines += wrap_comment(f"* `{w.name}()`: {prose(w.row['description'])}".replace("\n", " "), rest="  ")
     else:
-        lines += wrap_comment(first.row["description"])
+        lines += wrap_comment(prose(first.row["description"]))
     lines.append("#'")
     documented: dict = {}
     for w in wrappers:
@@ -265,9 +272,9 @@ def page(name: str, wrappers: list) -> str:
         lines += wrap_comment(text, first=f"@param {parameter} ", rest="  ")
     values: dict = {}
     for w in wrappers:
-        values.setdefault(w.row["value"], []).append(w.name)
+        values.setdefault(prose(w.row["value"]), []).append(w.name)
     if len(values) == 1:
-        value = first.row["value"]
+        value = prose(first.row["value"])
     else:
         value = " ".join(f"{', '.join(f'`{n}()`' for n in names)}: {v}" for v, names in values.items())
     lines += wrap_comment(value, first="@return ", rest="  ")
