@@ -17,7 +17,7 @@ from kerasbridge.training.choose import Chooser, by_rule, timed
 from kerasbridge.training.guards import check_monitors, class_weight_rows, split_at
 from kerasbridge.training.history import History
 from kerasbridge.training.loops import StepLoop, step_loop
-from kerasbridge.training.placing import NotResident, flat, nest, place
+from kerasbridge.training.placing import NotResident, as_array, flat, nest, place
 from kerasbridge.training.progress import Progress
 from kerasbridge.training.watch import Watch
 
@@ -174,19 +174,17 @@ class Resident:
         if class_weight is not None:
             weight = class_weight_rows(y, class_weight, keras.config.floatx())
         validation = arguments["validation_data"]
-        data = place(pack(x, y, weight))
-        self.rows_total = int(flat(data)[0].shape[0])
+        arrays = nest(pack(x, y, weight), lambda leaf: as_array(leaf, "data"))
+        validation_data = None
         if validation is None and arguments["validation_split"]:
-            kept = split_at(self.rows_total, arguments["validation_split"])
-            whole = data
-            data = nest(whole, lambda tensor: tensor[:kept])
-            validation_data = nest(whole, lambda tensor: tensor[kept:])
-            del whole
+            # cut while the arrays are numpy's, where a part is a view; tensors would be copied
+            kept = split_at(len(flat(arrays)[0]), arguments["validation_split"])
+            validation_data = place(nest(arrays, lambda a: a[kept:]), "validation data")
+            arrays = nest(arrays, lambda a: a[:kept])
         elif validation is not None:
             parts = [*validation, None, None][:3]
             validation_data = place(pack(*parts), "validation data")
-        else:
-            validation_data = None
+        data = place(arrays)
         steps = arguments["steps_per_epoch"]
         rows = int(flat(data)[0].shape[0])
         size = arguments["batch_size"] or (math.ceil(rows / steps) if steps else 32)
