@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import time
-import warnings
 from typing import Any, Optional
 
 import keras
@@ -310,19 +309,11 @@ class Evaluator:
                 progress.step(done, plain_logs(logs))
             if model.stop_evaluating:
                 break
-        if done < wanted and not model.stop_evaluating:
-            warn_short(done, wanted)
+        if done < wanted and not model.stop_evaluating and watch is not None:
+            watch.notices.ran_short(done, wanted)
         found = dict(sorted(plain_logs(logs).items()))
         callbacks.on_test_end(found)
         return found
-
-
-def warn_short(done: int, wanted: int) -> None:
-    warnings.warn(
-        f"There were rows for {done} steps only, not for the {wanted} asked for; "
-        "the epoch ended there.",
-        stacklevel=3,
-    )
 
 
 def fit_resident(
@@ -367,7 +358,7 @@ def fit_resident(
             done = 0
             while done < rows.epoch_steps:
                 if rows.at >= rows.batches:
-                    warn_short(done, rows.epoch_steps)
+                    watch.notices.ran_short(done, rows.epoch_steps)
                     break
                 here = rows.epoch_steps - done
                 count, logs = runner.advance(here, here + (epochs - epoch - 1) * rows.epoch_steps)
