@@ -139,10 +139,10 @@ def runner(verb, make, first, **arguments):
 
 ROWS = {
     # name: (verb, model, arguments of the first run, arguments of a timed run, bar)
-    "mlp fit": ("fit", mlp, {"epochs": 4}, {"epochs": 1}, 20.0),
-    "mlp 2 hidden + accuracy fit": ("fit", mlp_two_hidden, {"epochs": 4}, {"epochs": 1}, 12.0),
-    "mlp dropout fit": ("fit", mlp_dropout, {"epochs": 2}, {"epochs": 1}, 0.95),
-    "lstm fit": ("fit", lstm, {"epochs": 6}, {"epochs": 1}, 2.5),
+    "mlp fit": ("fit", mlp, {"epochs": 1}, {"epochs": 1}, 20.0),
+    "mlp 2 hidden + accuracy fit": ("fit", mlp_two_hidden, {"epochs": 1}, {"epochs": 1}, 12.0),
+    "mlp dropout fit": ("fit", mlp_dropout, {"epochs": 1}, {"epochs": 1}, 0.95),
+    "lstm fit": ("fit", lstm, {"epochs": 1}, {"epochs": 1}, 2.5),
     "cnn fit": ("fit", cnn, {"epochs": 1}, {"epochs": 1}, 1.1),
     "resnet fit": ("fit", resnet, {"epochs": 1}, {"epochs": 1}, 1.0),
     "wide fit": ("fit", wide, {"epochs": 1}, {"epochs": 1}, 0.95),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import time
-import warnings
 from typing import Any, Optional
 
 import keras
@@ -17,7 +16,7 @@ from kerasbridge.training.choose import Chooser, by_rule, timed
 from kerasbridge.training.guards import check_monitors, class_weight_rows, split_at
 from kerasbridge.training.history import History
 from kerasbridge.training.loops import StepLoop, step_loop
-from kerasbridge.training.placing import NotResident, flat, nest, place
+from kerasbridge.training.placing import NotResident, as_array, flat, nest, place
 from kerasbridge.training.progress import Progress
 from kerasbridge.training.watch import Watch
 
@@ -174,19 +173,17 @@ class Resident:
         if class_weight is not None:
             weight = class_weight_rows(y, class_weight, keras.config.floatx())
         validation = arguments["validation_data"]
-        data = place(pack(x, y, weight))
-        self.rows_total = int(flat(data)[0].shape[0])
+        arrays = nest(pack(x, y, weight), lambda leaf: as_array(leaf, "data"))
+        validation_data = None
         if validation is None and arguments["validation_split"]:
-            kept = split_at(self.rows_total, arguments["validation_split"])
-            whole = data
-            data = nest(whole, lambda tensor: tensor[:kept])
-            validation_data = nest(whole, lambda tensor: tensor[kept:])
-            del whole
+            # cut while the arrays are numpy's, where a part is a view; tensors would be copied
+            kept = split_at(len(flat(arrays)[0]), arguments["validation_split"])
+            validation_data = place(nest(arrays, lambda a: a[kept:]), "validation data")
+            arrays = nest(arrays, lambda a: a[:kept])
         elif validation is not None:
             parts = [*validation, None, None][:3]
             validation_data = place(pack(*parts), "validation data")
-        else:
-            validation_data = None
+        data = place(arrays)
         steps = arguments["steps_per_epoch"]
         rows = int(flat(data)[0].shape[0])
         size = arguments["batch_size"] or (math.ceil(rows / steps) if steps else 32)
@@ -312,19 +309,11 @@ class Evaluator:
                 progress.step(done, plain_logs(logs))
             if model.stop_evaluating:
                 break
-        if done < wanted and not model.stop_evaluating:
-            warn_short(done, wanted)
+        if done < wanted and not model.stop_evaluating and watch is not None:
+            watch.notices.ran_short(done, wanted)
         found = dict(sorted(plain_logs(logs).items()))
         callbacks.on_test_end(found)
         return found
-
-
-def warn_short(done: int, wanted: int) -> None:
-    warnings.warn(
-        f"There were rows for {done} steps only, not for the {wanted} asked for; "
-        "the epoch ended there.",
-        stacklevel=3,
-    )
 
 
 def fit_resident(
@@ -369,7 +358,7 @@ def fit_resident(
             done = 0
             while done < rows.epoch_steps:
                 if rows.at >= rows.batches:
-                    warn_short(done, rows.epoch_steps)
+                    watch.notices.ran_short(done, rows.epoch_steps)
                     break
                 here = rows.epoch_steps - done
                 count, logs = runner.advance(here, here + (epochs - epoch - 1) * rows.epoch_steps)

@@ -125,8 +125,10 @@ def check_targets(model: Any, y: Any) -> None:
         shape = model.output_shape
     except (AttributeError, ValueError):
         return
-    if len(parts) != 1 or not isinstance(shape, tuple) or not all(
-        d is None or isinstance(d, int) for d in shape
+    if (
+        len(parts) != 1
+        or not isinstance(shape, tuple)
+        or not all(d is None or isinstance(d, int) for d in shape)
     ):
         return
     label, part = parts[0]

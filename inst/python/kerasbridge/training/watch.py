@@ -118,6 +118,7 @@ class Notices:
         self.findings = findings
         self._loss_told = False
         self._weights_told = False
+        self._short_told = False
 
     def tell(self, text: str) -> None:
         """Through the output where a caller gave one, as a Python warning otherwise."""
@@ -128,6 +129,15 @@ class Notices:
                 self.progress.note("Warning: " + text)
         else:
             warnings.warn(text, TrainingWarning, stacklevel=2)
+
+    def ran_short(self, done: int, wanted: int) -> None:
+        """There were fewer rows than `steps_per_epoch` or `steps` asked for; told once."""
+        if not self._short_told:
+            self._short_told = True
+            self.tell(
+                f"There were rows for {done} steps only, not for the {wanted} asked for; "
+                "the epoch ended there."
+            )
 
     def after_epoch(self, epoch: int, logs: dict, model: Any) -> None:
         loss = logs.get("loss")
