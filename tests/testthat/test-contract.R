@@ -37,6 +37,15 @@ test_that("every wrapper has an example", {
 runnable <- wrapped[!startsWith(wrapped$example, "#!"), ]
 room <- sub("^keras\\.([a-z_]+).*", "\\1", runnable$symbol)
 
+# Faults of older Keras versions themselves, seen with Keras 3.3.3 on TensorFlow 2.16.2 (2026-11-21):
+# the example is right and fails there for a reason of theirs.
+older_faults <- c(
+  "distribution_data_parallel", "distribution_model_parallel", "distribution_set", # no processes on TensorFlow
+  "layer_reshape", # NA for a free axis
+  "metric_poisson", # mixes double and single precision
+  "op_eig", "op_full", "op_full_like", "op_svd" # data types; number of results
+)
+
 run_example <- function(code) {
   utils::capture.output(suppressMessages(suppressWarnings(
     eval(parse(text = code, keep.source = FALSE), new.env(parent = globalenv()))
@@ -62,7 +71,7 @@ for (group in unique(room)) {
           explained <- grepl("It came with Keras 3", conditionMessage(e), fixed = TRUE)
           if (newest || !explained) report(e)
         },
-        error = report
+        error = \(e) if (newest || !part$r_name[[i]] %in% older_faults) report(e)
       ))
     }
     expect_identical(failed, character())

@@ -26,7 +26,7 @@ def functional(inputs: Any, outputs: Any, name: Optional[str] = None):
 def add_layer(model, layer, input: Optional[dict] = None):
     """Append `layer` to a Sequential; `input` (arguments of keras.Input) comes before a first layer."""
     if input and not model.layers:
-        if getattr(model, "inputs", None):
+        if _has_inputs(model):
             raise ArgumentError(
                 "The model has an input already.",
                 hint="Give the input shape once: in keras_model_sequential() or on the first layer.",
@@ -48,6 +48,13 @@ def add_layer(model, layer, input: Optional[dict] = None):
         )
     model.add(layer)
     return model
+
+
+def _has_inputs(model) -> bool:
+    try:
+        return bool(model.inputs)
+    except (AttributeError, ValueError):  # older versions raise where there are none yet
+        return False
 
 
 def pop_layer(model):

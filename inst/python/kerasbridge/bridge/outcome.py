@@ -62,6 +62,7 @@ _KINDS = {
     "InvalidArgumentError": "data",
 }
 
+_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 _ARGUMENT = re.compile(r"`([A-Za-z_][A-Za-z0-9_]*)`")
 
 
@@ -93,7 +94,8 @@ def _r_key(exc: BaseException, r_error: Optional[RCodeError]) -> Optional[str]:
 
 def first_lines(text: str, width: int = 300) -> str:
     """The part of an exception's text that a person can use: no traceback, no graph dump."""
-    lines = [line.strip() for line in str(text).splitlines()]
+    text = _COLOUR.sub("", str(text))
+    lines = [line.strip() for line in text.splitlines()]
     skip = ("Detected at node", "Defined at", "File ", "Stack trace", "Graph execution error", "Arguments received")
     kept = []
     for line in lines:
@@ -101,7 +103,7 @@ def first_lines(text: str, width: int = 300) -> str:
             break
         if line and not line.startswith(skip) and not set(line) <= set("-=~^ "):
             kept.append(line)
-    shown = " ".join(kept[:3]) if kept else str(text).strip()
+    shown = " ".join(kept[:3]) if kept else text.strip()
     return shown if len(shown) <= width else shown[: width - 1].rstrip() + "…"
 
 
