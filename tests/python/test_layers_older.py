@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-
 import keras
 import numpy as np
 import pytest
@@ -42,10 +39,10 @@ def loop_2d(x, kernel, bias, size, stride):
     return out
 
 
-def test_importing_the_package_starts_no_keras():
-    code = "import sys, kerasbridge.layers as l; assert 'keras' not in sys.modules; print(dir(l))"
-    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+def test_importing_the_package_starts_no_keras(run_python):
+    out = run_python("import sys, kerasbridge.layers as l; print('keras' in sys.modules, dir(l))")
     assert out.returncode == 0, out.stderr
+    assert out.stdout.startswith("False")
     assert "LocallyConnected1D" in out.stdout
 
 
@@ -234,24 +231,31 @@ CASES = [
 
 
 @pytest.mark.parametrize("name,arguments,shape", CASES)
-def test_saved_models_load_in_another_process(name, arguments, shape, tmp_path):
+def test_saved_models_load_in_another_process(name, arguments, shape, tmp_path, run_python):
     model = keras.Sequential([keras.Input(shape), getattr(layers, name)(**arguments)])
     x = numbers(3, *shape)
     np.save(tmp_path / "x.npy", x)
     np.save(tmp_path / "y.npy", model.predict(x, verbose=0))
     model.save(tmp_path / "m.keras")
     assert keras.saving.get_registered_name(type(model.layers[0])) == f"kerasbridge>{name}"
-    code = (
-        "import sys, numpy as np, keras, kerasbridge.layers; d = sys.argv[1]\n"
-        "m = keras.models.load_model(d + '/m.keras')\n"
+    out = run_python(
+        f"d = {str(tmp_path)!r}\n"
+        "import numpy as np\n"
+        "from kerasbridge import saving\n"
+        "m = saving.load_model(d + '/m.keras')\n"
         "y = m.predict(np.load(d + '/x.npy'), verbose=0)\n"
         "np.testing.assert_allclose(y, np.load(d + '/y.npy'), atol=1e-6)\n"
         f"assert type(m.layers[0]).__name__ == '{name}'\n"
     )
-    out = subprocess.run(
-        [sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, timeout=180
-    )
     assert out.returncode == 0, out.stderr[-2000:]
+
+
+def test_importing_after_keras_registers(run_python):
+    out = run_python(
+        "import keras, kerasbridge.layers\n"
+        "print(keras.saving.get_registered_object('kerasbridge>ThresholdedReLU').__name__)"
+    )
+    assert out.stdout.strip() == "ThresholdedReLU", out.stderr
 
 
 @pytest.mark.parametrize("name,arguments,shape", CASES)
