@@ -164,7 +164,7 @@ print.kerasbridge_backend <- function(x, ...) {
   invisible(x)
 }
 
-#' @exportS3Method utils::.DollarNames
+#' @rawNamespace S3method(utils::.DollarNames, kerasbridge_backend)
 .DollarNames.kerasbridge_backend <- function(x, pattern = "") grep(pattern, names(x), value = TRUE)
 
 #' The Keras module that is used

@@ -400,7 +400,8 @@ k_conv3d_transpose <- function(x, kernel, output_shape = NULL, strides = c(1, 1,
 k_transposed <- function(frame, axes) {
   x <- k_tensor(frame$x, "x", frame)
   kernel <- k_tensor(frame$kernel, "kernel", frame)
-  strides <- rep_len(unlist(convert_arg(frame$strides, "ints", "strides", frame)$value %||% frame$strides), axes)
+  convert_arg(frame$strides, "ints", "strides", frame)
+  strides <- rep_len(as.integer(unlist(frame$strides)), axes)
   places <- if (k_first(frame$data_format, frame)) seq_len(axes) + 2L else seq_len(axes) + 1L
   extra <- NULL
   if (!is.null(frame$output_shape)) {

@@ -16,7 +16,7 @@
 #'   of `x`.
 #' @param shape Shape, such as `c(2, 3)`. `k_constant()` fills it row by row, or with one number.
 #' @param name Name of the variable. Tensors have no names now: noted once.
-#' @param constraint What is applied to the variable after an update: a name such as `"nonneg"` or a
+#' @param constraint What is applied to the variable after an update: a
 #'   `constraint_*` object.
 #' @param x A tensor, a variable or an R array.
 #' @param size Number of rows and columns.
@@ -436,11 +436,11 @@ k_repeat_axes <- function(x, factors, first, frame) {
 
 k_pad <- function(x, pairs, frame) {
   widths <- lapply(pairs, \(pair) {
-    pair <- as.integer(unlist(convert_arg(as.numeric(unlist(pair)), "ints", "padding", frame)$value %||% pair))
-    if (length(pair) != 2 || any(pair < 0)) {
+    pair <- unlist(pair)
+    if (!is_whole(pair) || length(pair) != 2 || any(pair < 0)) {
       abort_argument("padding", "must be pairs of whole numbers: zeros before and after.", call = frame)
     }
-    tagged(as.list(pair), "tuple")
+    tagged(as.list(as.integer(pair)), "tuple")
   })
   k_ops("pad", x, tagged(widths, "tuple"), call = frame)
 }

@@ -81,7 +81,7 @@ def gradients(loss: Any, variables: Sequence) -> list:
             ) from error
         return _GradientOf(model)(variables)
     if tf.is_tensor(loss) and not tf.executing_eagerly():
-        inner = [getattr(v, "value", v) for v in variables]
+        inner = [v.value if isinstance(v, keras.Variable) else v for v in variables]
         return tf.gradients(loss, inner)
     raise UnsupportedError(
         "The loss is a number by now; how it came about is not recorded.",

@@ -102,9 +102,10 @@ def rnn(
     def body(carry, at):
         keep = at[1] if masks is not None else None
         new_output, new_states = one(at[0], keep, list(carry[1:]), carry[0])
-        return (new_output, *new_states), new_output
+        carry = (new_output, *new_states)
+        return carry, carry  # TensorFlow's scan wants results of the structure of the carry
 
     rest = (sequence[1:],) if masks is None else (sequence[1:], masks[1:])
     last, later = ops.scan(body, (output, *states), rest)
-    outputs = ops.concatenate([ops.expand_dims(output, 0), later], axis=0)
+    outputs = ops.concatenate([ops.expand_dims(output, 0), later[0]], axis=0)
     return last[0], ops.moveaxis(outputs, 0, 1), list(last[1:])
