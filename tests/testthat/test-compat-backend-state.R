@@ -133,3 +133,17 @@ test_that("every older backend name exists and is documented on a page of its fa
   expect_true(all(known %in% getNamespaceExports("kerasbridge")))
   expect_gte(length(grep("^k_", getNamespaceExports("kerasbridge"))), 150)
 })
+
+test_that("k_print_tensor() inside a traced loss prints while it runs", {
+  skip_if_no_keras()
+  skip_if(config_backend() != "tensorflow", "printing inside a graph is TensorFlow's")
+  out <- run_r(c(
+    "library(kerasbridge)",
+    "model <- keras_model_sequential(input_shape = 1) |> layer_dense(1)",
+    "set_weights(model, list(matrix(2, 1), array(0)))",
+    "compile(model, optimizer = 'sgd', loss = \\(y_true, y_pred) k_mean(k_print_tensor(k_square(y_true - y_pred), 'squares:'), axis = 2))",
+    "e <- evaluate(model, matrix(1, 1), matrix(5, 1), verbose = 0)"
+  ))
+  expect_identical(out$status, 0L)
+  expect_match(out$output, "squares: \\[\\[9\\]\\]", all = FALSE)
+})
