@@ -5,12 +5,15 @@ from __future__ import annotations
 import inspect
 from typing import Any, Optional
 
+from kerasbridge import layers
 from kerasbridge.bridge import verbs
 from kerasbridge.bridge.classes import class_names
 from kerasbridge.bridge.convert import without_tuple_names
 from kerasbridge.bridge.outcome import outcome
 from kerasbridge.errors import UnsupportedError
 from kerasbridge.runtime import starting as runtime
+
+_OWN = "kerasbridge.layers."
 
 
 @outcome
@@ -35,10 +38,14 @@ def _backend_version(backend: str) -> str:
 def resolve(symbol: str) -> Any:
     """The public Keras object called `symbol`, such as "keras.layers.Dense".
 
+    "kerasbridge.layers.Name" is a layer or metric that ships with this package.
+
     Raises:
         UnsupportedError: the installed Keras has no such name.
     """
     keras = runtime.start()
+    if symbol.startswith(_OWN):
+        return getattr(layers, symbol[len(_OWN) :])
     value: Any = keras
     for part in symbol.split(".")[1:]:
         try:

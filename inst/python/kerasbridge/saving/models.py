@@ -7,6 +7,7 @@ from typing import Any, Optional, Union
 
 import keras
 
+from kerasbridge import layers
 from kerasbridge.errors import FileError
 from kerasbridge.saving.atomic import replacing
 
@@ -138,6 +139,7 @@ def load_model(
                 hint="Save or copy it again.",
                 argument="filepath",
             ) from err
+    layers.register()
     objects = dict(_legacy_names() if kind == ".h5" else {}, **(custom_objects or {}))
     with _quiet_legacy_warning():
         model = keras.saving.load_model(
