@@ -10,3 +10,7 @@ the$last_error <- NULL
 # conditions raised by R code that Python called, kept until the call comes back to R
 the$r_errors <- new.env(parent = emptyenv())
 the$r_error_count <- 0L
+# R6 classes that were turned into Python classes
+the$r6_specs <- list()
+# private environments of objects of classes written in R, by key
+the$private <- new.env(parent = emptyenv())

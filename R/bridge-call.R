@@ -34,3 +34,17 @@ unwrap <- function(outcome, call) {
   }
   outcome$value
 }
+
+# An outcome whose value stays in Python.
+unwrap_raw <- function(outcome, call) {
+  if (!reticulate::py_to_r(outcome$ok)) {
+    abort_from_python(reticulate::py_to_r(outcome$error), call = call)
+  }
+  outcome$value
+}
+
+# Set an item of a Python dict.
+with_item <- function(dict, name, value) {
+  reticulate::py_set_item(dict, name, value)
+  dict
+}

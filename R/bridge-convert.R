@@ -72,3 +72,11 @@ tensor_to_r <- function(x) {
   bridge_start()
   the$bridge$to_r_array(x)
 }
+
+# Python bytes from a raw vector, and back.
+as_bytes <- function(x) {
+  bridge_start()
+  the$raw$as_bytes(reticulate::r_to_py(x))
+}
+
+as_raw <- function(x) as.raw(as.vector(x))

@@ -9,6 +9,9 @@ as_python_function <- function(f, name = NULL) {
   if (is_python(f)) {
     return(f)
   }
+  if (inherits(f, "kerasbridge_class")) {
+    return(as_class(f, NULL))
+  }
   force(name)
   guarded <- rlang::new_function(
     formals(args(f)),
@@ -35,6 +38,13 @@ to_python_result <- function(x) {
 keep_r_error <- function(e) {
   if (inherits(e, "interrupt")) {
     the$bridge$raise_interrupt()
+  }
+  # an error of R code further in, on its way out through Python and R again, stays that error
+  if (grepl("RCodeError", conditionMessage(e), fixed = TRUE)) {
+    key <- the$bridge$pending_r_key()
+    if (!is.null(key) && exists(key, envir = the$r_errors, inherits = FALSE)) {
+      the$bridge$raise_r_error(conditionMessage(get(key, envir = the$r_errors)), key)
+    }
   }
   the$r_error_count <- the$r_error_count + 1L
   key <- as.character(the$r_error_count)

@@ -231,3 +231,10 @@ py_require <- function(packages = NULL, python_version = NULL, ..., exclude_newe
   }
   invisible(declare(packages, python_version, ..., exclude_newer = exclude_newer, action = rlang::arg_match(action)))
 }
+
+# An environment variable that Python, running already, should see too.
+set_python_variable <- function(name, value) {
+  if (reticulate::py_available(initialize = FALSE)) {
+    reticulate::import("os")$environ$update(stats::setNames(list(value), name))
+  }
+}

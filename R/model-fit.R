@@ -12,7 +12,8 @@
 #' @param batch_size Samples a step; 32 by default.
 #' @param epochs Runs over the data.
 #' @param verbose `"auto"`, 0 (silent), 1 (progress bar) or 2 (a line an epoch).
-#' @param callbacks A callback or a list of them.
+#' @param callbacks A callback or a list of them. A named list of functions, such as
+#'   `list(on_epoch_end = \(epoch, logs) ...)`, is a callback too; epochs and batches count from 1.
 #' @param validation_split Part of the data, from 0 to 1, kept for validation: the last rows, taken
 #'   before any shuffling.
 #' @param validation_data `list(x, y)` or `list(x, y, weights)` to validate on; wins over
@@ -293,7 +294,10 @@ as_callbacks_arg <- function(x, call) {
   if (is.null(x)) {
     return(NULL)
   }
-  items <- if (is_python(x)) list(x) else x
+  items <- if (is_python(x) || is_hook_list(x) || inherits(x, "KerasCallback")) list(x) else x
+  items <- lapply(items, \(item) {
+    if (is_hook_list(item) || inherits(item, "KerasCallback")) callback_from_r(item, call) else item
+  })
   for (item in items) {
     if (!inherits(item, "kerasbridge_callback")) {
       abort_argument("callbacks", paste0("must hold callbacks, not ", describe_value(item), "."), "Callbacks come from `callback_*()` functions.", call = call)

@@ -43,7 +43,7 @@ load_model <- function(filepath, custom_objects = NULL, compile = TRUE, safe_mod
   frame <- rlang::current_env()
   bridge_do(
     "load_model", filepath = as_path_arg(filepath, "filepath", frame),
-    custom_objects = convert_arg(custom_objects, "dict", "custom_objects", frame),
+    custom_objects = as_custom_objects_arg(custom_objects, "custom_objects", frame),
     compile = as_bool_arg(compile, "compile", frame), safe_mode = as_bool_arg(safe_mode, "safe_mode", frame),
     call = frame
   )
@@ -52,7 +52,7 @@ load_model <- function(filepath, custom_objects = NULL, compile = TRUE, safe_mod
 #' Save and load the weights alone
 #'
 #' @param object A model.
-#' @param filepath Path ending in `.weights.h5`.
+#' @param filepath Path ending in `.weights.h5`, or in `.h5` for the older layout that goes by layer name.
 #' @param overwrite Replace an existing file.
 #' @param skip_mismatch Leave layers as they are whose weights in the file have another shape, instead
 #'   of an error.

@@ -11,6 +11,9 @@ convert_arg <- function(value, type, arg, call) {
     stop("unknown argument type '", type, "'")
   }
   check_alive(value, arg, call)
+  if (inherits(value, c("kerasbridge_class", "R6ClassGenerator", "KerasLayer", "KerasConstraint"))) {
+    value <- custom_value(value, call)
+  }
   converter(value, arg, call)
 }
 

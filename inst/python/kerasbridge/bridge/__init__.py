@@ -8,8 +8,17 @@ as plain values and R can turn it into a condition without reading printed text.
 from __future__ import annotations
 
 from kerasbridge.bridge.calls import call, do, has, method, start, symbol, whole_number
+from kerasbridge.bridge.classes_from_r import (
+    class_kind,
+    forgotten_keys,
+    parameters_of,
+    plain_class,
+    private_key,
+    super_attribute,
+)
 from kerasbridge.bridge.convert import (
     as_array,
+    as_bytes,
     as_dict,
     as_list,
     as_slice,
@@ -20,7 +29,13 @@ from kerasbridge.bridge.convert import (
     shape_of,
     to_r_array,
 )
-from kerasbridge.bridge.outcome import Outcome, RCodeError, raise_interrupt, raise_r_error
+from kerasbridge.bridge.outcome import (
+    Outcome,
+    RCodeError,
+    pending_r_key,
+    raise_interrupt,
+    raise_r_error,
+)
 from kerasbridge.bridge.output import Output
 
 __all__ = [
@@ -28,6 +43,7 @@ __all__ = [
     "Output",
     "RCodeError",
     "as_array",
+    "as_bytes",
     "as_dict",
     "as_list",
     "as_slice",
@@ -46,4 +62,11 @@ __all__ = [
     "symbol",
     "to_r_array",
     "whole_number",
+    "class_kind",
+    "forgotten_keys",
+    "parameters_of",
+    "pending_r_key",
+    "plain_class",
+    "private_key",
+    "super_attribute",
 ]

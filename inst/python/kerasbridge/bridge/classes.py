@@ -38,6 +38,7 @@ def class_names(keras) -> dict:
             if cls.__name__ == value.__name__ and cls is not object:
                 table.setdefault(_name(cls), word)
     table[_name(type(keras.ops.zeros((1,))))] = "tensor"
+    table["kerasbridge.saving.saved_model.InferenceModel"] = "saved_model"
     if keras.config.backend() == "tensorflow":
         import tensorflow as tf
 

@@ -96,3 +96,15 @@ def dtype_of(value: Any) -> str:
     import keras
 
     return keras.backend.standardize_dtype(value.dtype)
+
+
+def as_bytes(value: Any) -> bytes:
+    """Bytes from what R's raw vector arrived as."""
+    return bytes(value)
+
+
+def model_octets(model: Any, include_optimizer: bool = True) -> np.ndarray:
+    """A whole model as an array of bytes (rows,), which R takes as whole numbers."""
+    from kerasbridge.saving import model_to_bytes
+
+    return np.frombuffer(model_to_bytes(model, include_optimizer), dtype=np.uint8).astype(np.int32)

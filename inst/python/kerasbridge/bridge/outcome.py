@@ -33,6 +33,11 @@ def raise_interrupt():
     raise KeyboardInterrupt
 
 
+def pending_r_key() -> Optional[str]:
+    """The key of an R error that is on its way back to R, or None."""
+    return _pending[-1] if _pending else None
+
+
 class Outcome:
     """A value (`ok` is True) or an error described by plain values (`ok` is False)."""
 

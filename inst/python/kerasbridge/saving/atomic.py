@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import shutil
 import tempfile
 from pathlib import Path
 from typing import Iterator, Union
@@ -49,7 +50,9 @@ def replacing(path: Union[str, os.PathLike], overwrite: bool = True) -> Iterator
     target = check_target(path, overwrite)
     ending = "".join(target.suffixes[-2:]) if target.name.endswith(".weights.h5") else target.suffix
     try:
-        handle, temporary = tempfile.mkstemp(prefix=".kerasbridge-", suffix=ending, dir=target.parent)
+        handle, temporary = tempfile.mkstemp(
+            prefix=".kerasbridge-", suffix=ending, dir=target.parent
+        )
     except PermissionError as err:
         raise FileError(
             f"The folder '{target.parent}' can't be written to.", argument="filepath"
@@ -74,6 +77,50 @@ def replacing(path: Union[str, os.PathLike], overwrite: bool = True) -> Iterator
     finally:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(temporary)
+
+
+@contextlib.contextmanager
+def replacing_folder(path: Union[str, os.PathLike], overwrite: bool = True) -> Iterator[str]:
+    """Yield the path of a folder that doesn't exist yet; on success it takes the target's place.
+
+    A folder that was there is moved aside first and removed last, so that the target is missing only
+    between two renames.
+
+    Raises:
+        FileError: the parent folder is missing, or the target exists (as a file always).
+    """
+    target = Path(os.path.realpath(os.path.expanduser(os.fspath(path))))
+    if not target.parent.is_dir():
+        raise FileError(f"The folder '{target.parent}' does not exist.", argument="filepath")
+    if target.exists() and not target.is_dir():
+        raise FileError(f"'{target}' is a file, not a folder.", argument="filepath")
+    if target.exists() and not overwrite:
+        raise FileError(
+            f"'{target}' exists already.",
+            hint="Choose another name, or say `overwrite = TRUE`.",
+            argument="overwrite",
+        )
+    if target.exists() and any(target.iterdir()) and not (target / "saved_model.pb").exists():
+        raise FileError(
+            f"The folder '{target}' holds something else than a SavedModel and is not replaced.",
+            hint="Choose a path that doesn't exist yet.",
+            argument="filepath",
+        )
+    workplace = tempfile.mkdtemp(prefix=".kerasbridge-", dir=target.parent)
+    fresh, old = os.path.join(workplace, "new"), os.path.join(workplace, "old")
+    try:
+        yield fresh
+        if target.exists():
+            os.rename(target, old)
+        try:
+            os.rename(fresh, target)
+        except OSError:
+            if os.path.exists(old):
+                os.rename(old, target)
+            raise
+        _flush_folder(target.parent)
+    finally:
+        shutil.rmtree(workplace, ignore_errors=True)
 
 
 def _umask() -> int:

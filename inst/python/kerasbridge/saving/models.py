@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import shutil
+import tempfile
 from typing import Any, Optional, Union
 
 import keras
 
 from kerasbridge import layers
-from kerasbridge.errors import FileError
+from kerasbridge.errors import FileError, UnsupportedError
 from kerasbridge.saving.atomic import replacing
 
 PathLike = Union[str, "os.PathLike[str]"]
@@ -152,29 +155,122 @@ def load_model(
     return model
 
 
+# short name -> the loss's own name; `.h5` files hold what the user typed
+_LOSS_ALIASES = {
+    "mse": "mean_squared_error",
+    "mae": "mean_absolute_error",
+    "mape": "mean_absolute_percentage_error",
+    "msle": "mean_squared_logarithmic_error",
+    "bce": "binary_crossentropy",
+    "kld": "kl_divergence",
+    "kullback_leibler_divergence": "kl_divergence",
+    "logcosh": "log_cosh",
+    "cosine": "cosine_similarity",
+    "cosine_proximity": "cosine_similarity",
+}
+
+
 def _legacy_names() -> dict:
     """Short names that `.h5` files hold for losses and metrics, which today's loader can't resolve."""
-    losses = keras.losses
-    names = {
-        "mse": losses.mean_squared_error,
-        "mae": losses.mean_absolute_error,
-        "mape": losses.mean_absolute_percentage_error,
-        "msle": losses.mean_squared_logarithmic_error,
-        "kld": losses.kl_divergence,
-    }
+    names = {}
+    for short, full in _LOSS_ALIASES.items():
+        function = getattr(keras.losses, full, None)
+        if function is not None:
+            names[short] = names[short.upper()] = function
     return names
 
 
 def save_weights(model, filepath: PathLike, overwrite: bool = False):
-    """Save the weights alone, to a file ending in `.weights.h5`."""
-    name = _check_ending(os.path.expanduser(os.fspath(filepath)), (".weights.h5",))
+    """Save the weights alone.
+
+    Args:
+        filepath: ends in `.weights.h5` (Keras 3's layout), or in `.h5` or `.hdf5` (the older layout,
+            which Keras 2 reads too and which can be loaded by layer name).
+    """
+    name = _check_ending(os.path.expanduser(os.fspath(filepath)), (".weights.h5", ".h5", ".hdf5"))
+    if not name.endswith(".weights.h5"):
+        from kerasbridge.saving.older_weights import write_older
+
+        write_older(model, name, overwrite)
+        return name
     with replacing(name, overwrite) as temporary:
         model.save_weights(temporary)
     return name
 
 
-def load_weights(model, filepath: PathLike, skip_mismatch: bool = False):
-    """Load weights that `save_weights` or Keras wrote into a model of the same architecture."""
+def load_weights(model, filepath: PathLike, skip_mismatch: bool = False, by_name: bool = False):
+    """Load weights that `save_weights` or any Keras wrote; the layout is told by the content.
+
+    Args:
+        filepath: weights, or a whole model whose weights are taken (`.keras`, `.h5`).
+        skip_mismatch: leave a layer alone whose weights have another shape.
+        by_name: load only layers of the same name (files in the older layout).
+
+    Raises:
+        FileError: the file is missing, empty, damaged, or holds no weights.
+        UnsupportedError: `by_name` with a file that doesn't keep names.
+    """
     name = _check_source(filepath)
-    model.load_weights(name, skip_mismatch=skip_mismatch)
+    kind = _sniff(name)
+    if kind is None:
+        raise FileError(f"'{name}' is not a file of weights.", argument="filepath")
+    ending = ".keras"
+    if kind == ".h5":
+        from kerasbridge.saving.older_weights import is_older_layout
+
+        ending = ".h5" if is_older_layout(name) else ".weights.h5"
+    options = {"skip_mismatch": skip_mismatch}
+    if by_name:
+        if ending != ".h5":
+            raise UnsupportedError(
+                f"'{os.path.basename(name)}' is in a layout that goes by position, not by layer name.",
+                hint="Save the weights to a file ending in .h5 (not .weights.h5) to load them by name.",
+                argument="by_name",
+            )
+        options["by_name"] = True
+    with _named(name, ending) as path:
+        model.load_weights(path, **options)
     return model
+
+
+@contextlib.contextmanager
+def _named(path: str, ending: str):
+    """A path to the same content that ends so that Keras takes the right reader."""
+    if path.endswith(ending) and (ending != ".h5" or not path.endswith(".weights.h5")):
+        yield path
+        return
+    with tempfile.TemporaryDirectory(prefix="kerasbridge-") as folder:
+        other = os.path.join(folder, "content" + ending)
+        try:
+            os.symlink(os.path.abspath(path), other)
+        except OSError:  # no right to make links
+            shutil.copyfile(path, other)
+        yield other
+
+
+def model_to_bytes(model, include_optimizer: bool = True) -> bytes:
+    """The content of the `.keras` file of a model."""
+    with tempfile.TemporaryDirectory(prefix="kerasbridge-") as folder:
+        path = os.path.join(folder, "model.keras")
+        keras.saving.save_model(model, path, include_optimizer=include_optimizer)
+        with open(path, "rb") as file:
+            return file.read()
+
+
+def model_from_bytes(
+    content: bytes, custom_objects: Optional[dict[str, Any]] = None, compile: bool = True
+):
+    """The model that `model_to_bytes` wrote (or the content of an `.h5` file).
+
+    Raises:
+        FileError: the bytes are not a model.
+    """
+    content = bytes(content)
+    ending = _MAGIC.get(content[:4])
+    if ending is None:
+        raise FileError("The bytes are not a model.", argument="model")
+    with tempfile.TemporaryDirectory(prefix="kerasbridge-") as folder:
+        path = os.path.join(folder, "model" + ending)
+        with open(path, "wb") as file:
+            file.write(content)
+        return load_model(path, custom_objects=custom_objects, compile=compile)

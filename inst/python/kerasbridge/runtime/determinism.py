@@ -1,0 +1,54 @@
+"""Repeatable results, and what devices there are."""
+
+from __future__ import annotations
+
+from kerasbridge.runtime.seeds import set_random_seed
+from kerasbridge.runtime.starting import start
+
+
+def deterministic(seed: int, disable_gpu: bool = True, disable_parallel_cpu: bool = True) -> list:
+    """Seed everything and make operations deterministic.
+
+    Returns:
+        Sentences about what could not be done because the backend computes already.
+    """
+    keras = start()
+    set_random_seed(seed)
+    late: list[str] = []
+    if keras.config.backend() == "tensorflow":
+        import tensorflow as tf
+
+        if disable_gpu and tf.config.get_visible_devices("GPU"):
+            try:
+                tf.config.set_visible_devices([], "GPU")
+            except RuntimeError:
+                late.append("The graphics cards are in use already and stay so.")
+        if disable_parallel_cpu:
+            try:
+                tf.config.threading.set_intra_op_parallelism_threads(1)
+                tf.config.threading.set_inter_op_parallelism_threads(1)
+            except RuntimeError:
+                late.append("The number of threads can't be changed any more.")
+        tf.config.experimental.enable_op_determinism()
+    elif keras.config.backend() == "torch":
+        import torch
+
+        torch.use_deterministic_algorithms(True, warn_only=True)
+        if disable_parallel_cpu:
+            torch.set_num_threads(1)
+        if disable_gpu and torch.cuda.is_available():
+            late.append("PyTorch's graphics cards can't be hidden after its start.")
+    return late
+
+
+def count_gpus() -> int:
+    """Number of graphics cards that Keras' backend sees."""
+    keras = start()
+    if keras.config.backend() == "tensorflow":
+        import tensorflow as tf
+
+        return len(tf.config.get_visible_devices("GPU"))
+    try:
+        return len(keras.distribution.list_devices("gpu"))
+    except (RuntimeError, ValueError):
+        return 0

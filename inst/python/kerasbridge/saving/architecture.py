@@ -1,0 +1,216 @@
+"""A model's architecture as text: JSON or YAML, without weights.
+
+JSON is Keras' own `to_json`. YAML holds the same tree in the same order, for people to edit; it is read
+by PyYAML's safe loader, which makes plain values only, and within limits on size, depth and aliases.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from typing import Any, Optional, Union
+
+from kerasbridge.errors import ArgumentError, FileError, InstallError, UnsafeFileError
+from kerasbridge.saving.atomic import replacing
+
+PathLike = Union[str, "os.PathLike[str]"]
+
+MAX_TEXT = 64 * 2**20  # bytes of text
+MAX_NODES = 2_000_000  # values after every alias is expanded
+MAX_DEPTH = 200
+
+
+def model_to_json(model: Any, indent: Optional[int] = None) -> str:
+    """The architecture as JSON; `indent` is the number of spaces a level, None for one line."""
+    return model.to_json() if indent is None else model.to_json(indent=int(indent))
+
+
+def model_from_json(text: str, custom_objects: Optional[dict] = None) -> Any:
+    """A model, with new weights, from the JSON of `model_to_json` or Keras' `to_json`.
+
+    Raises:
+        ArgumentError: the text is not the JSON of a model.
+        UnsafeFileError: it is larger or deeper than any model.
+    """
+    _check_text(text, "json")
+    try:
+        tree = json.loads(text)
+    except (json.JSONDecodeError, RecursionError) as err:
+        raise ArgumentError(
+            f"`json` is not valid JSON: {err}.",
+            hint="It must be the text that model_to_json() gives.",
+            argument="json",
+        ) from err
+    return _from_tree(tree, custom_objects, "json")
+
+
+def model_to_yaml(model: Any) -> str:
+    """The architecture as YAML, keys in Keras' order.
+
+    Raises:
+        InstallError: PyYAML is not installed.
+    """
+    return _yaml().safe_dump(
+        json.loads(model.to_json()), sort_keys=False, default_flow_style=False, allow_unicode=True
+    )
+
+
+def model_from_yaml(text: str, custom_objects: Optional[dict] = None) -> Any:
+    """A model, with new weights, from the YAML of `model_to_yaml`.
+
+    Raises:
+        InstallError: PyYAML is not installed.
+        ArgumentError: the text is not the YAML of a model.
+        UnsafeFileError: it asks for objects instead of values, or is too large, deep or repeated.
+    """
+    _check_text(text, "yaml")
+    return _from_tree(_read_yaml(text), custom_objects, "yaml")
+
+
+def save_config(model: Any, filepath: PathLike, overwrite: bool = False) -> str:
+    """Write the architecture to a file ending in `.json`, `.yaml` or `.yml`; returns the path."""
+    name = os.path.expanduser(os.fspath(filepath))
+    ending = os.path.splitext(name)[1].lower()
+    if ending not in (".json", ".yaml", ".yml"):
+        raise FileError(
+            f"'{os.path.basename(name)}' does not end in .json, .yaml or .yml.",
+            hint="The ending chooses the format.",
+            argument="filepath",
+        )
+    text = model_to_json(model, indent=2) if ending == ".json" else model_to_yaml(model)
+    with replacing(name, overwrite) as temporary, open(temporary, "w", encoding="utf-8") as file:
+        file.write(text + "\n")
+    return name
+
+
+def load_config(filepath: PathLike, custom_objects: Optional[dict] = None) -> Any:
+    """The model, with new weights, whose architecture a file holds."""
+    name = os.path.expanduser(os.fspath(filepath))
+    if not os.path.isfile(name):
+        raise FileError(
+            f"There is no file '{name}'.",
+            hint=f"The current folder is '{os.getcwd()}'.",
+            argument="filepath",
+        )
+    if os.path.getsize(name) > MAX_TEXT:
+        raise UnsafeFileError(
+            f"'{name}' is too large for an architecture ({os.path.getsize(name):,} bytes).",
+            argument="filepath",
+        )
+    try:
+        with open(name, encoding="utf-8") as file:
+            text = file.read()
+    except UnicodeDecodeError as err:
+        raise FileError(
+            f"'{name}' is not a text file.",
+            hint="For a whole model use load_model().",
+            argument="filepath",
+        ) from err
+    if os.path.splitext(name)[1].lower() in (".yaml", ".yml"):
+        return model_from_yaml(text, custom_objects)
+    return model_from_json(text, custom_objects)
+
+
+def _check_text(text: Any, argument: str) -> None:
+    if not isinstance(text, str) or not text.strip():
+        raise ArgumentError(f"`{argument}` must be a text that is not empty.", argument=argument)
+    if len(text) > MAX_TEXT:
+        raise UnsafeFileError(
+            f"`{argument}` is too large for an architecture ({len(text):,} characters).",
+            argument=argument,
+        )
+    depth = deepest = 0
+    if argument == "json":
+        for sign in re.findall(r"[\[{\]}]", re.sub(r'"(?:[^"\\]|\\.)*"', "", text)):
+            depth += 1 if sign in "[{" else -1
+            deepest = max(deepest, depth)
+    if deepest > MAX_DEPTH:
+        raise UnsafeFileError(f"`{argument}` is nested {deepest} levels deep.", argument=argument)
+
+
+def _from_tree(tree: Any, custom_objects: Optional[dict], argument: str) -> Any:
+    import keras
+
+    if not isinstance(tree, dict) or "class_name" not in tree or "config" not in tree:
+        raise ArgumentError(
+            f"`{argument}` does not describe a model: it has no `class_name` and `config`.",
+            hint="For the configuration of a layer or an optimizer use from_config().",
+            argument=argument,
+        )
+    return keras.models.model_from_json(json.dumps(tree), custom_objects=custom_objects)
+
+
+def _yaml() -> Any:
+    try:
+        import yaml
+    except ImportError as err:
+        raise InstallError(
+            "YAML needs the Python package PyYAML, which is not installed.",
+            hint="Install it in the environment of Keras: `pip install pyyaml`. Or use JSON: model_to_json().",
+        ) from err
+    return yaml
+
+
+def _loader(yaml: Any) -> type:
+    """PyYAML's safe loader; `1e-3` is a number, and a date stays text, as in JSON."""
+
+    class Loader(yaml.SafeLoader):
+        pass
+
+    Loader.yaml_implicit_resolvers = {
+        first: [(tag, pattern) for tag, pattern in rules if not tag.endswith(":timestamp")]
+        for first, rules in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
+    number = re.compile(r"^[-+]?(?:\d+\.?\d*|\.\d+)[eE][-+]?\d+$")
+    Loader.add_implicit_resolver("tag:yaml.org,2002:float", number, list("-+.0123456789"))
+    return Loader
+
+
+def _read_yaml(text: str) -> Any:
+    yaml = _yaml()
+    loader_class = _loader(yaml)
+    try:
+        depth = 0
+        for event in yaml.parse(text, Loader=loader_class):
+            if isinstance(event, (yaml.MappingStartEvent, yaml.SequenceStartEvent)):
+                depth += 1
+            elif isinstance(event, (yaml.MappingEndEvent, yaml.SequenceEndEvent)):
+                depth -= 1
+            if depth > MAX_DEPTH:
+                raise UnsafeFileError("`yaml` is nested too deep for a model.", argument="yaml")
+        _count(yaml, yaml.compose(text, Loader=loader_class), {}, set())
+        return yaml.load(text, Loader=loader_class)  # noqa: S506 - a subclass of the safe loader
+    except yaml.constructor.ConstructorError as err:
+        raise UnsafeFileError(
+            f"`yaml` asks for something else than plain values: {err.problem}.",
+            hint="The architecture of a model is text, numbers, lists and names only.",
+            argument="yaml",
+        ) from err
+    except yaml.YAMLError as err:
+        raise ArgumentError(
+            f"`yaml` is not valid YAML: {' '.join(str(err).split())}.", argument="yaml"
+        ) from err
+
+
+def _count(yaml: Any, node: Any, known: dict, above: set) -> int:
+    """Values under a node, each alias counted as a copy of what it stands for."""
+    if node is None or isinstance(node, yaml.ScalarNode):
+        return 1
+    if id(node) in above:
+        raise UnsafeFileError("`yaml` has an alias that contains itself.", argument="yaml")
+    if id(node) not in known:
+        parts = (
+            [part for pair in node.value for part in pair]
+            if isinstance(node, yaml.MappingNode)
+            else node.value
+        )
+        above.add(id(node))
+        known[id(node)] = 1 + sum(_count(yaml, part, known, above) for part in parts)
+        above.discard(id(node))
+        if known[id(node)] > MAX_NODES:
+            raise UnsafeFileError(
+                f"`yaml` stands for more than {MAX_NODES:,} values once its aliases are expanded.",
+                argument="yaml",
+            )
+    return known[id(node)]

@@ -1,0 +1,79 @@
+"""Weights in the HDF5 layout of Keras 1 and 2: a group for each layer, found by the layer's name.
+
+Layout: attribute `layer_names` of the root (or of the group `model_weights` of a whole model); each
+group of a layer has the attribute `weight_names` and one dataset for each. Attributes over HDF5's
+limit of 64 KiB are cut into pieces `layer_names0`, `layer_names1`, ...
+Source of the layout: files written by Keras 2.1 to 2.15.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Any, Union
+
+import numpy as np
+
+from kerasbridge.errors import FileError
+from kerasbridge.saving.atomic import replacing
+
+_ATTRIBUTE_LIMIT = 64000  # bytes, below HDF5's limit for an object's header
+
+
+def is_older_layout(path: Union[str, os.PathLike]) -> bool:
+    """Whether an HDF5 file holds weights (or a whole model) in the layout of Keras 1 and 2.
+
+    Raises:
+        FileError: the file is not HDF5, or damaged.
+    """
+    import h5py
+
+    try:
+        with h5py.File(path, "r") as file:
+            group = file["model_weights"] if "model_weights" in file else file
+            return "layer_names" in group.attrs or "layer_names0" in group.attrs
+    except OSError as err:
+        raise FileError(
+            f"'{os.fspath(path)}' is not an HDF5 file, or damaged.", argument="filepath"
+        ) from err
+
+
+def write_older(model: Any, path: Union[str, os.PathLike], overwrite: bool) -> None:
+    """Write the weights of `model` in the older layout."""
+    import h5py
+    import keras
+
+    with replacing(path, overwrite) as temporary, h5py.File(temporary, "w") as file:
+        layers = list(model.layers)
+        _write_names(file, "layer_names", [layer.name for layer in layers])
+        file.attrs["backend"] = keras.config.backend().encode()
+        file.attrs["keras_version"] = keras.__version__.encode()
+        for layer in layers:
+            weights = list(layer.trainable_weights) + list(layer.non_trainable_weights)
+            _write_weights(file.create_group(layer.name), weights)
+        inside = {id(w) for layer in layers for w in layer.weights}
+        own = [w for w in model.weights if id(w) not in inside]
+        _write_weights(file.create_group("top_level_model_weights"), own)
+
+
+def _write_weights(group: Any, weights: list) -> None:
+    import keras
+
+    names: list[str] = []
+    for weight in weights:
+        name = getattr(weight, "path", weight.name)
+        while name in names:
+            name += "_"
+        names.append(name)
+    _write_names(group, "weight_names", names)
+    for name, weight in zip(names, weights):
+        group.create_dataset(name, data=np.asarray(keras.ops.convert_to_numpy(weight)))
+
+
+def _write_names(group: Any, attribute: str, names: list) -> None:
+    array = np.asarray([name.encode("utf8") for name in names] or [], dtype="S" if names else "S1")
+    pieces = max(1, -(-array.nbytes // _ATTRIBUTE_LIMIT))
+    if pieces == 1:
+        group.attrs[attribute] = array
+        return
+    for i, piece in enumerate(np.array_split(array, pieces)):
+        group.attrs[f"{attribute}{i}"] = piece

@@ -1,0 +1,49 @@
+"""Names under which Keras finds classes and functions that aren't its own."""
+
+from __future__ import annotations
+
+from typing import Any, Optional
+
+import keras
+
+from kerasbridge.errors import ArgumentError
+
+
+def register_object(target: Any, name: Optional[str] = None, package: str = "Custom") -> Any:
+    """Register a class or function as `package>name`; returns it."""
+    return keras.saving.register_keras_serializable(package=package, name=name)(target)
+
+
+def set_custom_objects(objects: Optional[dict] = None, clear: bool = True) -> dict:
+    """Set names for the whole session; returns those that were set before.
+
+    Registered classes (`package>name`) are not touched: models made of them must stay loadable.
+    """
+    known = keras.saving.get_custom_objects()
+    before = {name: value for name, value in known.items() if ">" not in name}
+    if clear:
+        for name in before:
+            del known[name]
+    known.update(objects or {})
+    return before
+
+
+def _check_compiled(model: Any) -> None:
+    if not getattr(model, "compiled", False):
+        raise ArgumentError(
+            "The model is not compiled: its state includes that of the optimizer.",
+            hint="Compile it first, or use get_weights() and set_weights().",
+            argument="object",
+        )
+
+
+def get_state_tree(model: Any) -> dict:
+    """All state of a compiled model by name, as arrays."""
+    _check_compiled(model)
+    return model.get_state_tree(value_format="numpy_array")
+
+
+def set_state_tree(model: Any, state: dict) -> None:
+    """Set all state; the tree is that of `get_state_tree`."""
+    _check_compiled(model)
+    model.set_state_tree(state)

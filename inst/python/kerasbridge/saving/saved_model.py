@@ -1,0 +1,276 @@
+"""SavedModel folders: written for serving, read for inference.
+
+A folder of Keras 3 holds the computation, not the model: it can't be trained. `save_model_tf` therefore
+puts the whole model beside it, in `assets.extra`, the place that TensorFlow leaves to applications.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from typing import Any, Optional, Union
+
+import numpy as np
+
+from kerasbridge.errors import ArgumentError, DataError, FileError, UnsupportedError
+from kerasbridge.saving.atomic import replacing_folder
+
+PathLike = Union[str, "os.PathLike[str]"]
+WHOLE_MODEL = os.path.join("assets.extra", "model.keras")
+
+
+def _tensorflow() -> Any:
+    import keras
+
+    if keras.config.backend() != "tensorflow":
+        raise UnsupportedError(
+            f"SavedModel folders are TensorFlow's; this session runs on {keras.config.backend()}.",
+            hint="Use save_model(), whose files open on every backend.",
+        )
+    import tensorflow as tf
+
+    return tf
+
+
+def export_saved_model(
+    model: Any,
+    filepath: PathLike,
+    overwrite: bool = False,
+    input_signature: Any = None,
+    verbose: bool = False,
+) -> str:
+    """Write the computation of a model to a SavedModel folder with one endpoint, `serve`.
+
+    Raises:
+        FileError: the folder exists, or its parent doesn't.
+        ArgumentError: the model has never seen an input, so that there is nothing to write.
+    """
+    _tensorflow()
+    _check_built(model)
+    name = os.path.expanduser(os.fspath(filepath))
+    arguments = {"verbose": bool(verbose)}
+    if input_signature is not None:
+        arguments["input_signature"] = input_signature
+    with replacing_folder(name, overwrite) as temporary:
+        model.export(temporary, format="tf_saved_model", **arguments)
+    return name
+
+
+def save_model_tf(
+    model: Any, filepath: PathLike, overwrite: bool = True, include_optimizer: bool = True
+) -> str:
+    """A SavedModel folder that also holds the whole model, so that `load_model_tf` can train on."""
+    import keras
+
+    _tensorflow()
+    _check_built(model)
+    name = os.path.expanduser(os.fspath(filepath))
+    with replacing_folder(name, overwrite) as temporary:
+        model.export(temporary, format="tf_saved_model", verbose=False)
+        os.makedirs(os.path.dirname(os.path.join(temporary, WHOLE_MODEL)), exist_ok=True)
+        keras.saving.save_model(
+            model, os.path.join(temporary, WHOLE_MODEL), include_optimizer=include_optimizer
+        )
+    return name
+
+
+def load_model_tf(
+    filepath: PathLike, custom_objects: Optional[dict[str, Any]] = None, compile: bool = True
+) -> Any:
+    """The whole model of a folder that `save_model_tf` wrote, an `InferenceModel` of any other."""
+    from kerasbridge.saving.models import load_model
+
+    name = _check_folder(filepath)
+    whole = os.path.join(name, WHOLE_MODEL)
+    if os.path.isfile(whole):
+        return load_model(whole, custom_objects=custom_objects, compile=compile)
+    return InferenceModel(name)
+
+
+def load_saved_model(filepath: PathLike, endpoint: Optional[str] = None) -> InferenceModel:
+    """The computation of a SavedModel folder."""
+    return InferenceModel(_check_folder(filepath), endpoint)
+
+
+def _check_built(model: Any) -> None:
+    if not getattr(model, "built", False):
+        raise ArgumentError(
+            "The model has no input shape yet, so its computation can't be written.",
+            hint="Say the shape when it is made, or call it on data once.",
+            argument="model",
+        )
+
+
+def _check_folder(filepath: PathLike) -> str:
+    name = os.path.expanduser(os.fspath(filepath))
+    if not os.path.isdir(name):
+        what = "a file, not a folder" if os.path.exists(name) else "not there"
+        raise FileError(
+            f"'{name}' is {what}.",
+            hint="A SavedModel is a folder with a file saved_model.pb; files are read by load_model().",
+            argument="filepath",
+        )
+    if not os.path.isfile(os.path.join(name, "saved_model.pb")):
+        raise FileError(
+            f"The folder '{name}' holds no saved_model.pb: not a SavedModel.", argument="filepath"
+        )
+    return name
+
+
+class InferenceModel:
+    """A SavedModel: `predict` works, training does not.
+
+    Args:
+        folder: path of the SavedModel.
+        endpoint: name of the signature; None takes "serving_default" or the only one.
+
+    Raises:
+        FileError: the folder can't be read.
+        ArgumentError: there is no such endpoint.
+    """
+
+    def __init__(self, folder: str, endpoint: Optional[str] = None):
+        tf = _tensorflow()
+        try:
+            self._loaded = tf.saved_model.load(folder)
+        except (OSError, ValueError, tf.errors.OpError) as err:
+            raise FileError(
+                f"The SavedModel in '{folder}' can't be read: {str(err).splitlines()[0]}",
+                argument="filepath",
+            ) from err
+        signatures = dict(self._loaded.signatures)
+        if endpoint is None:
+            endpoint = "serving_default" if "serving_default" in signatures else None
+            if endpoint is None and len(signatures) == 1:
+                endpoint = next(iter(signatures))
+        if endpoint not in signatures:
+            raise ArgumentError(
+                f"The SavedModel has no endpoint '{endpoint or 'serving_default'}'.",
+                hint=f"It has: {', '.join(sorted(signatures)) or 'none'}.",
+                argument="endpoint",
+            )
+        self.folder = folder
+        self.endpoint = endpoint
+        self._function = signatures[endpoint]
+        _, keywords = self._function.structured_input_signature
+        # the order of the arguments of the model, where the folder tells it
+        self._specs = {name: keywords[name] for name in keywords}
+        self.outputs = list(self._function.structured_outputs)
+
+    @property
+    def inputs(self) -> dict:
+        """Name -> shape of each input; None for an axis of any length."""
+        return {name: tuple(spec.shape) for name, spec in self._specs.items()}
+
+    def _match(self, x: Any) -> dict:
+        names = list(self._specs)
+        if isinstance(x, dict):
+            missing = [name for name in names if name not in x]
+            if missing or len(x) != len(names):
+                raise DataError(
+                    f"The model takes the inputs {', '.join(names)}; given: {', '.join(map(str, x))}.",
+                    argument="x",
+                )
+            parts = [x[name] for name in names]
+        else:
+            parts = list(x) if isinstance(x, (list, tuple)) else [x]
+        if len(parts) != len(names):
+            raise DataError(
+                f"The model takes {len(names)} input(s), not {len(parts)}: {', '.join(names)}.",
+                argument="x",
+            )
+        arrays = {}
+        for name, part in zip(names, parts):
+            spec = self._specs[name]
+            array = np.asarray(part)
+            if spec.dtype.is_floating or spec.dtype.is_integer or spec.dtype.is_bool:
+                array = array.astype(spec.dtype.as_numpy_dtype)
+            if spec.shape.rank is not None and array.ndim == spec.shape.rank - 1:
+                array = array[..., None]
+            if not spec.shape[1:].is_compatible_with(array.shape[1:]):
+                raise DataError(
+                    f"The input '{name}' must have the shape {tuple(spec.shape)}, not {array.shape}.",
+                    argument="x",
+                )
+            arrays[name] = array
+        rows = {len(array) for array in arrays.values()}
+        if len(rows) != 1:
+            raise DataError("The inputs differ in their number of rows.", argument="x")
+        return arrays
+
+    def predict(self, x: Any, batch_size: Optional[int] = None) -> Any:
+        """Outputs for the rows of `x`, computed `batch_size` (32) rows at a time.
+
+        Returns:
+            An array, or a dict of arrays for several outputs.
+        """
+        import tensorflow as tf
+
+        arrays = self._match(x)
+        rows = len(next(iter(arrays.values())))
+        size = int(batch_size or 32)
+        if rows == 0:
+            raise DataError("`x` has no rows.", argument="x")
+        found: dict[str, list] = {name: [] for name in self.outputs}
+        for start in range(0, rows, size):
+            part = {name: tf.constant(a[start : start + size]) for name, a in arrays.items()}
+            for name, value in self._function(**part).items():
+                found[name].append(value.numpy())
+        joined = {name: np.concatenate(parts) for name, parts in found.items()}
+        return joined if len(joined) > 1 else next(iter(joined.values()))
+
+    def _refuse(self, *_args: Any, **_kwargs: Any) -> None:
+        raise UnsupportedError(
+            "A SavedModel holds the computation only: it predicts and can't be trained or evaluated.",
+            hint="Train the model it was made from, saved with save_model().",
+            argument="object",
+        )
+
+    fit = evaluate = compile = train_on_batch = test_on_batch = _refuse
+
+    def __repr__(self) -> str:
+        return f"<SavedModel for inference, endpoint '{self.endpoint}', inputs {self.inputs}>"
+
+
+def save_weights_tf(model: Any, filepath: PathLike, overwrite: bool = True) -> str:
+    """Weights as a TensorFlow checkpoint: `<filepath>.index` and `<filepath>.data-...`."""
+    tf = _tensorflow()
+    name = os.path.expanduser(os.fspath(filepath))
+    folder = os.path.dirname(os.path.abspath(name))
+    if not os.path.isdir(folder):
+        raise FileError(f"The folder '{folder}' does not exist.", argument="filepath")
+    if os.path.exists(name + ".index") and not overwrite:
+        raise FileError(
+            f"'{name}' exists already.", hint="Say `overwrite = TRUE`.", argument="overwrite"
+        )
+    import tempfile
+
+    temporary = tempfile.mkdtemp(prefix=".kerasbridge-", dir=folder)
+    try:
+        tf.train.Checkpoint(model=model).write(os.path.join(temporary, os.path.basename(name)))
+        # the index names the data: it comes last
+        for file in sorted(os.listdir(temporary), key=lambda f: f.endswith(".index")):
+            os.replace(os.path.join(temporary, file), os.path.join(folder, file))
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    return name
+
+
+def load_weights_tf(model: Any, filepath: PathLike) -> Any:
+    """Weights of a checkpoint of `save_weights_tf`, into a model of the same architecture."""
+    tf = _tensorflow()
+    name = os.path.expanduser(os.fspath(filepath))
+    if not os.path.exists(name + ".index"):
+        raise FileError(
+            f"There is no checkpoint '{name}' (no file '{name}.index').", argument="filepath"
+        )
+    status = tf.train.Checkpoint(model=model).read(name)
+    try:
+        status.assert_existing_objects_matched()
+    except AssertionError as err:
+        raise FileError(
+            f"The checkpoint '{name}' does not hold the weights of this model.",
+            hint="It must have been written from a model of the same layers.",
+            argument="filepath",
+        ) from err
+    return model
