@@ -18,6 +18,7 @@ test_that("cached files become lists of train and test", {
   home <- withr::local_tempdir()
   dir.create(file.path(home, "datasets"))
   out <- in_data_folder(quote({
+    keras$version()
     np <- import("numpy", convert = FALSE)
     folder <- file.path(Sys.getenv("KERAS_HOME"), "datasets")
     x <- array(1:(2 * 28 * 28) %% 256L, c(2, 28, 28))

@@ -14,6 +14,9 @@ _VERBS = {
     "train_on_batch": "kerasbridge.training:train_on_batch",
     "test_on_batch": "kerasbridge.training:test_on_batch",
     "predict_on_batch": "kerasbridge.training:predict_on_batch",
+    "fit_pulled": "kerasbridge.training.pulling:fit_pulled",
+    "evaluate_pulled": "kerasbridge.training.pulling:evaluate_pulled",
+    "predict_pulled": "kerasbridge.training.pulling:predict_pulled",
     # models
     "sequential": "kerasbridge.bridge.models:sequential",
     "functional": "kerasbridge.bridge.models:functional",
