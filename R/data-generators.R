@@ -6,11 +6,12 @@ fit_pulled <- function(object, generator, steps_per_epoch, epochs, callbacks, va
                        validation_freq, class_weight, initial_epoch, verbose, frame) {
   check_model(object, frame)
   check_compiled(object, frame)
-  steps_per_epoch <- as_steps(steps_per_epoch, "steps_per_epoch", frame)
+  steps_per_epoch <- as_steps(pulled_steps(steps_per_epoch, generator), "steps_per_epoch", frame)
   if (is.null(steps_per_epoch)) {
     abort_argument("steps_per_epoch", "must say how many batches of the generator make an epoch.", "For rows in batches: `ceiling(nrow(x) / batch_size)`.", call = frame)
   }
-  if (is_r_generator(validation_data)) {
+  if (is_pulled(validation_data)) {
+    validation_steps <- pulled_steps(validation_steps, validation_data)
     validation_data <- tagged(pull_function(validation_data, "validation generator", frame), "function")
   } else {
     validation_data <- as_validation_arg(validation_data, "validation_data", frame)
@@ -41,7 +42,7 @@ evaluate_pulled <- function(object, generator, steps, callbacks, verbose, frame)
 
 run_pulled <- function(verb, object, generator, steps, callbacks, verbose, frame) {
   check_model(object, frame)
-  steps <- as_steps(steps, "steps", frame)
+  steps <- as_steps(pulled_steps(steps, generator), "steps", frame)
   if (is.null(steps)) {
     abort_argument("steps", "must say how many batches of the generator to take.", call = frame)
   }
@@ -54,8 +55,17 @@ run_pulled <- function(verb, object, generator, steps, callbacks, verbose, frame
 
 is_r_generator <- function(x) is.function(x) && !is_python(x)
 
+# What the loop of this package reads, not Keras' own: R functions, and sources that call one.
+is_pulled <- function(x) is_r_generator(x) || inherits(x, "kerasbridge.data.indexed.DirectBatches")
+
+pulled_steps <- function(steps, generator) steps %||% if (is_python(generator)) length(generator)
+
 # The generator as a function that Python calls: each batch checked and turned into arrays.
 pull_function <- function(generator, word, frame) {
+  force(generator)
+  if (is_python(generator)) {
+    return(generator)
+  }
   count <- 0L
   function() {
     count <<- count + 1L
@@ -145,7 +155,7 @@ fit_generator <- function(object, generator, steps_per_epoch = NULL, epochs = 1,
   if (!identical(view_metrics, "auto")) {
     note_once("view_metrics", "`view_metrics` has no effect: the progress line shows the metrics.")
   }
-  if (is_r_generator(generator)) {
+  if (is_pulled(generator)) {
     return(fit_pulled(object, generator, steps_per_epoch, epochs, callbacks, validation_data, validation_steps, 1, class_weight, initial_epoch, verbose, frame))
   }
   fit(
@@ -159,7 +169,7 @@ fit_generator <- function(object, generator, steps_per_epoch = NULL, epochs = 1,
 evaluate_generator <- function(object, generator, steps = NULL, max_queue_size = 10, workers = 1, callbacks = NULL) {
   frame <- rlang::current_env()
   check_generator_arguments(generator, max_queue_size, workers, frame)
-  if (is_r_generator(generator)) {
+  if (is_pulled(generator)) {
     return(evaluate_pulled(object, generator, steps, callbacks, 0L, frame))
   }
   evaluate(object, generator, steps = steps, callbacks = callbacks, verbose = 0)
@@ -170,7 +180,7 @@ evaluate_generator <- function(object, generator, steps = NULL, max_queue_size =
 predict_generator <- function(object, generator, steps = NULL, max_queue_size = 10, workers = 1, verbose = 0, callbacks = NULL) {
   frame <- rlang::current_env()
   check_generator_arguments(generator, max_queue_size, workers, frame)
-  if (is_r_generator(generator)) {
+  if (is_pulled(generator)) {
     return(run_pulled("predict_pulled", object, generator, steps, callbacks, verbose, frame))
   }
   stats::predict(object, generator, steps = steps, callbacks = callbacks, verbose = verbose)

@@ -38,6 +38,9 @@ _VERBS = {
     "load_dataset": "kerasbridge.bridge.datasets:load",
     "adapt": "kerasbridge.data.adapting:adapt",
     "get_vocabulary": "kerasbridge.data.adapting:get_vocabulary",
+    "image_generator": "kerasbridge.bridge.images:new",
+    "image_generator_fit": "kerasbridge.bridge.images:fit",
+    "image_flow": "kerasbridge.bridge.images:flow",
     # texts and sequences
     "tokenizer_new": "kerasbridge.bridge.text:tokenizer_new",
     "tokenizer_count": "kerasbridge.bridge.text:tokenizer_count",
