@@ -94,3 +94,35 @@ mobilenet_load_model_hdf5 <- function(filepath) {
 #' @rdname mobilenet_load_model_hdf5
 #' @export
 mobilenet_v2_load_model_hdf5 <- function(filepath) mobilenet_load_model_hdf5(filepath)
+
+#' Dense networks of any size
+#'
+#' A densely connected network with any number of units in each block. [application_densenet121()] and its kin are
+#' the usual ones.
+#'
+#' @param blocks Units of each block: `c(6, 12, 24, 16)` is DenseNet121.
+#' @param include_top With the layers that tell the classes.
+#' @param weights `"imagenet"` (for the usual block sizes only), `NULL` for random ones, or the path of a weights file.
+#' @param input_tensor A symbolic tensor to use as input.
+#' @param input_shape Shape of the input, such as `c(224, 224, 3)`.
+#' @param pooling Without the top: `"avg"`, `"max"`, or `NULL` for the feature maps themselves.
+#' @param classes Number of classes.
+#' @return A model.
+#' @examplesIf is_keras_available()
+#' model <- application_densenet(c(2, 2), weights = NULL, input_shape = c(32, 32, 3), classes = 2)
+#' count_params(model)
+#' @export
+application_densenet <- function(blocks, include_top = TRUE, weights = "imagenet", input_tensor = NULL,
+                                 input_shape = NULL, pooling = NULL, classes = 1000) {
+  frame <- rlang::current_env()
+  if (!is_whole(blocks) || !length(blocks)) {
+    abort_argument("blocks", paste0("must be whole numbers, not ", describe_value(blocks), "."), call = frame)
+  }
+  bridge_do(
+    "densenet",
+    blocks = tagged(as.list(as.integer(blocks)), "tuple"), include_top = as_bool_arg(include_top, "include_top", frame),
+    weights = convert_arg(weights, "path", "weights", frame), input_tensor = input_tensor,
+    input_shape = convert_arg(input_shape, "shape", "input_shape", frame),
+    pooling = convert_arg(pooling, "string", "pooling", frame), classes = as_count(classes, "classes", frame), call = frame
+  )
+}

@@ -31,7 +31,7 @@ def test_no_change_is_no_change():
 def test_quarter_turns_and_shifts_are_exact():
     image = picture(6, 6)
     turned = augment.apply_affine(image, augment.affine_matrix((6, 6), theta=90))
-    np.testing.assert_allclose(turned, np.rot90(image), rtol=1e-5)
+    np.testing.assert_allclose(turned, np.rot90(image, -1), rtol=1e-5)
     down = augment.apply_affine(image, augment.affine_matrix((6, 6), tx=2))
     np.testing.assert_allclose(down[:4], image[2:], rtol=1e-5)
     np.testing.assert_allclose(down[5], image[5], rtol=1e-5)

@@ -41,6 +41,7 @@ _VERBS = {
     "image_generator": "kerasbridge.bridge.images:new",
     "image_generator_fit": "kerasbridge.bridge.images:fit",
     "image_flow": "kerasbridge.bridge.images:flow",
+    "densenet": "kerasbridge.layers.densenet:densenet",
     # texts and sequences
     "tokenizer_new": "kerasbridge.bridge.text:tokenizer_new",
     "tokenizer_count": "kerasbridge.bridge.text:tokenizer_count",
