@@ -55,6 +55,16 @@ fit.kerasbridge_model <- function(object, x = NULL, y = NULL, ..., batch_size = 
     dots$epochs <- NULL
   }
   extra_args(dots, character(), frame)
+  if (is_pulled(x)) {
+    refuse_beside_generator(list(y = y, sample_weight = sample_weight, batch_size = batch_size), frame)
+    if (!identical(as.double(validation_split), 0)) {
+      abort_argument("validation_split", "needs data with a known number of rows.", "Give `validation_data`.", call = frame)
+    }
+    return(fit_pulled(object, x, steps_per_epoch, epochs, callbacks, validation_data, validation_steps, validation_freq, class_weight, initial_epoch, verbose, frame))
+  }
+  if (is_pulled(validation_data)) {
+    abort_argument("validation_data", "can be a function only where `x` is one.", call = frame)
+  }
   check_compiled(object, frame)
   check_fraction(validation_split, "validation_split", frame)
   history <- bridge_do(
@@ -106,6 +116,10 @@ evaluate.kerasbridge_model <- function(object, x = NULL, y = NULL, ..., batch_si
   frame <- rlang::current_env()
   check_alive(object, "object", frame)
   extra_args(list(...), character(), frame)
+  if (is_pulled(x)) {
+    refuse_beside_generator(list(y = y, sample_weight = sample_weight, batch_size = batch_size), frame)
+    return(evaluate_pulled(object, x, steps, callbacks, verbose, frame))
+  }
   check_compiled(object, frame)
   out <- bridge_do(
     "evaluate",
@@ -142,6 +156,10 @@ predict.kerasbridge_model <- function(object, x, ..., batch_size = NULL,
   frame <- rlang::current_env()
   check_alive(object, "object", frame)
   extra_args(list(...), character(), frame)
+  if (is_pulled(x)) {
+    refuse_beside_generator(list(batch_size = batch_size), frame)
+    return(run_pulled("predict_pulled", object, x, steps, callbacks, verbose, frame))
+  }
   out <- bridge_do(
     "predict",
     model = object,

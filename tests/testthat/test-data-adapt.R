@@ -63,7 +63,7 @@ test_that("features describe the columns of a feature space", {
   expect_equal(rowSums(out[, 8:12]), c(1, 1, 1))
   hashed <- layer_feature_space(features = list(
     job = feature_string_hashed(4), floor = feature_integer_hashed(3),
-    age = feature_float_discretized(bin_boundaries = c(30, 50)), size = feature_float()
+    age = feature_float_discretized(num_bins = 3), size = feature_float()
   ))
   adapt(hashed, people)
   expect_identical(dim(as.array(hashed(as.list(people)))), c(3L, 3L + 3L + 4L + 1L))

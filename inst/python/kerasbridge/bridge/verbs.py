@@ -14,6 +14,9 @@ _VERBS = {
     "train_on_batch": "kerasbridge.training:train_on_batch",
     "test_on_batch": "kerasbridge.training:test_on_batch",
     "predict_on_batch": "kerasbridge.training:predict_on_batch",
+    "fit_pulled": "kerasbridge.training.pulling:fit_pulled",
+    "evaluate_pulled": "kerasbridge.training.pulling:evaluate_pulled",
+    "predict_pulled": "kerasbridge.training.pulling:predict_pulled",
     # models
     "sequential": "kerasbridge.bridge.models:sequential",
     "functional": "kerasbridge.bridge.models:functional",
@@ -49,6 +52,10 @@ _VERBS = {
     "load_dataset": "kerasbridge.bridge.datasets:load",
     "adapt": "kerasbridge.data.adapting:adapt",
     "get_vocabulary": "kerasbridge.data.adapting:get_vocabulary",
+    "image_generator": "kerasbridge.bridge.images:new",
+    "image_generator_fit": "kerasbridge.bridge.images:fit",
+    "image_flow": "kerasbridge.bridge.images:flow",
+    "densenet": "kerasbridge.layers.densenet:densenet",
     # texts and sequences
     "tokenizer_new": "kerasbridge.bridge.text:tokenizer_new",
     "tokenizer_count": "kerasbridge.bridge.text:tokenizer_count",

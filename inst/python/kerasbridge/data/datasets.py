@@ -101,7 +101,7 @@ def locate(name: str, path: Optional[str] = None) -> Path:
         target.unlink(missing_ok=True)
         raise FileError(
             f"'{target.name}' is not in {target.parent} and can't be downloaded from {url}.",
-            hint=f"Without a network, download that address elsewhere and put the file at {target}.",
+            hint=f"Without a network, fetch that address elsewhere and put the file at {target}.",
             argument="path",
             details={"file": target.name, "url": url, "folder": str(target.parent)},
         ) from exc

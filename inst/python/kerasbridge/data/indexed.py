@@ -48,3 +48,30 @@ class IndexedBatches(keras.utils.PyDataset):
         if source is None or name.startswith("__"):
             raise AttributeError(name)
         return getattr(source, name)
+
+
+class DirectBatches:
+    """Batches over `source`, made on the thread that asks: for sources that call functions of R."""
+
+    def __init__(self, source: Any):
+        self.source = source
+        self._position = 0
+
+    def __len__(self) -> int:
+        return len(self.source)
+
+    def next_batch(self) -> Any:
+        """One batch after the other, from the first again after the last."""
+        if self._position == len(self.source):
+            self._position = 0
+            self.source.on_epoch_end()
+        self._position += 1
+        return self.source[self._position - 1]
+
+    __call__ = next_batch
+
+    def __getattr__(self, name: str) -> Any:
+        source = self.__dict__.get("source")
+        if source is None or name.startswith("__"):
+            raise AttributeError(name)
+        return getattr(source, name)

@@ -1,0 +1,233 @@
+# R functions as sources of batches. The loop over them is kerasbridge/training/pulling.py: it calls the
+# function between two steps, on R's main thread.
+
+# What fit(), evaluate() and predict() do when `x` is an R function.
+fit_pulled <- function(object, generator, steps_per_epoch, epochs, callbacks, validation_data, validation_steps,
+                       validation_freq, class_weight, initial_epoch, verbose, frame) {
+  check_model(object, frame)
+  check_compiled(object, frame)
+  steps_per_epoch <- as_steps(pulled_steps(steps_per_epoch, generator), "steps_per_epoch", frame)
+  if (is.null(steps_per_epoch)) {
+    abort_argument("steps_per_epoch", "must say how many batches of the generator make an epoch.", "For rows in batches: `ceiling(nrow(x) / batch_size)`.", call = frame)
+  }
+  if (is_pulled(validation_data)) {
+    validation_steps <- pulled_steps(validation_steps, validation_data)
+    validation_data <- tagged(pull_function(validation_data, "validation generator", frame), "function")
+  } else {
+    validation_data <- as_validation_arg(validation_data, "validation_data", frame)
+  }
+  history <- bridge_do(
+    "fit_pulled",
+    model = object, pull = tagged(pull_function(generator, "generator", frame), "function"),
+    steps_per_epoch = steps_per_epoch, epochs = as_count(epochs, "epochs", frame),
+    verbose = as_verbose(verbose, frame), callbacks = as_callbacks_arg(callbacks, frame),
+    validation_data = validation_data, validation_steps = as_steps(validation_steps, "validation_steps", frame),
+    validation_freq = as_count(validation_freq, "validation_freq", frame),
+    class_weight = as_class_weight_arg(class_weight, "class_weight", frame),
+    initial_epoch = as_count(initial_epoch, "initial_epoch", frame, least = 0),
+    output = r_output(), call = frame
+  )
+  ended <- history$params$ended
+  if (!is.null(ended)) {
+    rlang::warn(ended, class = "kerasbridge_warning_generator", call = frame)
+  }
+  new_history(history)
+}
+
+evaluate_pulled <- function(object, generator, steps, callbacks, verbose, frame) {
+  check_model(object, frame)
+  check_compiled(object, frame)
+  lapply(run_pulled("evaluate_pulled", object, generator, steps, callbacks, verbose, frame), as.numeric)
+}
+
+run_pulled <- function(verb, object, generator, steps, callbacks, verbose, frame) {
+  check_model(object, frame)
+  steps <- as_steps(pulled_steps(steps, generator), "steps", frame)
+  if (is.null(steps)) {
+    abort_argument("steps", "must say how many batches of the generator to take.", call = frame)
+  }
+  bridge_do(
+    verb,
+    model = object, pull = tagged(pull_function(generator, "generator", frame), "function"), steps = steps,
+    verbose = as_verbose(verbose, frame), callbacks = as_callbacks_arg(callbacks, frame), output = r_output(), call = frame
+  )
+}
+
+is_r_generator <- function(x) is.function(x) && !is_python(x)
+
+# What the loop of this package reads, not Keras' own: R functions, and sources that call one.
+is_pulled <- function(x) is_r_generator(x) || inherits(x, "kerasbridge.data.indexed.DirectBatches")
+
+pulled_steps <- function(steps, generator) steps %||% if (is_python(generator)) length(generator)
+
+# The generator as a function that Python calls: each batch checked and turned into arrays.
+pull_function <- function(generator, word, frame) {
+  force(generator)
+  if (is_python(generator)) {
+    return(generator)
+  }
+  count <- 0L
+  function() {
+    count <<- count + 1L
+    batch <- tryCatch(generator(), error = \(e) {
+      abort_kind(
+        "generator", sprintf("The %s failed at batch %d: %s", word, count, conditionMessage(e)),
+        batch = count, original = e, call = frame
+      )
+    })
+    if (is.null(batch)) {
+      return(NULL)
+    }
+    parts <- batch_parts(batch, sprintf("batch %d of the %s", count, word), frame)
+    to_python(tagged(parts, "tuple"))
+  }
+}
+
+# x, y and weights of a batch: list(x), list(x, y), list(x, y, weights), so named or not, or x alone.
+batch_parts <- function(batch, where, call) {
+  if (is.list(batch) && !is.data.frame(batch) && !is_python(batch)) {
+    names <- names(batch)
+    known <- c("x", "y", "sample_weight", "sample_weights", "weights")
+    if (!is.null(names) && all(names %in% known) && "x" %in% names) {
+      weight <- batch$sample_weight %||% batch$sample_weights %||% batch$weights
+      batch <- list(batch$x, batch$y, weight)[seq_len(if (is.null(weight)) 1 + !is.null(batch$y) else 3)]
+    }
+    if (!length(batch) %in% 1:3) {
+      abort_kind(
+        "data", sprintf("%s has %d parts.", capital(where), length(batch)),
+        i = "A batch is `list(x, y)` or `list(x, y, weights)`; several inputs are a list in its first place.", call = call
+      )
+    }
+  } else {
+    batch <- list(batch)
+  }
+  labels <- paste0(c("x", "y", "sample_weight"), " in ", where)
+  Map(\(part, label) as_data_arg(part, label, call), unname(batch), labels[seq_along(batch)])
+}
+
+capital <- function(x) paste0(toupper(substr(x, 1, 1)), substring(x, 2))
+
+refuse_beside_generator <- function(given, frame) {
+  for (arg in names(given)) {
+    if (!is.null(given[[arg]])) {
+      abort_argument(arg, "has no meaning here: the generator makes whole batches.", call = frame)
+    }
+  }
+}
+
+#' Training on a generator, older names
+#'
+#' `fit()`, `evaluate()` and `predict()` take the same sources of batches; these are the names of older
+#' scripts. In new code write `fit(model, generator, steps_per_epoch = n)`.
+#'
+#' An R function that is used as generator returns the next batch each time it is called: `list(x, y)`,
+#' `list(x, y, weights)` or, for prediction, `list(x)`; for several inputs `x` is a list. It is called once for
+#' each step, between the steps, and returns `NULL` when there is nothing left; training then ends with a
+#' warning. Keep the state in the function's environment, with `<<-`.
+#'
+#' @param object A compiled model.
+#' @param generator An R function, or a source such as [timeseries_generator()] or
+#'   [flow_images_from_data()].
+#' @param steps_per_epoch,steps Batches an epoch, or in all; fractions are rounded up. Sources that know
+#'   their length need none.
+#' @param epochs,verbose,callbacks,validation_steps,class_weight,initial_epoch As for
+#'   [fit()][fit.kerasbridge_model].
+#' @param view_metrics Kept for older scripts; the progress line shows the metrics.
+#' @param validation_data As for [fit()][fit.kerasbridge_model], or a generator.
+#' @param max_queue_size,workers Kept for older scripts: batches are made one after the other.
+#' @return `fit_generator()`: a history. `evaluate_generator()`: a named list of numbers.
+#'   `predict_generator()`: an array with a row for each sample.
+#' @examplesIf is_keras_available()
+#' model <- keras_model_sequential(input_shape = 1) |> layer_dense(1)
+#' model |> compile(optimizer = "sgd", loss = "mse")
+#' next_batch <- function() {
+#'   x <- matrix(runif(8))
+#'   list(x, 2 * x)
+#' }
+#' history <- fit(model, next_batch, steps_per_epoch = 4, epochs = 2, verbose = 0)
+#' history$metrics$loss
+#' @export
+fit_generator <- function(object, generator, steps_per_epoch = NULL, epochs = 1, verbose = getOption("kerasbridge.verbose", "auto"),
+                          callbacks = NULL, view_metrics = "auto", validation_data = NULL, validation_steps = NULL,
+                          class_weight = NULL, max_queue_size = 10, workers = 1, initial_epoch = 0) {
+  frame <- rlang::current_env()
+  check_generator_arguments(generator, max_queue_size, workers, frame)
+  if (!identical(view_metrics, "auto")) {
+    note_once("view_metrics", "`view_metrics` has no effect: the progress line shows the metrics.")
+  }
+  if (is_pulled(generator)) {
+    return(fit_pulled(object, generator, steps_per_epoch, epochs, callbacks, validation_data, validation_steps, 1, class_weight, initial_epoch, verbose, frame))
+  }
+  fit(
+    object, generator, steps_per_epoch = steps_per_epoch, epochs = epochs, verbose = verbose, callbacks = callbacks,
+    validation_data = validation_data, validation_steps = validation_steps, class_weight = class_weight, initial_epoch = initial_epoch
+  )
+}
+
+#' @rdname fit_generator
+#' @export
+evaluate_generator <- function(object, generator, steps = NULL, max_queue_size = 10, workers = 1, callbacks = NULL) {
+  frame <- rlang::current_env()
+  check_generator_arguments(generator, max_queue_size, workers, frame)
+  if (is_pulled(generator)) {
+    return(evaluate_pulled(object, generator, steps, callbacks, 0L, frame))
+  }
+  evaluate(object, generator, steps = steps, callbacks = callbacks, verbose = 0)
+}
+
+#' @rdname fit_generator
+#' @export
+predict_generator <- function(object, generator, steps = NULL, max_queue_size = 10, workers = 1, verbose = 0, callbacks = NULL) {
+  frame <- rlang::current_env()
+  check_generator_arguments(generator, max_queue_size, workers, frame)
+  if (is_pulled(generator)) {
+    return(run_pulled("predict_pulled", object, generator, steps, callbacks, verbose, frame))
+  }
+  stats::predict(object, generator, steps = steps, callbacks = callbacks, verbose = verbose)
+}
+
+check_generator_arguments <- function(generator, max_queue_size, workers, frame) {
+  check_alive(generator, "generator", frame)
+  if (!is_r_generator(generator) && !is_python(generator)) {
+    abort_argument("generator", paste0("must be a function or a source of batches, not ", describe_value(generator), "."), call = frame)
+  }
+  if (!identical(as.numeric(max_queue_size), 10) || !identical(as.numeric(workers), 1)) {
+    note_once("generator_workers", "`max_queue_size` and `workers` have no effect: batches are made one after the other.")
+  }
+}
+
+#' Classes and probabilities, older names
+#'
+#' `predict_proba()` is [predict()][predict.kerasbridge_model]. `predict_classes()` turns what it returns into
+#' class numbers.
+#'
+#' @inheritParams predict.kerasbridge_model
+#' @param steps Number of batches, for data of no known length.
+#' @return `predict_proba()`: an array with a row for each sample. `predict_classes()`: an integer vector of class
+#'   numbers from 0: the column with the largest value, or whether the only column is above 0.5.
+#' @examplesIf is_keras_available()
+#' model <- keras_model_sequential(input_shape = 2) |> layer_dense(3, activation = "softmax")
+#' predict_classes(model, matrix(runif(8), 4))
+#' @export
+predict_classes <- function(object, x, batch_size = NULL, verbose = 0, steps = NULL) {
+  frame <- rlang::current_env()
+  check_model(object, frame)
+  p <- predict_proba(object, x, batch_size = batch_size, verbose = verbose, steps = steps)
+  if (is.list(p)) {
+    abort_argument("object", "has several outputs; classes of which one is not said.", "Use `predict()` and take the output you want.", call = frame)
+  }
+  shape <- dim(p)
+  last <- length(shape)
+  if (shape[[last]] == 1) {
+    return(as.vector(ifelse(p > 0.5, 1L, 0L)))
+  }
+  classes <- apply(p, seq_len(last - 1), which.max) - 1L
+  if (last == 2) as.integer(unname(classes)) else classes
+}
+
+#' @rdname predict_classes
+#' @export
+predict_proba <- function(object, x, batch_size = NULL, verbose = 0, steps = NULL) {
+  check_model(object, rlang::current_env())
+  stats::predict(object, x, batch_size = batch_size, verbose = verbose, steps = steps)
+}

@@ -1,0 +1,261 @@
+"""Random changes of images, and batches of them from arrays, folders and tables."""
+
+from __future__ import annotations
+
+import keras
+import numpy as np
+import pytest
+from kerasbridge.data import augment, images
+from kerasbridge.errors import ArgumentError, DataError, FileError
+from PIL import Image
+
+
+def picture(height=5, width=7, seed=0):
+    return np.random.default_rng(seed).uniform(0, 255, (height, width, 3)).astype("float32")
+
+
+def change(**more):
+    nothing = dict(
+        theta=0, tx=0, ty=0, shear=0, zx=1, zy=1, flip_horizontal=False, flip_vertical=False,
+        channel_shift=0, brightness=None,
+    )  # fmt: skip
+    return {**nothing, **more}
+
+
+def test_no_change_is_no_change():
+    image = picture()
+    np.testing.assert_array_equal(augment.Augmentation().apply(image, change()), image)
+    np.testing.assert_array_equal(augment.apply_affine(image, np.eye(3)), image)
+
+
+def test_quarter_turns_and_shifts_are_exact():
+    image = picture(6, 6)
+    turned = augment.apply_affine(image, augment.affine_matrix((6, 6), theta=90))
+    np.testing.assert_allclose(turned, np.rot90(image, -1), rtol=1e-5)
+    down = augment.apply_affine(image, augment.affine_matrix((6, 6), tx=2))
+    np.testing.assert_allclose(down[:4], image[2:], rtol=1e-5)
+    np.testing.assert_allclose(down[5], image[5], rtol=1e-5)
+
+
+@pytest.mark.parametrize("mode", ["nearest", "reflect", "constant"])
+def test_the_interpolation_equals_scipy(mode):
+    ndimage = pytest.importorskip("scipy.ndimage")
+    image = picture(9, 12)
+    matrix = augment.affine_matrix((9, 12), theta=25, tx=1.5, ty=-2, shear=10, zx=0.8, zy=1.2)
+    ours = augment.apply_affine(image, matrix, mode, 7.0)
+    theirs = np.stack(
+        [
+            ndimage.affine_transform(
+                image[..., c], matrix[:2, :2], matrix[:2, 2], order=1, mode=mode, cval=7.0
+            )
+            for c in range(3)
+        ],
+        axis=-1,
+    )
+    inside = np.ones((9, 12), dtype=bool)
+    if mode == "constant":  # scipy blends the outermost half pixel with the constant
+        rows, columns = np.indices((9, 12))
+        at = np.einsum("ij,jhw->ihw", matrix, np.stack([rows, columns, np.ones((9, 12))]))
+        inside = (at[0] >= 0) & (at[0] <= 8) & (at[1] >= 0) & (at[1] <= 11)
+        assert (ours[~inside] == 7).all()
+    np.testing.assert_allclose(ours[inside], theirs[inside], rtol=1e-3, atol=1e-2)
+
+
+def test_flips_brightness_and_channels():
+    image = picture()
+    a = augment.Augmentation()
+    np.testing.assert_array_equal(a.apply(image, change(flip_horizontal=True)), image[:, ::-1])
+    np.testing.assert_array_equal(a.apply(image, change(flip_vertical=True)), image[::-1])
+    bright = a.apply(image, change(brightness=2.0))
+    np.testing.assert_allclose(bright, np.clip(image * 2, 0, 255))
+    shifted = a.apply(image, change(channel_shift=10.0))
+    np.testing.assert_allclose(shifted, np.clip(image + 10, image.min(), image.max()))
+
+
+def test_draws_lie_in_their_ranges_and_come_again_by_seed():
+    a = augment.Augmentation(
+        rotation_range=10, width_shift_range=0.2, height_shift_range=3, shear_range=5,
+        zoom_range=[0.5, 0.9], brightness_range=[0.5, 1.5], channel_shift_range=20,
+        horizontal_flip=True,
+    )  # fmt: skip
+    draws = [a.draw((40, 50, 3), np.random.default_rng(i)) for i in range(300)]
+    assert max(abs(d["theta"]) for d in draws) <= 10
+    assert 9 < max(abs(d["ty"]) for d in draws) <= 10 and max(abs(d["tx"]) for d in draws) <= 3
+    assert min(d["zx"] for d in draws) >= 0.5 and max(d["zy"] for d in draws) <= 0.9
+    assert 100 < sum(d["flip_horizontal"] for d in draws) < 200
+    assert not any(d["flip_vertical"] for d in draws)
+    assert a.draw((40, 50, 3), np.random.default_rng(7)) == draws[7]
+    with pytest.raises(ArgumentError, match="zoom_range"):
+        augment.Augmentation(zoom_range=[2, 1])
+    with pytest.raises(ArgumentError, match="fill_mode"):
+        augment.Augmentation(fill_mode="mirror")
+
+
+def test_statistics_of_the_data():
+    x = np.stack([picture(seed=i) for i in range(20)])
+    generator = images.ImageGenerator(featurewise_std_normalization=True, rescale=1 / 255)
+    with pytest.raises(DataError, match="fit_image_data_generator"):
+        generator.standardize(x[0])
+    generator.fit(x)
+    out = np.stack([generator.standardize(image) for image in x])
+    np.testing.assert_allclose(out.mean(axis=(0, 1, 2)), 0, atol=1e-4)
+    np.testing.assert_allclose(out.std(axis=(0, 1, 2)), 1, atol=1e-3)
+    each = images.ImageGenerator(samplewise_std_normalization=True).standardize(x[0])
+    assert each.mean() == pytest.approx(0, abs=1e-4) and each.std() == pytest.approx(1, abs=1e-3)
+
+
+def test_whitening_decorrelates():
+    x = np.random.default_rng(0).normal(size=(500, 2, 2, 1)).astype("float32")
+    x[:, 0, 1] += x[:, 0, 0]
+    generator = images.ImageGenerator(zca_whitening=True).fit(x)
+    flat = np.stack([generator.standardize(image) for image in x]).reshape(500, -1)
+    np.testing.assert_allclose(np.cov(flat.T), np.eye(4), atol=0.02)
+
+
+def test_batches_of_an_array():
+    x = np.stack([picture(seed=i) for i in range(10)])
+    source = images.flow(
+        images.ImageGenerator(), x, np.arange(10), sample_weight=np.arange(10.0), batch_size=4,
+        seed=1,
+    )  # fmt: skip
+    assert len(source) == 3
+    batches = [source[i] for i in range(3)]
+    labels = np.concatenate([b[1] for b in batches])
+    assert sorted(labels) == list(range(10)) and labels.tolist() != list(range(10))
+    np.testing.assert_array_equal(np.concatenate([b[0] for b in batches]), x[labels])
+    np.testing.assert_array_equal(np.concatenate([b[2] for b in batches]), labels)
+    source.on_epoch_end()
+    assert np.concatenate([source[i][1] for i in range(3)]).tolist() != labels.tolist()
+
+
+def test_the_same_seed_gives_the_same_images():
+    x = np.stack([picture(seed=i) for i in range(6)])
+    generator = images.ImageGenerator(rotation_range=30, horizontal_flip=True)
+    one, two = (images.flow(generator, x, batch_size=3, seed=5) for _ in range(2))
+    np.testing.assert_array_equal(one[1][0], two[1][0])
+    other = images.flow(generator, x, batch_size=3, seed=6)
+    assert not np.array_equal(one[1][0], other[1][0])
+
+
+def test_subsets_share_nothing():
+    x = np.stack([picture(seed=i) for i in range(10)])
+    generator = images.ImageGenerator(validation_split=0.3)
+    parts = {
+        name: images.flow(generator, x, np.arange(10), subset=name, shuffle=False)[0][1].tolist()
+        for name in ("training", "validation")
+    }
+    assert parts == {"validation": [0, 1, 2], "training": [3, 4, 5, 6, 7, 8, 9]}
+    with pytest.raises(ArgumentError, match="validation_split"):
+        images.flow(images.ImageGenerator(), x, subset="training")
+
+
+def test_channels_first_in_and_out():
+    x = np.stack([picture() for _ in range(2)]).transpose(0, 3, 1, 2)
+    source = images.flow(images.ImageGenerator(data_format="channels_first"), x, shuffle=False)
+    np.testing.assert_array_equal(source[0][0], x)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    for name, count in (("cat", 4), ("dog", 2)):
+        (tmp_path / name / "more").mkdir(parents=True)
+        for i in range(count):
+            pixels = picture(12, 10, seed=i).astype("uint8")
+            place = tmp_path / name / ("more" if i == 0 else "") / f"{i}.png"
+            Image.fromarray(pixels).save(place)
+        (tmp_path / name / "notes.txt").write_text("no image")
+    return tmp_path
+
+
+def test_folders_are_classes(folder):
+    source = images.flow_from_directory(
+        images.ImageGenerator(), str(folder), target_size=(6, 8), shuffle=False
+    )
+    assert source.class_indices == {"cat": 0, "dog": 1} and source.samples == 6
+    assert source.classes.tolist() == [0, 0, 0, 0, 1, 1]
+    assert source.filenames[-1] == "dog/more/0.png"
+    x, y = source[0]
+    assert x.shape == (6, 6, 8, 3) and y.shape == (6, 2)
+    for path, image in zip(source.filepaths, x):
+        theirs = keras.utils.img_to_array(keras.utils.load_img(path, target_size=(6, 8)))
+        np.testing.assert_array_equal(image, theirs)
+
+
+@pytest.mark.parametrize(
+    ("mode", "shape"), [("binary", (6,)), ("sparse", (6,)), ("input", (6, 4, 4, 1)), (None, None)]
+)
+def test_class_modes(folder, mode, shape):
+    source = images.flow_from_directory(
+        images.ImageGenerator(), str(folder), (4, 4), "grayscale", class_mode=mode
+    )
+    batch = source[0]
+    assert batch[0].shape == (6, 4, 4, 1)
+    assert (len(batch) == 1) if shape is None else (batch[1].shape == shape)
+
+
+def test_subsets_of_folders_are_taken_by_class(folder):
+    generator = images.ImageGenerator(validation_split=0.5)
+    counts = {
+        name: images.flow_from_directory(generator, str(folder), subset=name).classes.tolist()
+        for name in ("training", "validation")
+    }
+    assert counts == {"training": [0, 0, 1], "validation": [0, 0, 1]}
+
+
+def test_tables_name_files_and_targets(folder):
+    files = ["cat/1.png", "dog/1.png", "cat/2.png"]
+    read = dict(directory=str(folder), target_size=(4, 4), shuffle=False)
+    generator = images.ImageGenerator()
+    source = images.flow_from_table(generator, files, ["b", "a", "b"], **read)
+    assert source.class_indices == {"a": 0, "b": 1}
+    assert source[0][1].tolist() == [[0, 1], [1, 0], [0, 1]]
+    some = images.flow_from_table(generator, files, ["b", "a", "c"], classes=["b", "a"], **read)
+    assert some.classes.tolist() == [0, 1]
+    raw = images.flow_from_table(generator, files, [[1, 2, 3]], class_mode="raw", **read)
+    assert raw[0][1].tolist() == [1, 2, 3]
+    two = images.flow_from_table(
+        generator, files, [[1, 2, 3], [4, 5, 6]], class_mode="multi_output", **read
+    )
+    assert [part.tolist() for part in two[0][1]] == [[1, 2, 3], [4, 5, 6]]
+    with pytest.raises(FileError, match="row 2.*none.png"):
+        images.flow_from_table(generator, ["cat/1.png", "none.png"], ["a", "b"], **read)
+
+
+def test_bad_folders_and_files_are_named(folder, tmp_path):
+    generator = images.ImageGenerator()
+    with pytest.raises(FileError, match="no folder"):
+        images.flow_from_directory(generator, str(folder / "none"))
+    with pytest.raises(ArgumentError, match="'bird'"):
+        images.flow_from_directory(generator, str(folder), classes=["cat", "bird"])
+    (folder / "dog" / "9.png").write_bytes(b"not a picture")
+    source = images.flow_from_directory(generator, str(folder), shuffle=False)
+    with pytest.raises(FileError, match="9.png' can't be read"):
+        source[0]
+    with pytest.raises(ArgumentError, match="class_mode"):
+        images.flow_from_directory(generator, str(folder), class_mode="one")
+
+
+def test_changed_images_are_written(folder, tmp_path):
+    target = tmp_path / "out"
+    target.mkdir()
+    x = np.stack([picture(seed=i) for i in range(2)])
+    images.flow(images.ImageGenerator(), x, save_to_dir=str(target), save_prefix="p")[0]
+    assert sorted(p.name for p in target.iterdir()) == ["p_0_0.png", "p_1_0.png"]
+    assert Image.open(target / "p_0_0.png").size == (7, 5)
+
+
+def test_a_model_trains_on_a_folder(folder):
+    from kerasbridge.data.indexed import DirectBatches, IndexedBatches
+
+    source = images.flow_from_directory(
+        images.ImageGenerator(rescale=1 / 255), str(folder), (6, 6), batch_size=4, seed=1
+    )
+    model = keras.Sequential(
+        [keras.Input((6, 6, 3)), keras.layers.Flatten(), keras.layers.Dense(2, "softmax")]
+    )
+    model.compile("adam", "categorical_crossentropy")
+    history = model.fit(IndexedBatches(source), epochs=2, verbose=0)
+    assert np.isfinite(history.history["loss"]).all()
+    direct = DirectBatches(source)
+    sizes = [len(direct()[0]) for _ in range(4)]
+    assert sizes == [4, 2, 4, 2] and direct.samples == 6
