@@ -55,6 +55,8 @@ run_example <- function(code) {
 for (group in unique(room)) {
   test_that(paste("examples run:", group), {
     skip_if_no_keras()
+    # R CMD check runs the examples of the help pages, which are these
+    skip_if(nzchar(Sys.getenv("_R_CHECK_PACKAGE_NAME_")), "run as examples of the help pages")
     newest <- utils::compareVersion(kerasbridge_info()$keras, "3.15") >= 0
     withr::local_pdf(NULL)
     withr::local_dir(withr::local_tempdir())

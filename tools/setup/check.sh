@@ -13,6 +13,8 @@ export _R_CHECK_CRAN_INCOMING_REMOTE_=false
 export _R_CHECK_SYSTEM_CLOCK_=0
 export _R_CHECK_FORCE_SUGGESTS_=true
 export TF_CPP_MIN_LOG_LEVEL=3
+# the examples run once, not again for those in \\donttest{}
+export _R_CHECK_DONTTEST_EXAMPLES_=false
 
 echo "== R CMD build (vignettes run with Keras) =="
 (cd "$work" && KERASBRIDGE_CHECK=true R CMD build "$root" < /dev/null)
