@@ -2,8 +2,9 @@
 
 #' Save and load the architecture of a model
 #'
-#' The architecture is how layers are made and connected, without weights and without how the model
-#' was compiled. JSON and YAML hold the same; YAML is meant for editing by hand.
+#' The architecture is how layers are made and connected, without weights. JSON is Keras' own; YAML
+#' holds the same without what can be worked out again (shapes inside, how it was compiled) and is meant
+#' for editing by hand.
 #'
 #' @param model,object A model.
 #' @param filepath Path ending in `.json`, `.yaml` or `.yml`; the ending chooses the format. Without

@@ -121,7 +121,7 @@ test_that("callbacks of every shape count epochs from 1 and can stop training", 
   expect_length(history$metrics$loss, 2)
   losses <- NULL
   batches <- NULL
-  hooks <- list(on_epoch_end = \(epoch, logs) losses[[epoch]] <<- logs$loss, on_train_batch_end = \(batch, logs) batches <<- c(batches, batch))
+  hooks <- list(on_epoch_end = \(epoch, logs) losses <<- c(losses, logs$loss), on_train_batch_end = \(batch, logs) batches <<- c(batches, batch))
   history <- fit(model, x, y, epochs = 2, batch_size = 2, verbose = 0, callbacks = hooks)
   expect_equal(losses, history$metrics$loss)
   expect_equal(batches, c(1, 2, 1, 2))

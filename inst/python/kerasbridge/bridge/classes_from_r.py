@@ -1,8 +1,8 @@
 """Python classes whose methods are R functions.
 
-R describes a class by plain values: its name, base, methods (each a callable `f(self, args, kwargs)` and
-the parameters of the R function), properties and fields. What is built here is an ordinary subclass of a
-Keras class: Keras inspects, traces, saves and loads it like any other.
+R describes a class by plain values: its name, base, methods (each a callable
+`f(self, args, kwargs)` and the parameters of the R function), properties and fields. What is built
+here is an ordinary subclass of a Keras class: Keras inspects, traces, saves and loads it like any other.
 """
 
 from __future__ import annotations

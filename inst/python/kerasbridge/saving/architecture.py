@@ -52,8 +52,30 @@ def model_to_yaml(model: Any) -> str:
         InstallError: PyYAML is not installed.
     """
     return _yaml().safe_dump(
-        json.loads(model.to_json()), sort_keys=False, default_flow_style=False, allow_unicode=True
+        _editable(json.loads(model.to_json())),
+        sort_keys=False,
+        default_flow_style=False,
+        allow_unicode=True,
     )
+
+
+def _editable(tree: dict) -> dict:
+    """Without what repeats the shapes of each layer: a changed `units` must not contradict it.
+
+    The layers are built anew from the input of the model, whose own `build_config` stays.
+    """
+
+    def bare(value: Any) -> Any:
+        if isinstance(value, list):
+            return [bare(item) for item in value]
+        if isinstance(value, dict):
+            return {k: bare(v) for k, v in value.items() if k != "build_config"}
+        return value
+
+    out = {key: bare(value) for key, value in tree.items() if key != "compile_config"}
+    if "build_config" in tree:
+        out["build_config"] = tree["build_config"]
+    return out
 
 
 def model_from_yaml(text: str, custom_objects: Optional[dict] = None) -> Any:
