@@ -126,3 +126,43 @@ application_densenet <- function(blocks, include_top = TRUE, weights = "imagenet
     pooling = convert_arg(pooling, "string", "pooling", frame), classes = as_count(classes, "classes", frame), call = frame
   )
 }
+
+#' NASNet by its numbers
+#'
+#' The two networks of the family that exist: the large one (the defaults) and the mobile one
+#' (`penultimate_filters = 1056`, `num_blocks = 4`, `stem_block_filters = 32`, `skip_reduction = FALSE`). Keras builds no
+#' others any more. In new code use [application_nasnet_large()] and [application_nasnet_mobile()].
+#'
+#' @inheritParams application_densenet
+#' @param penultimate_filters,num_blocks,stem_block_filters,skip_reduction,filter_multiplier Numbers that say which of the
+#'   two is meant; other combinations are refused.
+#' @param weights `NULL` for random weights, `"imagenet"`, or the path of a weights file.
+#' @param default_size Height and width of the input if `input_shape` says nothing.
+#' @return A model.
+#' @examplesIf is_keras_available()
+#' \dontrun{
+#' model <- application_nasnet(input_shape = c(64, 64, 3), classes = 2)
+#' }
+#' @export
+application_nasnet <- function(input_shape = NULL, penultimate_filters = 4032, num_blocks = 6, stem_block_filters = 96,
+                               skip_reduction = TRUE, filter_multiplier = 2, include_top = TRUE, weights = NULL,
+                               input_tensor = NULL, pooling = NULL, classes = 1000, default_size = NULL) {
+  frame <- rlang::current_env()
+  numbers <- c(penultimate_filters, num_blocks, stem_block_filters, skip_reduction, filter_multiplier)
+  which <- if (isTRUE(all.equal(numbers, c(4032, 6, 96, 1, 2)))) "Large" else if (isTRUE(all.equal(numbers, c(1056, 4, 32, 0, 2)))) "Mobile"
+  if (is.null(which)) {
+    abort_kind(
+      "unsupported", "Keras has the large and the mobile NASNet only; these numbers describe another one.",
+      i = "Large: 4032, 6, 96, TRUE, 2 (the defaults). Mobile: 1056, 4, 32, FALSE, 2.", argument = "penultimate_filters", call = frame
+    )
+  }
+  if (!is.null(default_size) && is.null(input_shape)) {
+    input_shape <- c(default_size, default_size, 3)
+  }
+  args <- list(
+    input_shape = convert_arg(input_shape, "shape", "input_shape", frame), include_top = as_bool_arg(include_top, "include_top", frame),
+    weights = convert_arg(weights, "path", "weights", frame), input_tensor = input_tensor,
+    pooling = convert_arg(pooling, "string", "pooling", frame), classes = as_count(classes, "classes", frame)
+  )
+  bridge_call(paste0("keras.applications.NASNet", which), args, call = frame)
+}

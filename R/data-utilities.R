@@ -122,7 +122,8 @@ keras_array <- function(x, dtype = NULL) {
   dtype <- convert_arg(dtype, "dtype", "dtype", frame)
   bridge_start(frame)
   x <- as_tensor_arg(if (is.atomic(x)) as_array(x) else x, "x", frame, dtype = dtype)
-  to_python(x)
+  x <- if (inherits(x, "kb_tag")) x$value else x
+  the$raw$as_array(x, dtype %||% if (is.double(x)) "float32")
 }
 
 #' Rows of an HDF5 dataset

@@ -43,3 +43,11 @@ test_that("densenets of any block sizes are built as Keras builds its own", {
   expect_identical(dim(predict(small, x, verbose = 0)), c(2L, 128L))
   expect_error(application_densenet(c(2, 2), input_shape = c(32, 32, 3)), "weights", class = "kerasbridge_error_argument")
 })
+
+test_that("the numbers of NASNet choose one of the two", {
+  skip_if_no_keras()
+  model <- application_nasnet(c(32, 32, 3), 1056, 4, 32, FALSE, classes = 3, weights = NULL)
+  expect_identical(dim(model$output), c(NA, 3L))
+  expect_lt(count_params(model), 5e6)
+  expect_error(application_nasnet(num_blocks = 5), "Large", class = "kerasbridge_error_unsupported")
+})

@@ -35,7 +35,7 @@ def _check_single_steps(model: Any) -> None:
 
 @contextlib.contextmanager
 def _metrics_run_on(model: Any) -> Iterator[None]:
-    """Within the block the one-batch methods add to the metrics, which else begin anew each time."""
+    """Within the block the one-batch methods add to the metrics instead of resetting them."""
     object.__setattr__(model, "reset_metrics", lambda: None)
     try:
         yield
