@@ -103,7 +103,7 @@ def test_the_most_specific_row_wins(tmp_path):
         (2, "int", "2L"),
         (0.001, "num", "0.001"),
         ((1, 1), "ints", "c(1L, 1L)"),
-        ("a\"b", "string", '"a\\"b"'),
+        ('a"b', "string", '"a\\"b"'),
         (float("inf"), "num", "Inf"),
         ({}, "dict", "list()"),
         (object(), "any", "NULL"),

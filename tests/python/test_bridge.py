@@ -5,7 +5,6 @@ from __future__ import annotations
 import keras
 import numpy as np
 import pytest
-
 from kerasbridge import bridge
 from kerasbridge.bridge.calls import resolve
 from kerasbridge.bridge.outcome import RCodeError, describe, first_lines
@@ -102,10 +101,12 @@ def test_values_convert():
     assert bridge.as_tuple([1, 2]) == (1, 2)
     assert bridge.as_dict(["0", "a"], [1.0, 2.0]) == {0: 1.0, "a": 2.0}
     assert bridge.whole_number("1099511627776") == 2**40
-    t = bridge.as_tensor(np.asfortranarray(np.ones((2, 3))))
-    assert t.dtype == np.float32 and t.flags["C_CONTIGUOUS"]
-    assert bridge.as_tensor(np.array([1, 2], "int32")).dtype == np.int32
-    assert bridge.as_tensor([1, 2], "int64").dtype == np.int64
+    column_major = np.asfortranarray(np.arange(6.0).reshape(2, 3))
+    t = bridge.as_tensor(column_major)
+    assert bridge.dtype_of(t) == "float32"
+    np.testing.assert_array_equal(bridge.to_r_array(t), column_major)
+    assert bridge.dtype_of(bridge.as_tensor(np.array([1, 2], "int32"))) == "int32"
+    assert bridge.dtype_of(bridge.as_tensor([1, 2], "int64")) == "int64"
     half = keras.ops.cast(keras.ops.ones((2,)), "bfloat16")
     assert bridge.to_r_array(half).dtype == np.float32
     assert bridge.shape_of(keras.Input((3,))) == [-1, 3]
@@ -137,7 +138,9 @@ def test_models_verbs_refuse_by_name():
 
 
 def test_reset_states_reaches_nested_layers():
-    inner = keras.Sequential([keras.Input(batch_shape=(1, 2, 1)), keras.layers.LSTM(2, stateful=True)])
+    inner = keras.Sequential(
+        [keras.Input(batch_shape=(1, 2, 1)), keras.layers.LSTM(2, stateful=True)]
+    )
     model = keras.Sequential([keras.Input(batch_shape=(1, 2, 1)), inner])
     x = np.ones((1, 2, 1), "float32")
     first = model.predict(x, verbose=0)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-
 from kerasbridge.errors import ArgumentError, UnsupportedError
 from kerasbridge.runtime import backend_name, set_random_seed, start
 from kerasbridge.runtime.starting import check_backend

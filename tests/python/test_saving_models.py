@@ -12,7 +12,6 @@ import keras
 import numpy as np
 import pytest
 from conftest import ENGINE
-
 from kerasbridge.errors import FileError
 from kerasbridge.saving import load_model, load_weights, replacing, save_model, save_weights
 
@@ -75,7 +74,7 @@ def test_weights_round_trip(model, tmp_path):
     for a, b in zip(model.get_weights(), other.get_weights()):
         np.testing.assert_array_equal(a, b)
     with pytest.raises(FileError, match="does not end in"):
-        save_weights(model, tmp_path / "w.h5")
+        save_weights(model, tmp_path / "w.txt")
 
 
 def test_a_failed_write_leaves_the_old_file_and_no_rubbish(tmp_path):

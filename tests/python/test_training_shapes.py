@@ -5,7 +5,6 @@ from __future__ import annotations
 import keras
 import numpy as np
 import pytest
-
 from kerasbridge.errors import DataError
 from kerasbridge.training import evaluate, fit, predict
 

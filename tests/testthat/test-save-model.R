@@ -77,5 +77,5 @@ test_that("weights alone go to a file and back", {
   other <- small_model()
   load_model_weights(other, path)
   expect_identical(get_weights(other), get_weights(model))
-  expect_error(save_model_weights(model, "w.h5"), ".weights.h5", fixed = TRUE, class = "kerasbridge_error_file")
+  expect_error(save_model_weights(model, "w.txt"), ".weights.h5", fixed = TRUE, class = "kerasbridge_error_file")
 })

@@ -1,7 +1,7 @@
 """Write R/gen-*.R from the tables and the installed Keras.
 
-    python tools/bindings/generate.py            write the files
-    python tools/bindings/generate.py --check    exit 1 if a file would change
+python tools/bindings/generate.py            write the files
+python tools/bindings/generate.py --check    exit 1 if a file would change
 """
 
 from __future__ import annotations
@@ -30,7 +30,10 @@ def build(complete: bool = True) -> dict:
     rows = tables.read_symbols()
     arguments = tables.Arguments()
     joined, missing = tables.join(facts, rows)
-    problems = [f"{symbol} has no row; add to tables/symbols/*.csv: {symbol},<r_name>,,<kind>,..." for symbol in missing]
+    problems = [
+        f"{symbol} has no row; add to tables/symbols/*.csv: {symbol},<r_name>,,<kind>,..."
+        for symbol in missing
+    ]
     wrappers = []
     for row, fact in joined:
         if row["kind"] in ("skip", "hand", "merged"):
@@ -46,7 +49,9 @@ def build(complete: bool = True) -> dict:
     for w in wrappers:
         for name in [w.name, *filter(None, w.row["aliases"].split(";"))]:
             if name in names:
-                raise tables.TableError(f"R name {name} stands for {names[name]} and {w.row['symbol']}")
+                raise tables.TableError(
+                    f"R name {name} stands for {names[name]} and {w.row['symbol']}"
+                )
             names[name] = w.row["symbol"]
 
     files: dict = {}
@@ -72,7 +77,17 @@ def fixture(joined: list, wrappers: list) -> str:
     for row, _ in sorted(joined, key=lambda pair: pair[0]["symbol"]):
         w = by_symbol.get(row["symbol"])
         names = " ".join(p.name for p, _ in w.parameters) if w else ""
-        writer.writerow([row["symbol"], row["r_name"], row["aliases"], row["kind"], names, row["example"], row["skip"]])
+        writer.writerow(
+            [
+                row["symbol"],
+                row["r_name"],
+                row["aliases"],
+                row["kind"],
+                names,
+                row["example"],
+                row["skip"],
+            ]
+        )
     return out.getvalue()
 
 
@@ -89,13 +104,21 @@ def since() -> str:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--check", action="store_true", help="write nothing; exit 1 if anything is stale")
-    parser.add_argument("--partial", action="store_true", help="leave out what has no rows yet instead of refusing")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--check", action="store_true", help="write nothing; exit 1 if anything is stale"
+    )
+    parser.add_argument(
+        "--partial", action="store_true", help="leave out what has no rows yet instead of refusing"
+    )
     options = parser.parse_args()
     version = facts_module.keras_version()
     if version != COMPLETE_FOR:
-        print(f"The tables are complete for Keras {COMPLETE_FOR}; installed is {version}: nothing to do.")
+        print(
+            f"The tables are complete for Keras {COMPLETE_FOR}; installed is {version}: nothing to do."
+        )
         return 0
     try:
         files = build(complete=not options.partial)

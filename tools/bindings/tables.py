@@ -86,7 +86,9 @@ def read_symbols(folder: Path = HERE / "tables" / "symbols") -> list:
         if row["kind"] not in KINDS:
             raise TableError(f"{row['file']}: {row['symbol']}: unknown kind '{row['kind']}'")
         if row["symbol"] in seen:
-            raise TableError(f"{row['file']}: {row['symbol']} has a row in {seen[row['symbol']]} too")
+            raise TableError(
+                f"{row['file']}: {row['symbol']} has a row in {seen[row['symbol']]} too"
+            )
         if row["kind"] == "skip" and not row["skip"]:
             raise TableError(f"{row['file']}: {row['symbol']} is skipped without a reason")
         seen[row["symbol"]] = row["file"]
@@ -105,7 +107,13 @@ class Arguments:
                 )
             for scope in row["scope"].split(";"):
                 self.by_name.setdefault(row["argument"], []).append(
-                    Argument(row["argument"], scope.strip(), row["type"], row["meaning"].strip(), row["file"])
+                    Argument(
+                        row["argument"],
+                        scope.strip(),
+                        row["type"],
+                        row["meaning"].strip(),
+                        row["file"],
+                    )
                 )
 
     def find(self, name: str, symbol: str) -> Optional[Argument]:

@@ -95,7 +95,9 @@ def call(symbol: str, args: Optional[list] = None, kwargs: Optional[dict] = None
 
 
 @outcome
-def method(target: Any, name: str, args: Optional[list] = None, kwargs: Optional[dict] = None) -> Any:
+def method(
+    target: Any, name: str, args: Optional[list] = None, kwargs: Optional[dict] = None
+) -> Any:
     """Call a method of an object, or the object itself when `name` is "__call__"."""
     function = target if name == "__call__" else getattr(target, name)
     return function(*(args or ()), **dict(kwargs or {}))

@@ -101,7 +101,14 @@ def first_lines(text: str, width: int = 300) -> str:
     """The part of an exception's text that a person can use: no traceback, no graph dump."""
     text = _COLOUR.sub("", str(text))
     lines = [line.strip() for line in text.splitlines()]
-    skip = ("Detected at node", "Defined at", "File ", "Stack trace", "Graph execution error", "Arguments received")
+    skip = (
+        "Detected at node",
+        "Defined at",
+        "File ",
+        "Stack trace",
+        "Graph execution error",
+        "Arguments received",
+    )
     kept = []
     for line in lines:
         if line.startswith(("Arguments received", "Stack trace", "Call arguments received")):
