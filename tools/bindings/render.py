@@ -261,7 +261,8 @@ class Wrapper:
         docs: dict = {}
         if self.kind == "layer":
             docs["object"] = (
-                "What to compose with: nothing for the layer itself, a sequential model (the layer is added in place), or a tensor or list of tensors (the layer is called on it)."
+                "What to compose with: nothing for the layer itself, a sequential model (the layer "
+                "is added in place), or a tensor or list of tensors (the layer is called on it)."
             )
         if self.kind == "merge":
             docs["inputs"] = (
@@ -279,7 +280,8 @@ class Wrapper:
                 words.append(argument.meaning if name == "*" else f"`{name}`: {argument.meaning}")
             if self.kind == "layer":
                 words.append(
-                    "`activity_regularizer`, `autocast`, and on the first layer of a sequential model the older spellings `input_shape`, `batch_input_shape`, `batch_size`, `input_dim`."
+                    "`activity_regularizer`, `autocast`, and on the first layer of a sequential model "
+                    "the older spellings `input_shape`, `batch_input_shape`, `batch_size`, `input_dim`."
                 )
             elif not words:
                 words.append("Older spellings of the arguments.")
