@@ -18,12 +18,23 @@ older_names <- c(
   pool_length = "pool_size",
   dim_ordering = "data_format",
   p = "rate",
-  decay_rate = "weight_decay"
+  alpha = "negative_slope",
+  theta = "threshold"
+)
+
+# older arguments that only chose how something was computed
+without_effect <- c(
+  implementation = "chose how a recurrent layer computed; Keras chooses by itself today",
+  fused = "chose how a normalization was computed; Keras chooses by itself today"
 )
 
 # Rename what `...` holds under older names. `decay` of optimizers has no equal today: it is turned
 # into the schedule it meant.
 older_spellings <- function(dots, known, frame) {
+  for (old in setdiff(intersect(names(dots), names(without_effect)), known)) {
+    note_once(paste0("effect_", old), paste0("`", old, "` ", without_effect[[old]], "."))
+    dots[[old]] <- NULL
+  }
   for (old in intersect(names(dots), names(older_names))) {
     new <- older_names[[old]]
     if (old %in% known || !new %in% known) {

@@ -27,11 +27,15 @@ as_data_arg <- function(x, arg, call) {
     )
   }
   refuse_na_data(x, arg, call)
-  tagged(unname(as_array(x)), "data")
+  tagged(as_array(x), "data")
 }
 
 # Missing and non-finite values train to nothing without a word: refuse them, with their place.
 refuse_na_data <- function(x, arg, call) {
+  # without a copy of the data's size: a finite sum has only finite parts
+  if (if (is.double(x)) is.finite(sum(x)) else !anyNA(x)) {
+    return(invisible())
+  }
   bad <- if (is.double(x)) !is.finite(x) else is.na(x)
   if (!any(bad)) {
     return(invisible())

@@ -67,6 +67,10 @@ fit.kerasbridge_model <- function(object, x = NULL, y = NULL, ..., batch_size = 
   }
   check_compiled(object, frame)
   check_fraction(validation_split, "validation_split", frame)
+  y <- class_numbers(object, y, "y", frame, learn = TRUE)
+  if (is.list(validation_data) && length(validation_data) > 1) {
+    validation_data[[2]] <- class_numbers(object, validation_data[[2]], "validation_data[[2]]", frame)
+  }
   history <- bridge_do(
     "fit",
     model = object,
@@ -121,6 +125,7 @@ evaluate.kerasbridge_model <- function(object, x = NULL, y = NULL, ..., batch_si
     return(evaluate_pulled(object, x, steps, callbacks, verbose, frame))
   }
   check_compiled(object, frame)
+  y <- class_numbers(object, y, "y", frame)
   out <- bridge_do(
     "evaluate",
     model = object,
@@ -144,17 +149,21 @@ evaluate.kerasbridge_model <- function(object, x = NULL, y = NULL, ..., batch_si
 #' @param object A model.
 #' @param x Input data, as for [fit()][fit.kerasbridge_model].
 #' @param batch_size Samples a step; chosen by the memory at hand if `NULL`.
+#' @param type `"response"` (or `"prob"`, the same) for the model's output; `"class"` for the class of
+#'   each row: a factor if the model was trained on one, else class numbers from 0.
 #' @return An array with a row for each sample (row names of `x` are kept); for a model of several
-#'   outputs a list of arrays.
+#'   outputs a list of arrays. With `type = "class"` a factor or an integer vector. The columns of a
+#'   classifier that was trained on a factor are named by its levels.
 #' @examplesIf is_keras_available()
 #' model <- keras_model_sequential(input_shape = 2) |> layer_dense(1)
 #' predict(model, matrix(0, 4, 2), verbose = 0)
 #' @export
-predict.kerasbridge_model <- function(object, x, ..., batch_size = NULL,
+predict.kerasbridge_model <- function(object, x, ..., type = c("response", "prob", "class"), batch_size = NULL,
                                       verbose = getOption("kerasbridge.verbose", "auto"), steps = NULL,
                                       callbacks = NULL, engine = getOption("kerasbridge.engine", "auto")) {
   frame <- rlang::current_env()
   check_alive(object, "object", frame)
+  type <- rlang::arg_match(type, error_call = frame)
   extra_args(list(...), character(), frame)
   if (is_pulled(x)) {
     refuse_beside_generator(list(batch_size = batch_size), frame)
@@ -172,7 +181,7 @@ predict.kerasbridge_model <- function(object, x, ..., batch_size = NULL,
     output = r_output(),
     call = frame
   )
-  keep_row_names(out, x)
+  as_prediction(object, keep_row_names(out, x), type, frame)
 }
 
 keep_row_names <- function(out, x) {

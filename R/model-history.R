@@ -127,3 +127,38 @@ plot_history_base <- function(frame) {
     }
   }
 }
+
+#' @export
+format.kerasbridge_history <- function(x, ...) {
+  n <- length(x$epoch)
+  last <- vapply(x$metrics, \(v) if (length(v)) v[[length(v)]] else NA_real_, 0)
+  paste0("<history of ", n, " epoch", if (n == 1) "" else "s", ": ", paste(names(last), format(last, digits = 4), sep = " ", collapse = ", "), ">")
+}
+
+#' @export
+str.kerasbridge_history <- function(object, ...) cat("", format(object), "\n")
+
+#' Summary of a history
+#'
+#' @param object A history.
+#' @param ... Not used.
+#' @return A data frame with a row for each metric: `metric`, `first`, `last`, `least`, `least_epoch`,
+#'   `most`, `most_epoch`; epochs count from 1.
+#' @examplesIf is_keras_available()
+#' model <- keras_model_sequential(input_shape = 1) |> layer_dense(1)
+#' model |> compile(optimizer = "sgd", loss = "mse")
+#' summary(fit(model, c(1, 2), c(2, 4), epochs = 3, verbose = 0))
+#' @export
+summary.kerasbridge_history <- function(object, ...) {
+  number <- \(f) unname(vapply(object$metrics, \(v) if (all(is.na(v))) NA_real_ else as.numeric(f(v)), 0))
+  epoch <- \(f) {
+    at <- vapply(object$metrics, \(v) if (all(is.na(v))) NA_integer_ else f(v), 0L)
+    unname(object$epoch[at])
+  }
+  data.frame(
+    metric = names(object$metrics) %||% character(),
+    first = number(\(v) v[[1]]), last = number(\(v) v[[length(v)]]),
+    least = number(\(v) min(v, na.rm = TRUE)), least_epoch = epoch(which.min),
+    most = number(\(v) max(v, na.rm = TRUE)), most_epoch = epoch(which.max)
+  )
+}

@@ -107,3 +107,25 @@ str.kerasbridge_model <- function(object, ...) cat("", format(object)[[1]], "\n"
 
 #' @export
 str.kerasbridge_layer <- function(object, ...) cat("", format(object), "\n")
+
+#' Summary of a layer
+#'
+#' @param object A layer.
+#' @param ... Not used.
+#' @return A data frame with a row for each weight: `name`, `shape`, `trainable`, `params`.
+#' @examplesIf is_keras_available()
+#' layer <- layer_dense(units = 2)
+#' layer(op_ones(c(1, 3)))
+#' summary(layer)
+#' @export
+summary.kerasbridge_layer <- function(object, ...) {
+  check_alive(object, "object")
+  weights <- py_attribute(object, "weights")
+  shapes <- lapply(weights, tensor_dim)
+  data.frame(
+    name = vapply(weights, py_attribute, "", name = "path"),
+    shape = vapply(shapes, \(s) paste0("(", paste(s, collapse = ", "), ")"), ""),
+    trainable = vapply(weights, py_attribute, NA, name = "trainable"),
+    params = vapply(shapes, prod, 0)
+  )
+}

@@ -364,3 +364,9 @@ str.kerasbridge_variable <- function(object, ...) cat("", format(object), "\n")
   frame <- rlang::current_env()
   bridge_call("keras.ops.matmul", list(as_tensor_arg(x, "x", frame), as_tensor_arg(y, "y", frame)), call = frame)
 }
+
+#' @export
+summary.kerasbridge_tensor <- function(object, ...) summary(as.vector(tensor_as_array(object)), ...)
+
+#' @export
+summary.kerasbridge_variable <- function(object, ...) summary(as.vector(tensor_as_array(object)), ...)

@@ -130,7 +130,7 @@ def _runs(words, n=8):
 
 @complete
 def test_no_sentence_is_taken_from_keras(live, rows):
-    """No eight words in a row of our tables stand in a docstring of Keras."""
+    """No eight words in a row of our tables and help pages stand in a docstring of Keras."""
     theirs = set()
     for path in {s.paths[0] for s in live.values()}:
         value = keras
@@ -141,5 +141,9 @@ def test_no_sentence_is_taken_from_keras(live, rows):
     ours = [(r["symbol"], r[c]) for r in rows for c in ("title", "description", "value")]
     arguments = tables.Arguments()
     ours += [(a.argument, a.meaning) for group in arguments.by_name.values() for a in group]
+    for path in sorted((ROOT / "R").glob("*.R")):
+        if not path.name.startswith("gen-"):
+            lines = path.read_text(encoding="utf-8").splitlines()
+            ours.append((path.name, " ".join(li[2:] for li in lines if li.startswith("#'"))))
     shared = [(name, " ".join(run)) for name, text in ours for run in _runs(_words(text)) & theirs]
     assert not shared, shared[:10]

@@ -57,3 +57,20 @@ def test_one_seed_for_all():
     for bad in (-1, 2**32, 1.5, True):
         with pytest.raises(ArgumentError, match="whole number"):
             set_random_seed(bad)
+
+
+def test_only_our_own_retracing_is_hushed(caplog):
+    import logging
+
+    from kerasbridge.runtime.quiet import hush_retracing
+
+    hush_retracing()
+    hush_retracing()
+    logger = logging.getLogger("tensorflow")
+    assert sum(type(f).__name__ == "_Ours" for f in logger.filters) == 1
+    said = "5 out of the last 5 calls to <function %s> triggered tf.function retracing."
+    keep, drop = said % "mine", said % "StepLoop._make"
+    record = logging.LogRecord("tensorflow", logging.WARNING, "", 1, keep, None, None)
+    assert logger.filter(record)
+    record = logging.LogRecord("tensorflow", logging.WARNING, "", 1, drop, None, None)
+    assert not logger.filter(record)

@@ -146,11 +146,27 @@ test_that("Ctrl-C ends fit with the epochs done, and the model stays usable", {
     "model <- keras_model_sequential(input_shape = 4) |> layer_dense(32) |> layer_dense(1)",
     "compile(model, 'sgd', loss = 'mse')",
     "fit(model, x, y, epochs = 1, verbose = 0)",
-    "system(sprintf('(sleep 3; kill -INT %d) > /dev/null 2>&1 &', Sys.getpid()))",
+    "system(sprintf('(sleep 6; kill -INT %d) > /dev/null 2>&1 &', Sys.getpid()))",
     "started <- proc.time()[[3]]",
     "history <- fit(model, x, y, epochs = 1e6, verbose = 0)",
     "cat(history$interrupted, length(history$epoch) >= 1, proc.time()[[3]] - started < 30,",
     "    dim(predict(model, x[1:3, ], verbose = 0)), '\\n')"
   ), timeout = 120)
-  expect_match(tail(out$output, 1), "TRUE TRUE TRUE 3 1")
+  expect_match(paste(out$output, collapse = "\n"), "TRUE TRUE TRUE 3 1")
+})
+
+test_that("histories, layers and tensors summarise, format and show their structure", {
+  skip_if_no_keras()
+  history <- fit(small_model(), matrix(1, 4, 2), rep(0, 4), epochs = 3, verbose = 0)
+  s <- summary(history)
+  expect_identical(s$metric, "loss")
+  expect_equal(s$least, min(history$metrics$loss))
+  expect_identical(s$least_epoch, which.min(history$metrics$loss))
+  expect_match(format(history), "^<history of 3 epochs: loss ")
+  expect_output(str(history), "history of 3 epochs")
+  layer <- layer_dense(units = 2)
+  layer(op_ones(c(1, 3)))
+  expect_identical(summary(layer)$shape, c("(3, 2)", "(2)"))
+  expect_output(str(layer), "Dense")
+  expect_equal(summary(as_tensor(c(1, 2, 6)))[["Mean"]], 3)
 })

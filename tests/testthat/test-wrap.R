@@ -56,6 +56,9 @@ test_that("older spellings are mapped", {
   expect_identical(dim(model$input), c(4L, 5L, 3L))
   expect_message(optimizer <- optimizer_sgd(lr = 0.25), "learning_rate")
   expect_equal(as.numeric(optimizer$learning_rate), 0.25)
+  expect_message(layer <- layer_activation_leaky_relu(alpha = 0.5), "negative_slope")
+  expect_equal(layer$negative_slope, 0.5)
+  expect_message(layer_lstm(units = 2, implementation = 1), "Keras chooses by itself")
   expect_error(
     keras_model_sequential(input_shape = 2) |> layer_dense(1) |> layer_dense(1, input_shape = 3),
     "Only the first layer"

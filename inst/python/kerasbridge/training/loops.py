@@ -12,6 +12,7 @@ from typing import Any, Optional
 import keras
 import tensorflow as tf
 
+from kerasbridge.runtime.quiet import hush_retracing
 from kerasbridge.training.eligible import overrides
 from kerasbridge.training.graphs import Graph, row_bytes, writes_weights
 from kerasbridge.training.placing import NotResident, flat, nest
@@ -33,6 +34,7 @@ class StepLoop:
     """
 
     def __init__(self, model: Any, kind: str, data: Any):
+        hush_retracing()
         self.model = model
         self.kind = kind
         self.layout = nest(data, lambda tensor: None)
