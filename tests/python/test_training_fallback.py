@@ -200,8 +200,10 @@ print(backend_reason())
 
 
 def test_control_c_stops_fit_and_keeps_the_finished_epochs():
+    # a shell's background job starts with the signal ignored, and then Python leaves it so
     code = """
 import os, signal, threading
+signal.signal(signal.SIGINT, signal.default_int_handler)
 import numpy as np, keras
 from kerasbridge import training
 m = keras.Sequential([keras.layers.Input((5,)), keras.layers.Dense(4), keras.layers.Dense(1)])
