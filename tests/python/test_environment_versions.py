@@ -202,7 +202,12 @@ def test_other_backends():
 
 
 def test_extras():
-    assert resolve(extras=["dev"]).requirements[-3:] == ["pytest>=7", "ruff", "pyyaml"]
+    assert resolve(extras=["dev"]).requirements[-4:] == [
+        "pytest>=7",
+        "pytest-xdist",
+        "ruff",
+        "pyyaml",
+    ]
     with pytest.raises(InstallError, match='extra = "all" is not known'):
         resolve(extras=["all"])
 
