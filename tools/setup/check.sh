@@ -9,11 +9,14 @@ rm -rf "$work"
 mkdir -p "$work/with-keras" "$work/no-keras"
 root=$PWD
 
+# the incoming check asks the network for each link of the help pages, also when told not to: it is
+# for a machine that reaches them (_R_CHECK_CRAN_INCOMING_=true make check)
+export _R_CHECK_CRAN_INCOMING_="${_R_CHECK_CRAN_INCOMING_:-false}"
 export _R_CHECK_CRAN_INCOMING_REMOTE_=false
 export _R_CHECK_SYSTEM_CLOCK_=0
 export _R_CHECK_FORCE_SUGGESTS_=true
 export TF_CPP_MIN_LOG_LEVEL=3
-# the examples run once, not again for those in \\donttest{}
+# the examples run once, not again for those in \donttest{}
 export _R_CHECK_DONTTEST_EXAMPLES_=false
 
 echo "== R CMD build (vignettes run with Keras) =="
