@@ -43,7 +43,7 @@ endif
 setup: $(BUILD)/system $(BUILD)/installed $(ENVIRONMENT)
 
 demo: setup
-	@Rscript inst/demo/digits.R demo-output
+	@Rscript inst/examples/digits.R demo-output
 
 test: setup
 	@sh tools/setup/test.sh "$(PYTHON)" "$(BUILD)"

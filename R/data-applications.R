@@ -133,7 +133,6 @@ application_densenet <- function(blocks, include_top = TRUE, weights = "imagenet
 #' (`penultimate_filters = 1056`, `num_blocks = 4`, `stem_block_filters = 32`, `skip_reduction = FALSE`). Keras builds no
 #' others any more. In new code use [application_nasnet_large()] and [application_nasnet_mobile()].
 #'
-#' @inheritParams application_densenet
 #' @param penultimate_filters,num_blocks,stem_block_filters,skip_reduction,filter_multiplier Numbers that say which of the
 #'   two is meant; other combinations are refused.
 #' @param weights `NULL` for random weights, `"imagenet"`, or the path of a weights file.

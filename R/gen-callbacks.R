@@ -109,7 +109,8 @@ callback_list <- function(
 #' model |> compile(optimizer = "sgd", loss = "mse")
 #' x <- matrix(c(0, 1, 1, 0, 1, 1, 0, 0), 4)
 #' y <- c(1, 1, 2, 0)
-#' model |> fit(x, y, epochs = 3, verbose = 0, callbacks = callback_early_stopping(monitor = "loss", patience = 2))
+#' model |> fit(x, y, epochs = 3, verbose = 0,
+#'   callbacks = callback_early_stopping(monitor = "loss", patience = 2))
 #' @export
 callback_early_stopping <- function(
   monitor = "val_loss", min_delta = 0, patience = 0L, verbose = 0, mode = "auto",
@@ -210,7 +211,8 @@ callback_lambda <- function(
 #' model |> compile(optimizer = "sgd", loss = "mse")
 #' x <- matrix(c(0, 1, 1, 0, 1, 1, 0, 0), 4)
 #' y <- c(1, 1, 2, 0)
-#' model |> fit(x, y, epochs = 2, verbose = 0, callbacks = callback_learning_rate_scheduler(\(epoch, lr) lr * 0.9))
+#' model |> fit(x, y, epochs = 2, verbose = 0,
+#'   callbacks = callback_learning_rate_scheduler(\(epoch, lr) lr * 0.9))
 #' @export
 callback_learning_rate_scheduler <- function(schedule, verbose = 0, ...) {
   wrap_class("keras.callbacks.LearningRateScheduler", environment(), c(schedule = "!function", verbose = "bool"))
@@ -247,7 +249,8 @@ callback_learning_rate_scheduler <- function(schedule, verbose = 0, ...) {
 #' model |> compile(optimizer = "sgd", loss = "mse")
 #' x <- matrix(c(0, 1, 1, 0, 1, 1, 0, 0), 4)
 #' y <- c(1, 1, 2, 0)
-#' model |> fit(x, y, epochs = 2, verbose = 0, callbacks = callback_model_checkpoint(path, monitor = "loss"))
+#' model |> fit(x, y, epochs = 2, verbose = 0, callbacks = callback_model_checkpoint(path,
+#'   monitor = "loss"))
 #' file.exists(path)
 #' @export
 callback_model_checkpoint <- function(
@@ -294,7 +297,8 @@ callback_model_checkpoint <- function(
 #' model |> compile(optimizer = "sgd", loss = "mse")
 #' x <- matrix(c(0, 1, 1, 0, 1, 1, 0, 0), 4)
 #' y <- c(1, 1, 2, 0)
-#' model |> fit(x, y, epochs = 2, verbose = 0, callbacks = callback_orbax_checkpoint(tempfile(), save_on_background = FALSE))
+#' model |> fit(x, y, epochs = 2, verbose = 0,
+#'   callbacks = callback_orbax_checkpoint(tempfile(), save_on_background = FALSE))
 #' }
 #' @export
 callback_orbax_checkpoint <- function(
@@ -351,7 +355,8 @@ callback_progbar_logger <- function(...) {
 #' model |> compile(optimizer = "sgd", loss = "mse")
 #' x <- matrix(c(0, 1, 1, 0, 1, 1, 0, 0), 4)
 #' y <- c(1, 1, 2, 0)
-#' model |> fit(x, y, epochs = 2, verbose = 0, callbacks = callback_reduce_lr_on_plateau(monitor = "loss", patience = 1))
+#' model |> fit(x, y, epochs = 2, verbose = 0,
+#'   callbacks = callback_reduce_lr_on_plateau(monitor = "loss", patience = 1))
 #' @export
 callback_reduce_lr_on_plateau <- function(
   monitor = "val_loss", factor = 0.1, patience = 10L, verbose = 0, mode = "auto",

@@ -23,8 +23,10 @@
 #'   layer_dense(units = 16, activation = "relu") |>
 #'   layer_dense(units = 3)
 #' student <- keras_model_sequential(input_shape = 4) |> layer_dense(units = 3)
-#' model <- distiller(teacher, student, distillation_losses = distillation_loss_logits(temperature = 2))
-#' model |> compile(optimizer = "adam", loss = loss_sparse_categorical_crossentropy(from_logits = TRUE))
+#' model <- distiller(teacher, student,
+#'   distillation_losses = distillation_loss_logits(temperature = 2))
+#' model |> compile(optimizer = "adam",
+#'   loss = loss_sparse_categorical_crossentropy(from_logits = TRUE))
 #' @export
 distiller <- function(
   teacher, student, distillation_losses, distillation_loss_weights = NULL,

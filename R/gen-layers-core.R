@@ -467,7 +467,7 @@ layer_jax_model_wrapper <- function(
 #'
 #' @param object What to compose with: nothing for the layer itself, a sequential model (the layer
 #'   is added in place), or a tensor or list of tensors (the layer is called on it).
-#' @param function R function or formula that takes a tensor and returns a tensor; may also take
+#' @param `function` R function or formula that takes a tensor and returns a tensor; may also take
 #'   `mask` and `training`. (R function or formula; required)
 #' @param output_shape Shape of the result without the batch axis. Left out, it is worked out by a
 #'   trial run. (shape, `NA` for a free axis; default `NULL`)

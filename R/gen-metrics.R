@@ -826,7 +826,8 @@ metric_mean_squared_logarithmic_error <- function(
 #'   `keras_help(metric_one_hot_iou)` shows the text of the installed version.
 #' @examplesIf is_keras_available()
 #' m <- metric_one_hot_iou(num_classes = 3, target_class_ids = c(0, 2))
-#' m$update_state(rbind(c(0, 0, 1), c(1, 0, 0), c(0, 1, 0), c(1, 0, 0)), rbind(c(0.2, 0.3, 0.5), c(0.1, 0.2, 0.7), c(0.5, 0.3, 0.1), c(0.1, 0.4, 0.5)))
+#' m$update_state(rbind(c(0, 0, 1), c(1, 0, 0), c(0, 1, 0), c(1, 0, 0)), rbind(c(0.2, 0.3,
+#'   0.5), c(0.1, 0.2, 0.7), c(0.5, 0.3, 0.1), c(0.1, 0.4, 0.5)))
 #' as.array(m$result())
 #' @export
 metric_one_hot_iou <- function(
@@ -862,7 +863,8 @@ metric_one_hot_iou <- function(
 #'   `keras_help(metric_one_hot_mean_iou)` shows the text of the installed version.
 #' @examplesIf is_keras_available()
 #' m <- metric_one_hot_mean_iou(num_classes = 3)
-#' m$update_state(rbind(c(0, 0, 1), c(1, 0, 0), c(0, 1, 0), c(1, 0, 0)), rbind(c(0.2, 0.3, 0.5), c(0.1, 0.2, 0.7), c(0.5, 0.3, 0.1), c(0.1, 0.4, 0.5)))
+#' m$update_state(rbind(c(0, 0, 1), c(1, 0, 0), c(0, 1, 0), c(1, 0, 0)), rbind(c(0.2, 0.3,
+#'   0.5), c(0.1, 0.2, 0.7), c(0.5, 0.3, 0.1), c(0.1, 0.4, 0.5)))
 #' as.array(m$result())
 #' @export
 metric_one_hot_mean_iou <- function(

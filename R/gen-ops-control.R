@@ -17,7 +17,8 @@
 #'   `keras_help(op_associative_scan)` shows the text of the installed version.
 #' @examplesIf is_keras_available()
 #' op_associative_scan(\(a, b) a + b, c(1, 2, 3))
-#' op_associative_scan(\(a, b) a * b, matrix(c(1, 2, 3, 4, 5, 6), 2, byrow = TRUE), reverse = TRUE, axis = 2)
+#' op_associative_scan(\(a, b) a * b, matrix(c(1, 2, 3, 4, 5, 6), 2, byrow = TRUE),
+#'   reverse = TRUE, axis = 2)
 #' @export
 op_associative_scan <- function(f, elems, reverse = FALSE, axis = 1L) {
   wrap_function("keras.ops.associative_scan", environment(), c(f = "!function", elems = "!tensor_or_tensors", reverse = "bool", axis = "axis"))
@@ -149,7 +150,8 @@ op_map <- function(f, xs) {
 #'   `keras_help(op_scan)` shows the text of the installed version.
 #' @examplesIf is_keras_available()
 #' op_scan(\(carry, x) list(carry + x, carry * 10), init = op_array(0), xs = c(1, 2, 3))
-#' op_scan(\(carry, x) list(carry + x, carry + x), init = op_array(0), xs = c(1, 2, 3), reverse = TRUE)
+#' op_scan(\(carry, x) list(carry + x, carry + x), init = op_array(0), xs = c(1, 2, 3),
+#'   reverse = TRUE)
 #' @export
 op_scan <- function(f, init, xs = NULL, length = NULL, reverse = FALSE, unroll = 1L) {
   wrap_function("keras.ops.scan", environment(), c(
@@ -204,7 +206,8 @@ op_vectorize <- function(pyfunc, excluded = NULL, signature = NULL) {
 #'
 #' Like `op_map()`, but computes the entries in parallel where the backend can.
 #'
-#' @param function An R function or formula that takes one entry. (R function or formula; required)
+#' @param `function` An R function or formula that takes one entry. (R function or formula;
+#'   required)
 #' @param elements Tensor (or list of tensors) whose entries along the first axis are handed to the
 #'   function. (tensor or list of tensors; required)
 #' @return A tensor, or the structure of tensors that the function returns, with one entry per

@@ -22,8 +22,10 @@
 #'   [keras.ops.image.affine_transform](https://www.tensorflow.org/api_docs/python/tf/keras/ops/image/affine_transform).
 #'   `keras_help(op_image_affine_transform)` shows the text of the installed version.
 #' @examplesIf is_keras_available()
-#' op_image_affine_transform(array(c(1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15, 4, 8, 12, 16), c(4, 4, 1)), c(1, 0, 1, 0, 1, 0, 0, 0))
-#' op_image_affine_transform(array(c(1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15, 4, 8, 12, 16), c(4, 4, 1)), c(1, 0, 0, 0, 1, -1, 0, 0), interpolation = "nearest", fill_mode = "nearest")
+#' op_image_affine_transform(array(c(1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15, 4, 8, 12, 16),
+#'   c(4, 4, 1)), c(1, 0, 1, 0, 1, 0, 0, 0))
+#' op_image_affine_transform(array(c(1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15, 4, 8, 12, 16),
+#'   c(4, 4, 1)), c(1, 0, 0, 0, 1, -1, 0, 0), interpolation = "nearest", fill_mode = "nearest")
 #' @export
 op_image_affine_transform <- function(
   images, transform, interpolation = "bilinear", fill_mode = "constant", fill_value = 0,
@@ -54,8 +56,10 @@ op_image_affine_transform <- function(
 #'   [keras.ops.image.crop_images](https://www.tensorflow.org/api_docs/python/tf/keras/ops/image/crop_images).
 #'   `keras_help(op_image_crop)` shows the text of the installed version.
 #' @examplesIf is_keras_available()
-#' op_image_crop(array(c(1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15, 4, 8, 12, 16), c(4, 4, 1)), top_cropping = 1, left_cropping = 1, target_height = 2, target_width = 2)
-#' op_image_crop(array(c(1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15, 4, 8, 12, 16), c(4, 4, 1)), top_cropping = 1, left_cropping = 2, bottom_cropping = 0, right_cropping = 1)
+#' op_image_crop(array(c(1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15, 4, 8, 12, 16), c(4, 4, 1)),
+#'   top_cropping = 1, left_cropping = 1, target_height = 2, target_width = 2)
+#' op_image_crop(array(c(1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15, 4, 8, 12, 16), c(4, 4, 1)),
+#'   top_cropping = 1, left_cropping = 2, bottom_cropping = 0, right_cropping = 1)
 #' @export
 op_image_crop <- function(
   images, top_cropping = NULL, left_cropping = NULL, bottom_cropping = NULL,
@@ -90,8 +94,10 @@ op_image_crop <- function(
 #'   [keras.ops.image.elastic_transform](https://www.tensorflow.org/api_docs/python/tf/keras/ops/image/elastic_transform).
 #'   `keras_help(op_image_elastic_transform)` shows the text of the installed version.
 #' @examplesIf is_keras_available()
-#' op_image_elastic_transform(array(c(1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15, 4, 8, 12, 16), c(4, 4, 1)), seed = 1)
-#' op_image_elastic_transform(array(c(1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15, 4, 8, 12, 16), c(4, 4, 1)), alpha = 0, sigma = 1, seed = 1)
+#' op_image_elastic_transform(array(c(1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15, 4, 8, 12, 16),
+#'   c(4, 4, 1)), seed = 1)
+#' op_image_elastic_transform(array(c(1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15, 4, 8, 12, 16),
+#'   c(4, 4, 1)), alpha = 0, sigma = 1, seed = 1)
 #' @export
 op_image_elastic_transform <- function(
   images, alpha = 20.0, sigma = 5.0, interpolation = "bilinear", fill_mode = "reflect",
@@ -124,7 +130,8 @@ op_image_elastic_transform <- function(
 #'   [keras.ops.image.extract_patches](https://www.tensorflow.org/api_docs/python/tf/keras/ops/image/extract_patches).
 #'   `keras_help(op_image_extract_patches)` shows the text of the installed version.
 #' @examplesIf is_keras_available()
-#' op_image_extract_patches(array(c(1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15, 4, 8, 12, 16), c(4, 4, 1)), size = c(2, 2))
+#' op_image_extract_patches(array(c(1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15, 4, 8, 12, 16),
+#'   c(4, 4, 1)), size = c(2, 2))
 #' @export
 op_image_extract_patches <- function(
   images, size, strides = NULL, dilation_rate = 1L, padding = "valid", data_format = NULL
@@ -184,7 +191,8 @@ op_image_extract_patches_3d <- function(
 #'   [keras.ops.image.gaussian_blur](https://www.tensorflow.org/api_docs/python/tf/keras/ops/image/gaussian_blur).
 #'   `keras_help(op_image_gaussian_blur)` shows the text of the installed version.
 #' @examplesIf is_keras_available()
-#' op_image_gaussian_blur(array(c(0, 0, 0, 0, 1, 0, 0, 0, 0), c(3, 3, 1)), kernel_size = c(3, 3), sigma = c(1, 1))
+#' op_image_gaussian_blur(array(c(0, 0, 0, 0, 1, 0, 0, 0, 0), c(3, 3, 1)), kernel_size = c(3,
+#'   3), sigma = c(1, 1))
 #' @export
 op_image_gaussian_blur <- function(
   images, kernel_size = c(3L, 3L), sigma = c(1.0, 1.0), data_format = NULL
@@ -251,7 +259,8 @@ op_image_rgb_to_hsv <- function(images, data_format = NULL) {
 #'   [keras.ops.image.map_coordinates](https://www.tensorflow.org/api_docs/python/tf/keras/ops/image/map_coordinates).
 #'   `keras_help(op_image_map_coordinates)` shows the text of the installed version.
 #' @examplesIf is_keras_available()
-#' op_image_map_coordinates(matrix(c(1, 2, 3, 4), 2, byrow = TRUE), matrix(c(0, 0.5, 1, 0, 0.5, 0), 2, byrow = TRUE), order = 1)
+#' op_image_map_coordinates(matrix(c(1, 2, 3, 4), 2, byrow = TRUE), matrix(c(0, 0.5, 1, 0, 0.5,
+#'   0), 2, byrow = TRUE), order = 1)
 #' op_image_map_coordinates(c(1, 2, 3), matrix(c(0.2, 1.8), 1), order = 0)
 #' @export
 op_image_map_coordinates <- function(
@@ -283,7 +292,8 @@ op_image_map_coordinates <- function(
 #'   [keras.ops.image.pad_images](https://www.tensorflow.org/api_docs/python/tf/keras/ops/image/pad_images).
 #'   `keras_help(op_image_pad)` shows the text of the installed version.
 #' @examplesIf is_keras_available()
-#' op_image_pad(array(c(1, 2), c(1, 2, 1)), top_padding = 1, left_padding = 0, target_height = 3, target_width = 3)
+#' op_image_pad(array(c(1, 2), c(1, 2, 1)), top_padding = 1, left_padding = 0,
+#'   target_height = 3, target_width = 3)
 #' @export
 op_image_pad <- function(
   images, top_padding = NULL, left_padding = NULL, bottom_padding = NULL, right_padding = NULL,
@@ -316,7 +326,8 @@ op_image_pad <- function(
 #'   [keras.ops.image.perspective_transform](https://www.tensorflow.org/api_docs/python/tf/keras/ops/image/perspective_transform).
 #'   `keras_help(op_image_perspective_transform)` shows the text of the installed version.
 #' @examplesIf is_keras_available()
-#' op_image_perspective_transform(array(c(1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15, 4, 8, 12, 16), c(4, 4, 1)), matrix(c(0, 0, 3, 0, 0, 3, 3, 3), 4, byrow = TRUE), matrix(c(0, 0, 3, 0, 0, 3, 3, 3), 4, byrow = TRUE))
+#' op_image_perspective_transform(array(c(1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15, 4, 8, 12,
+#'   16), c(4, 4, 1)), matrix(c(0, 0, 3, 0, 0, 3, 3, 3), 4, byrow = TRUE), matrix(c(0, 0, 3, 0, 0, 3, 3, 3), 4, byrow = TRUE))
 #' @export
 op_image_perspective_transform <- function(
   images, start_points, end_points, interpolation = "bilinear", fill_value = 0,
@@ -354,8 +365,10 @@ op_image_perspective_transform <- function(
 #'   [keras.ops.image.resize](https://www.tensorflow.org/api_docs/python/tf/keras/ops/image/resize).
 #'   `keras_help(op_image_resize)` shows the text of the installed version.
 #' @examplesIf is_keras_available()
-#' op_image_resize(array(c(1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15, 4, 8, 12, 16), c(4, 4, 1)), size = c(2, 2), interpolation = "nearest")
-#' op_image_resize(array(c(1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15, 4, 8, 12, 16), c(4, 4, 1)), c(2, 2))
+#' op_image_resize(array(c(1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15, 4, 8, 12, 16), c(4, 4, 1)),
+#'   size = c(2, 2), interpolation = "nearest")
+#' op_image_resize(array(c(1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15, 4, 8, 12, 16), c(4, 4, 1)),
+#'   c(2, 2))
 #' @export
 op_image_resize <- function(
   images, size, interpolation = "bilinear", antialias = FALSE, crop_to_aspect_ratio = FALSE,
@@ -388,7 +401,9 @@ op_image_resize <- function(
 #'   [keras.ops.image.scale_and_translate](https://www.tensorflow.org/api_docs/python/tf/keras/ops/image/scale_and_translate).
 #'   `keras_help(op_image_scale_and_translate)` shows the text of the installed version.
 #' @examplesIf is_keras_available()
-#' op_image_scale_and_translate(array(c(1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15, 4, 8, 12, 16), c(4, 4, 1)), output_shape = c(2, 2, 1), scale = c(0.5, 0.5), translation = c(0, 0), spatial_dims = c(1, 2), method = "linear", antialias = FALSE)
+#' op_image_scale_and_translate(array(c(1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15, 4, 8, 12, 16),
+#'   c(4, 4,
+#'   1)), output_shape = c(2, 2, 1), scale = c(0.5, 0.5), translation = c(0, 0), spatial_dims = c(1, 2), method = "linear", antialias = FALSE)
 #' @export
 op_image_scale_and_translate <- function(
   images, output_shape, scale, translation, spatial_dims, method, antialias = TRUE

@@ -244,7 +244,8 @@ op_scatter <- function(indices, values, shape) {
 #'   [keras.ops.scatter_update](https://www.tensorflow.org/api_docs/python/tf/keras/ops/scatter_update).
 #'   `keras_help(op_scatter_update)` shows the text of the installed version.
 #' @examplesIf is_keras_available()
-#' op_scatter_update(matrix(c(0, 0, 0, 0), 2, byrow = TRUE), matrix(c(1, 2, 2, 1), 2, byrow = TRUE), c(8, 9))
+#' op_scatter_update(matrix(c(0, 0, 0, 0), 2, byrow = TRUE), matrix(c(1, 2, 2, 1), 2,
+#'   byrow = TRUE), c(8, 9))
 #' op_scatter_update(c(1, 2, 3), matrix(c(1, 3), 2, byrow = TRUE), c(10, 20), reduction = "add")
 #' @export
 op_scatter_update <- function(inputs, indices, updates, reduction = NULL) {
@@ -284,7 +285,8 @@ op_searchsorted <- function(sorted_sequence, values, side = "left") {
 #'   [keras.ops.select](https://www.tensorflow.org/api_docs/python/tf/keras/ops/select).
 #'   `keras_help(op_select)` shows the text of the installed version.
 #' @examplesIf is_keras_available()
-#' op_select(list(c(TRUE, FALSE, FALSE), c(TRUE, TRUE, FALSE)), list(c(1, 2, 3), c(4, 5, 6)), default = 9)
+#' op_select(list(c(TRUE, FALSE, FALSE), c(TRUE, TRUE, FALSE)), list(c(1, 2, 3), c(4, 5, 6)),
+#'   default = 9)
 #' @export
 op_select <- function(condlist, choicelist, default = 0) {
   wrap_function("keras.ops.select", environment(), c(condlist = "!tensors", choicelist = "!tensors", default = "tensor"))
@@ -323,7 +325,8 @@ op_slice <- function(inputs, start_indices, shape) {
 #'   [keras.ops.slice_update](https://www.tensorflow.org/api_docs/python/tf/keras/ops/slice_update).
 #'   `keras_help(op_slice_update)` shows the text of the installed version.
 #' @examplesIf is_keras_available()
-#' op_slice_update(matrix(c(1, 2, 3, 4, 5, 6), 2, byrow = TRUE), c(1, 2), matrix(c(8, 9), 1, byrow = TRUE))
+#' op_slice_update(matrix(c(1, 2, 3, 4, 5, 6), 2, byrow = TRUE), c(1, 2), matrix(c(8, 9), 1,
+#'   byrow = TRUE))
 #' op_slice_update(c(1, 2, 3), 2, c(7, 8))
 #' @export
 op_slice_update <- function(inputs, start_indices, updates) {
@@ -365,8 +368,10 @@ op_take <- function(x, indices, axis = NULL) {
 #'   [keras.ops.take_along_axis](https://www.tensorflow.org/api_docs/python/tf/keras/ops/take_along_axis).
 #'   `keras_help(op_take_along_axis)` shows the text of the installed version.
 #' @examplesIf is_keras_available()
-#' op_take_along_axis(matrix(c(3, 1, 2, 6, 5, 4), 2, byrow = TRUE), op_argsort(matrix(c(3, 1, 2, 6, 5, 4), 2, byrow = TRUE)), axis = 2)
-#' op_take_along_axis(matrix(c(3, 1, 2, 6, 5, 4), 2, byrow = TRUE), matrix(c(2, 3), 2, byrow = TRUE), axis = 2)
+#' op_take_along_axis(matrix(c(3, 1, 2, 6, 5, 4), 2, byrow = TRUE), op_argsort(matrix(c(3, 1,
+#'   2, 6, 5, 4), 2, byrow = TRUE)), axis = 2)
+#' op_take_along_axis(matrix(c(3, 1, 2, 6, 5, 4), 2, byrow = TRUE), matrix(c(2, 3), 2,
+#'   byrow = TRUE), axis = 2)
 #' @export
 op_take_along_axis <- function(x, indices, axis = NULL) {
   wrap_function("keras.ops.take_along_axis", environment(), c(x = "!tensor", indices = "!index", axis = "axis"))

@@ -35,7 +35,8 @@ op_cdist <- function(x, y) {
 #' op_cholesky(matrix(c(2, 1, 1, 3), 2, byrow = TRUE))
 #' op_cholesky(matrix(c(2, 1, 1, 3), 2, byrow = TRUE), upper = TRUE)
 #' op_cholesky_inverse(op_cholesky(matrix(c(2, 1, 1, 3), 2, byrow = TRUE)))
-#' op_cholesky_inverse(op_cholesky(matrix(c(2, 1, 1, 3), 2, byrow = TRUE), upper = TRUE), upper = TRUE)
+#' op_cholesky_inverse(op_cholesky(matrix(c(2, 1, 1, 3), 2, byrow = TRUE), upper = TRUE),
+#'   upper = TRUE)
 #' @export
 op_cholesky <- function(x, upper = FALSE) {
   wrap_function("keras.ops.cholesky", environment(), c(x = "!tensor", upper = "bool"))
@@ -82,14 +83,18 @@ op_cholesky_inverse <- function(x, upper = FALSE) {
 #'   `keras_help(op_cross)` shows the text of the installed version.
 #' @examplesIf is_keras_available()
 #' op_cross(c(1, 2, 3), c(4, 5, 6))
-#' op_cross(matrix(c(1, 2, 3, 4, 5, 6), 3, byrow = TRUE), matrix(c(6, 5, 4, 3, 2, 1), 3, byrow = TRUE), axis = 1)
+#' op_cross(matrix(c(1, 2, 3, 4, 5, 6), 3, byrow = TRUE), matrix(c(6, 5, 4, 3, 2, 1), 3,
+#'   byrow = TRUE), axis = 1)
 #' op_dot(c(1, 2, 3), c(4, 5, 6))
 #' op_dot(matrix(c(1, 2, 3, 4, 5, 6), 2, byrow = TRUE), c(1, 2, 3))
-#' op_inner(matrix(c(1, 2, 3, 4, 5, 6), 2, byrow = TRUE), matrix(c(3, 1, 2, 6, 5, 4), 2, byrow = TRUE))
+#' op_inner(matrix(c(1, 2, 3, 4, 5, 6), 2, byrow = TRUE), matrix(c(3, 1, 2, 6, 5, 4), 2,
+#'   byrow = TRUE))
 #' op_kron(matrix(c(2, 1, 1, 3), 2, byrow = TRUE), matrix(c(0, 1, 1, 0), 2, byrow = TRUE))
-#' op_matmul(matrix(c(1, 2, 3, 4, 5, 6), 2, byrow = TRUE), matrix(c(1, 2, 3, 4, 5, 6), 3, byrow = TRUE))
+#' op_matmul(matrix(c(1, 2, 3, 4, 5, 6), 2, byrow = TRUE), matrix(c(1, 2, 3, 4, 5, 6), 3,
+#'   byrow = TRUE))
 #' op_outer(c(1, 2, 3), c(4, 5, 6))
-#' op_vdot(matrix(c(1, 2, 3, 4, 5, 6), 2, byrow = TRUE), matrix(c(3, 1, 2, 6, 5, 4), 2, byrow = TRUE))
+#' op_vdot(matrix(c(1, 2, 3, 4, 5, 6), 2, byrow = TRUE), matrix(c(3, 1, 2, 6, 5, 4), 2,
+#'   byrow = TRUE))
 #' @name op_matmul
 NULL
 
@@ -357,7 +362,8 @@ op_svd <- function(x, full_matrices = TRUE, compute_uv = TRUE) {
 #'   [keras.ops.einsum](https://www.tensorflow.org/api_docs/python/tf/keras/ops/einsum).
 #'   `keras_help(op_einsum)` shows the text of the installed version.
 #' @examplesIf is_keras_available()
-#' op_einsum("ij,kj->ik", matrix(c(1, 2, 3, 4, 5, 6), 2, byrow = TRUE), matrix(c(3, 1, 2, 6, 5, 4), 2, byrow = TRUE))
+#' op_einsum("ij,kj->ik", matrix(c(1, 2, 3, 4, 5, 6), 2, byrow = TRUE), matrix(c(3, 1, 2, 6, 5,
+#'   4), 2, byrow = TRUE))
 #' op_einsum("ii->", matrix(c(2, 1, 1, 3), 2, byrow = TRUE))
 #' @export
 op_einsum <- function(subscripts, ...) {
@@ -385,7 +391,8 @@ op_einsum <- function(subscripts, ...) {
 #' @examplesIf is_keras_available()
 #' op_lstsq(matrix(c(1, 1, 1, 2, 1, 3), 3, byrow = TRUE), c(1, 2, 2))
 #' op_solve(matrix(c(2, 1, 1, 3), 2, byrow = TRUE), matrix(c(1, 2), 2, byrow = TRUE))
-#' op_solve_triangular(matrix(c(2, 0, 1, 3), 2, byrow = TRUE), matrix(c(1, 2), 2, byrow = TRUE), lower = TRUE)
+#' op_solve_triangular(matrix(c(2, 0, 1, 3), 2, byrow = TRUE), matrix(c(1, 2), 2,
+#'   byrow = TRUE), lower = TRUE)
 #' op_solve_triangular(matrix(c(2, 1, 0, 3), 2, byrow = TRUE), matrix(c(1, 2), 2, byrow = TRUE))
 #' @name op_solve
 NULL
@@ -461,8 +468,10 @@ op_normalize <- function(x, axis = -1L, order = 2L, epsilon = NULL) {
 #'   [keras.ops.tensordot](https://www.tensorflow.org/api_docs/python/tf/keras/ops/tensordot).
 #'   `keras_help(op_tensordot)` shows the text of the installed version.
 #' @examplesIf is_keras_available()
-#' op_tensordot(matrix(c(1, 2, 3, 4, 5, 6), 2, byrow = TRUE), matrix(c(1, 2, 3, 4, 5, 6), 3, byrow = TRUE), axes = 1)
-#' op_tensordot(matrix(c(1, 2, 3, 4, 5, 6), 2, byrow = TRUE), matrix(c(3, 1, 2, 6, 5, 4), 2, byrow = TRUE), axes = list(2, 2))
+#' op_tensordot(matrix(c(1, 2, 3, 4, 5, 6), 2, byrow = TRUE), matrix(c(1, 2, 3, 4, 5, 6), 3,
+#'   byrow = TRUE), axes = 1)
+#' op_tensordot(matrix(c(1, 2, 3, 4, 5, 6), 2, byrow = TRUE), matrix(c(3, 1, 2, 6, 5, 4), 2,
+#'   byrow = TRUE), axes = list(2, 2))
 #' @export
 op_tensordot <- function(x1, x2, axes = 2) {
   wrap_function("keras.ops.tensordot", environment(), c(x1 = "!tensor", x2 = "!tensor", axes = "axes_or_count"))

@@ -90,8 +90,10 @@ op_max_pool <- function(inputs, pool_size, strides = NULL, padding = "valid", da
 #'   [keras.ops.batch_normalization](https://www.tensorflow.org/api_docs/python/tf/keras/ops/batch_normalization).
 #'   `keras_help(op_batch_normalization)` shows the text of the installed version.
 #' @examplesIf is_keras_available()
-#' op_batch_normalization(matrix(c(1, 2, 3, 4, 5, 6), 2, byrow = TRUE), mean = c(1, 2, 3), variance = c(4, 5, 6), axis = 2)
-#' op_batch_normalization(matrix(c(1, 2, 3, 4, 5, 6), 2, byrow = TRUE), c(1, 2), c(4, 9), axis = 1, offset = c(1, 2), scale = c(3, 4), epsilon = 0)
+#' op_batch_normalization(matrix(c(1, 2, 3, 4, 5, 6), 2, byrow = TRUE), mean = c(1, 2, 3),
+#'   variance = c(4, 5, 6), axis = 2)
+#' op_batch_normalization(matrix(c(1, 2, 3, 4, 5, 6), 2, byrow = TRUE), c(1, 2), c(4, 9),
+#'   axis = 1, offset = c(1, 2), scale = c(3, 4), epsilon = 0)
 #' @export
 op_batch_normalization <- function(
   x, mean, variance, axis, offset = NULL, scale = NULL, epsilon = 0.001
@@ -126,10 +128,14 @@ op_batch_normalization <- function(
 #' @examplesIf is_keras_available()
 #' op_binary_crossentropy(c(0, 1, 1), c(0.2, 0.9, 0.4))
 #' op_binary_crossentropy(c(0, 1, 1), c(0.2, 0.9, -0.4), from_logits = TRUE)
-#' op_categorical_crossentropy(matrix(c(0, 0, 1, 1, 0, 0), 2, byrow = TRUE), matrix(c(0.2, 0.3, 0.5, 0.6, 0.3, 0.1), 2, byrow = TRUE))
-#' op_categorical_crossentropy(matrix(c(0, 0, 1, 1, 1, 0), 2, byrow = TRUE), matrix(c(0.2, 0.3, 0.5, 0.6, 0.3, 0.1), 2, byrow = TRUE), from_logits = TRUE, axis = 1)
-#' op_sparse_categorical_crossentropy(c(2, 0), matrix(c(0.2, 0.3, 0.5, 0.6, 0.3, 0.1), 2, byrow = TRUE))
-#' op_sparse_categorical_crossentropy(c(2, 0), matrix(c(0.2, 0.3, 0.5, 0.6, 0.3, 0.1), 2, byrow = TRUE), from_logits = TRUE)
+#' op_categorical_crossentropy(matrix(c(0, 0, 1, 1, 0, 0), 2, byrow = TRUE), matrix(c(0.2, 0.3,
+#'   0.5, 0.6, 0.3, 0.1), 2, byrow = TRUE))
+#' op_categorical_crossentropy(matrix(c(0, 0, 1, 1, 1, 0), 2, byrow = TRUE), matrix(c(0.2, 0.3,
+#'   0.5, 0.6, 0.3, 0.1), 2, byrow = TRUE), from_logits = TRUE, axis = 1)
+#' op_sparse_categorical_crossentropy(c(2, 0), matrix(c(0.2, 0.3, 0.5, 0.6, 0.3, 0.1), 2,
+#'   byrow = TRUE))
+#' op_sparse_categorical_crossentropy(c(2, 0), matrix(c(0.2, 0.3, 0.5, 0.6, 0.3, 0.1), 2,
+#'   byrow = TRUE), from_logits = TRUE)
 #' @name op_crossentropy
 NULL
 
@@ -454,10 +460,12 @@ op_clip <- function(x, x_min, x_max) {
 #'   `keras_help(op_conv)` shows the text of the installed version.
 #' @examplesIf is_keras_available()
 #' op_conv(array(c(1, 2, 3, 4, 5), c(1, 5, 1)), array(c(1, 0, -1), c(3, 1, 1)))
-#' op_conv(array(c(1, 2, 3, 4, 5), c(1, 5, 1)), array(c(1, 1), c(2, 1, 1)), strides = 2, padding = "same")
+#' op_conv(array(c(1, 2, 3, 4, 5), c(1, 5, 1)), array(c(1, 1), c(2, 1, 1)), strides = 2,
+#'   padding = "same")
 #' op_conv_transpose(array(c(1, 2, 3, 4, 5), c(1, 5, 1)), array(c(1, 10), c(2, 1, 1)), strides = 2)
 #' op_depthwise_conv(array(c(1, 2, 3, 4, 5), c(1, 5, 1)), array(c(1, 2), c(2, 1, 1)))
-#' op_separable_conv(array(c(1, 2, 3, 4, 5), c(1, 5, 1)), array(c(1, 2), c(2, 1, 1)), array(c(1, 10), c(1, 1, 2)))
+#' op_separable_conv(array(c(1, 2, 3, 4, 5), c(1, 5, 1)), array(c(1, 2), c(2, 1, 1)),
+#'   array(c(1, 10), c(1, 1, 2)))
 #' @export
 op_conv <- function(
   inputs, kernel, strides = 1L, padding = "valid", data_format = NULL, dilation_rate = 1L
@@ -521,7 +529,8 @@ op_separable_conv <- function(
 #'   [keras.ops.ctc_decode](https://www.tensorflow.org/api_docs/python/tf/keras/ops/ctc_decode).
 #'   `keras_help(op_ctc_decode)` shows the text of the installed version.
 #' @examplesIf is_keras_available()
-#' op_ctc_decode(array(c(0.1, 0.9, 0.8, 0.1, 0.1, 0.9, 0.9, 0.1, 0.2, 0.9, 0.9, 0.1), c(2, 3, 2)), sequence_lengths = c(3, 3))
+#' op_ctc_decode(array(c(0.1, 0.9, 0.8, 0.1, 0.1, 0.9, 0.9, 0.1, 0.2, 0.9, 0.9, 0.1), c(2, 3,
+#'   2)), sequence_lengths = c(3, 3))
 #' @export
 op_ctc_decode <- function(
   inputs, sequence_lengths, strategy = "greedy", beam_width = 100L, top_paths = 1L,
@@ -549,7 +558,8 @@ op_ctc_decode <- function(
 #'   [keras.ops.ctc_loss](https://www.tensorflow.org/api_docs/python/tf/keras/ops/ctc_loss).
 #'   `keras_help(op_ctc_loss)` shows the text of the installed version.
 #' @examplesIf is_keras_available()
-#' op_ctc_loss(matrix(c(1, 1, 1, 0), 2, byrow = TRUE), op_zeros(c(2, 3, 2)), target_length = c(2, 1), output_length = c(3, 3))
+#' op_ctc_loss(matrix(c(1, 1, 1, 0), 2, byrow = TRUE), op_zeros(c(2, 3, 2)),
+#'   target_length = c(2, 1), output_length = c(3, 3))
 #' @export
 op_ctc_loss <- function(target, output, target_length, output_length, mask_index = 0L) {
   wrap_function("keras.ops.ctc_loss", environment(), c(
@@ -613,8 +623,10 @@ op_space_to_depth <- function(x, block_size, data_format = "channels_last") {
 #'   [keras.ops.dot_product_attention](https://www.tensorflow.org/api_docs/python/tf/keras/ops/dot_product_attention).
 #'   `keras_help(op_dot_product_attention)` shows the text of the installed version.
 #' @examplesIf is_keras_available()
-#' op_dot_product_attention(array(c(1, 0), c(1, 1, 1, 2)), array(c(1, 0, 0, 1), c(1, 2, 1, 2)), array(c(1, 3, 2, 4), c(1, 2, 1, 2)))
-#' op_dot_product_attention(array(0, c(1, 2, 1, 1)), array(0, c(1, 2, 1, 1)), array(c(1, 3), c(1, 2, 1, 1)), is_causal = TRUE)
+#' op_dot_product_attention(array(c(1, 0), c(1, 1, 1, 2)), array(c(1, 0, 0, 1), c(1, 2, 1, 2)),
+#'   array(c(1, 3, 2, 4), c(1, 2, 1, 2)))
+#' op_dot_product_attention(array(0, c(1, 2, 1, 1)), array(0, c(1, 2, 1, 1)), array(c(1, 3),
+#'   c(1, 2, 1, 1)), is_causal = TRUE)
 #' @export
 op_dot_product_attention <- function(
   query, key, value, bias = NULL, mask = NULL, scale = NULL, is_causal = FALSE,
@@ -684,7 +696,8 @@ op_unfold <- function(x, kernel_size, dilation = 1L, padding = 0L, stride = 1L) 
 #'   `keras_help(op_layer_normalization)` shows the text of the installed version.
 #' @examplesIf is_keras_available()
 #' op_layer_normalization(matrix(c(1, 2, 3, 4, 5, 6), 2, byrow = TRUE), epsilon = 0.001)
-#' op_layer_normalization(matrix(c(1, 2, 3, 4, 5, 6), 2, byrow = TRUE), gamma = c(1, 2), beta = c(0, 1), axis = 1, epsilon = 0.001)
+#' op_layer_normalization(matrix(c(1, 2, 3, 4, 5, 6), 2, byrow = TRUE), gamma = c(1, 2),
+#'   beta = c(0, 1), axis = 1, epsilon = 0.001)
 #' @export
 op_layer_normalization <- function(x, gamma = NULL, beta = NULL, axis = -1L, epsilon = NULL) {
   wrap_function("keras.ops.layer_normalization", environment(), c(x = "!tensor", gamma = "tensor", beta = "tensor", axis = "axes", epsilon = "num"))
@@ -773,7 +786,8 @@ op_psnr <- function(x1, x2, max_val) {
 #'   `keras_help(op_rms_normalization)` shows the text of the installed version.
 #' @examplesIf is_keras_available()
 #' op_rms_normalization(matrix(c(1, 2, 3, 4, 5, 6), 2, byrow = TRUE), epsilon = 0)
-#' op_rms_normalization(matrix(c(1, 2, 3, 4, 5, 6), 2, byrow = TRUE), scale = c(1, 2, 3), epsilon = 0.1)
+#' op_rms_normalization(matrix(c(1, 2, 3, 4, 5, 6), 2, byrow = TRUE), scale = c(1, 2, 3),
+#'   epsilon = 0.1)
 #' @export
 op_rms_normalization <- function(x, scale = NULL, axis = -1L, epsilon = NULL) {
   wrap_function("keras.ops.rms_normalization", environment(), c(x = "!tensor", scale = "tensor", axis = "axes", epsilon = "num"))

@@ -15,7 +15,8 @@
 #'   `keras_help(op_append)` shows the text of the installed version.
 #' @examplesIf is_keras_available()
 #' op_append(c(1, 2, 3), c(4, 5, 6))
-#' op_append(matrix(c(1, 2, 3, 4, 5, 6), 2, byrow = TRUE), matrix(c(3, 1, 2, 6, 5, 4), 2, byrow = TRUE), axis = 2)
+#' op_append(matrix(c(1, 2, 3, 4, 5, 6), 2, byrow = TRUE), matrix(c(3, 1, 2, 6, 5, 4), 2,
+#'   byrow = TRUE), axis = 2)
 #' @export
 op_append <- function(x1, x2, axis = NULL) {
   wrap_function("keras.ops.append", environment(), c(x1 = "!tensor", x2 = "!tensor", axis = "axis"))
@@ -116,8 +117,10 @@ op_broadcast_to <- function(x, shape) {
 #'   [keras.ops.concatenate](https://www.tensorflow.org/api_docs/python/tf/keras/ops/concatenate).
 #'   `keras_help(op_concatenate)` shows the text of the installed version.
 #' @examplesIf is_keras_available()
-#' op_concatenate(list(matrix(c(1, 2, 3, 4, 5, 6), 2, byrow = TRUE), matrix(c(3, 1, 2, 6, 5, 4), 2, byrow = TRUE)), axis = 1)
-#' op_concatenate(list(matrix(c(1, 2, 3, 4, 5, 6), 2, byrow = TRUE), matrix(c(2, 1, 1, 3), 2, byrow = TRUE)), axis = -1)
+#' op_concatenate(list(matrix(c(1, 2, 3, 4, 5, 6), 2, byrow = TRUE), matrix(c(3, 1, 2, 6, 5,
+#'   4), 2, byrow = TRUE)), axis = 1)
+#' op_concatenate(list(matrix(c(1, 2, 3, 4, 5, 6), 2, byrow = TRUE), matrix(c(2, 1, 1, 3), 2,
+#'   byrow = TRUE)), axis = -1)
 #' @export
 op_concatenate <- function(xs, axis = 1L) {
   wrap_function("keras.ops.concatenate", environment(), c(xs = "!tensors", axis = "axis"))
@@ -137,10 +140,13 @@ op_concatenate <- function(xs, axis = 1L) {
 #'   [keras.ops.vstack](https://www.tensorflow.org/api_docs/python/tf/keras/ops/vstack).
 #'   `keras_help(op_dstack)` shows the text of the installed version.
 #' @examplesIf is_keras_available()
-#' op_dstack(list(matrix(c(1, 2, 3, 4, 5, 6), 2, byrow = TRUE), matrix(c(3, 1, 2, 6, 5, 4), 2, byrow = TRUE)))
-#' op_hstack(list(matrix(c(1, 2, 3, 4, 5, 6), 2, byrow = TRUE), matrix(c(3, 1, 2, 6, 5, 4), 2, byrow = TRUE)))
+#' op_dstack(list(matrix(c(1, 2, 3, 4, 5, 6), 2, byrow = TRUE), matrix(c(3, 1, 2, 6, 5, 4), 2,
+#'   byrow = TRUE)))
+#' op_hstack(list(matrix(c(1, 2, 3, 4, 5, 6), 2, byrow = TRUE), matrix(c(3, 1, 2, 6, 5, 4), 2,
+#'   byrow = TRUE)))
 #' op_hstack(list(c(1, 2, 3), c(4, 5, 6)))
-#' op_vstack(list(matrix(c(1, 2, 3, 4, 5, 6), 2, byrow = TRUE), matrix(c(3, 1, 2, 6, 5, 4), 2, byrow = TRUE)))
+#' op_vstack(list(matrix(c(1, 2, 3, 4, 5, 6), 2, byrow = TRUE), matrix(c(3, 1, 2, 6, 5, 4), 2,
+#'   byrow = TRUE)))
 #' @name op_hstack
 NULL
 

@@ -124,8 +124,10 @@ op_extract_sequences <- function(x, sequence_length, sequence_stride) {
 #'   `keras_help(op_fft)` shows the text of the installed version.
 #' @examplesIf is_keras_available()
 #' op_fft(list(c(1, 2, 3), c(4, 5, 6)))
-#' op_fft2(list(matrix(c(1, 2, 3, 4, 5, 6), 2, byrow = TRUE), matrix(c(3, 1, 2, 6, 5, 4), 2, byrow = TRUE)))
-#' op_ifft2(list(matrix(c(1, 2, 3, 4, 5, 6), 2, byrow = TRUE), matrix(c(3, 1, 2, 6, 5, 4), 2, byrow = TRUE)))
+#' op_fft2(list(matrix(c(1, 2, 3, 4, 5, 6), 2, byrow = TRUE), matrix(c(3, 1, 2, 6, 5, 4), 2,
+#'   byrow = TRUE)))
+#' op_ifft2(list(matrix(c(1, 2, 3, 4, 5, 6), 2, byrow = TRUE), matrix(c(3, 1, 2, 6, 5, 4), 2,
+#'   byrow = TRUE)))
 #' op_irfft(list(c(1, 2, 3), c(0, 5, 0)))
 #' op_irfft(op_rfft(c(1, 2, 4, 7)), fft_length = 4)
 #' op_rfft(c(1, 2, 4, 7))
@@ -185,7 +187,8 @@ op_rfft <- function(x, fft_length = NULL) {
 #'   `keras_help(op_istft)` shows the text of the installed version.
 #' @examplesIf is_keras_available()
 #' op_istft(op_stft(op_arange(16), 8, 4, 8), 8, 4, 8)
-#' op_stft(op_ones(8), sequence_length = 4, sequence_stride = 4, fft_length = 4, window = NULL, center = FALSE)
+#' op_stft(op_ones(8), sequence_length = 4, sequence_stride = 4, fft_length = 4, window = NULL,
+#'   center = FALSE)
 #' op_stft(op_ones(16), sequence_length = 4, sequence_stride = 2, fft_length = 8)
 #' @name op_stft
 NULL

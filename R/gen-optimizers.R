@@ -1074,7 +1074,8 @@ learning_rate_schedule_inverse_time_decay <- function(
 #'   `keras_help(learning_rate_schedule_piecewise_constant_decay)` shows the text of the installed
 #'   version.
 #' @examplesIf is_keras_available()
-#' schedule <- learning_rate_schedule_piecewise_constant_decay(boundaries = c(40, 80), values = c(0.1, 0.05, 0.01))
+#' schedule <- learning_rate_schedule_piecewise_constant_decay(boundaries = c(40, 80),
+#'   values = c(0.1, 0.05, 0.01))
 #' as.array(schedule(50))
 #' optimizer <- optimizer_sgd(learning_rate = schedule)
 #' @export
@@ -1103,7 +1104,8 @@ learning_rate_schedule_piecewise_constant_decay <- function(
 #'   [keras.optimizers.schedules.PolynomialDecay](https://www.tensorflow.org/api_docs/python/tf/keras/optimizers/schedules/PolynomialDecay).
 #'   `keras_help(learning_rate_schedule_polynomial_decay)` shows the text of the installed version.
 #' @examplesIf is_keras_available()
-#' schedule <- learning_rate_schedule_polynomial_decay(0.1, decay_steps = 100, end_learning_rate = 0.01)
+#' schedule <- learning_rate_schedule_polynomial_decay(0.1, decay_steps = 100,
+#'   end_learning_rate = 0.01)
 #' as.array(schedule(50))
 #' optimizer <- optimizer_sgd(learning_rate = schedule)
 #' @export
@@ -1136,9 +1138,11 @@ learning_rate_schedule_polynomial_decay <- function(
 #'   [keras.optimizers.schedules.serialize](https://www.tensorflow.org/api_docs/python/tf/keras/optimizers/schedules/serialize).
 #'   `keras_help(learning_rate_schedule_deserialize)` shows the text of the installed version.
 #' @examplesIf is_keras_available()
-#' config <- learning_rate_schedule_serialize(learning_rate_schedule_cosine_decay(0.1, decay_steps = 100))
+#' config <- learning_rate_schedule_serialize(learning_rate_schedule_cosine_decay(0.1,
+#'   decay_steps = 100))
 #' schedule <- learning_rate_schedule_deserialize(config)
-#' config <- learning_rate_schedule_serialize(learning_rate_schedule_cosine_decay(0.1, decay_steps = 100))
+#' config <- learning_rate_schedule_serialize(learning_rate_schedule_cosine_decay(0.1,
+#'   decay_steps = 100))
 #' config$class_name
 #' @name learning_rate_schedule_serialize
 NULL

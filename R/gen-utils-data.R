@@ -195,7 +195,8 @@ get_file <- function(
 #'     image_array_save(pixels, file.path(folder, class, paste0(i, ".png")))
 #'   }
 #' }
-#' images <- image_dataset_from_directory(folder, image_size = c(8, 8), batch_size = 2, verbose = FALSE)
+#' images <- image_dataset_from_directory(folder, image_size = c(8, 8), batch_size = 2,
+#'   verbose = FALSE)
 #' images$class_names
 #' @export
 image_dataset_from_directory <- function(
@@ -377,7 +378,8 @@ text_dataset_from_directory <- function(
 #'   `keras_help(timeseries_dataset_from_array)` shows the text of the installed version.
 #' @examplesIf is_keras_available()
 #' series <- matrix(1:20, ncol = 1)
-#' windows <- timeseries_dataset_from_array(series, targets = NULL, sequence_length = 5, batch_size = 4)
+#' windows <- timeseries_dataset_from_array(series, targets = NULL, sequence_length = 5,
+#'   batch_size = 4)
 #' @export
 timeseries_dataset_from_array <- function(
   data, targets, sequence_length, sequence_stride = 1L, sampling_rate = 1L, batch_size = 128L,

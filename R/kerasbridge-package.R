@@ -22,5 +22,10 @@
 #' @importFrom magrittr %>%
 #' @importFrom rlang %||%
 #' @importFrom stats predict
+#' @importFrom R6 R6Class
+#' @importFrom rlang .data
 #' @importFrom utils str
 NULL
+
+# found in the environment of a method, not of this package
+utils::globalVariables(c("self", "super", "private", "r6_object", "r6_hook"))

@@ -160,9 +160,7 @@ as_custom_object <- function(x, name, arg, call) {
 #'   `with_custom_object_scope()`: the value of `expr`.
 #' @examplesIf is_keras_available()
 #' half <- function(x) x / 2
-#' with_custom_object_scope(list(half = half), {
-#'   layer <- layer_dense(units = 2, activation = "half")
-#' })
+#' with_custom_object_scope(list(half = half), get_registered_object("half"))
 #' @export
 register_keras_serializable <- function(object, name = NULL, package = NULL) {
   frame <- rlang::current_env()

@@ -51,8 +51,12 @@ test_that("a fork is refused at once", {
   skip_on_os("windows")
   out <- run_r(c(
     "library(kerasbridge); x <- op_add(1, 2)",
-    "job <- parallel::mcparallel(tryCatch(op_add(1, 2), error = class))",
-    "print(parallel::mccollect(job, wait = TRUE)[[1]])"
+    "answer <- tempfile()",
+    "job <- parallel::mcparallel(writeLines(tryCatch(op_add(1, 2), error = class), answer))",
+    "for (i in 1:100) if (file.exists(answer)) break else Sys.sleep(0.2)",
+    "Sys.sleep(0.2)",
+    "print(readLines(answer))",
+    "tools::pskill(job$pid, 9)"
   ), timeout = 60)
   expect_match(paste(out$output, collapse = " "), "kerasbridge_error_fork")
 })

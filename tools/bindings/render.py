@@ -335,7 +335,11 @@ def page(name: str, wrappers: list) -> str:
                 if t != common
             ]
             text = " ".join([common, *others])
-        lines += wrap_comment(text, first=f"@param {parameter} ", rest="  ")
+        lines += wrap_comment(
+            text,
+            first=f"@param {r_name(parameter) if parameter != '...' else parameter} ",
+            rest="  ",
+        )
     values: dict = {}
     for w in wrappers:
         values.setdefault(prose(w.row["value"]), []).append(w.name)
