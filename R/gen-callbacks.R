@@ -22,7 +22,8 @@
 #' model |> compile(optimizer = "sgd", loss = "mse")
 #' x <- matrix(c(0, 1, 1, 0, 1, 1, 0, 0), 4)
 #' y <- c(1, 1, 2, 0)
-#' model |> fit(x, y, epochs = 2, verbose = 0, callbacks = callback_backup_and_restore(tempfile()))
+#' model |> fit(x, y, epochs = 2, verbose = 0,
+#'   callbacks = callback_backup_and_restore(tempfile()))
 #' @export
 callback_backup_and_restore <- function(
   backup_dir, save_freq = "epoch", double_checkpoint = FALSE, delete_checkpoint = TRUE, ...

@@ -23,36 +23,36 @@ dataset_imdb_word_index <- function(path = "imdb_word_index.json") {
 
 #' Topic Names of the Reuters Newswires
 #'
-#' * `dataset_reuters_label_names()`: The names of the 46 topics, in the order of their numbers 0
-#'   to 45.
-#' * `dataset_reuters_word_index()`: The dictionary behind the newswires: which number stands for
-#'   which word, before `index_from` is added.
+#' The names of the 46 topics, in the order of their numbers 0 to 45.
 #'
-#' @param path File name of the stored copy, below the data folder of Keras. (string; default
-#'   `"reuters_word_index.json"`)
-#' @return `dataset_reuters_label_names()`: The topic names. `dataset_reuters_word_index()`: A
-#'   named list: word = number.
+#' @return The topic names.
 #' @seealso Keras' own page:
-#'   [keras.datasets.reuters.get_label_names](https://www.tensorflow.org/api_docs/python/tf/keras/datasets/reuters/get_label_names),
-#'   [keras.datasets.reuters.get_word_index](https://www.tensorflow.org/api_docs/python/tf/keras/datasets/reuters/get_word_index).
+#'   [keras.datasets.reuters.get_label_names](https://www.tensorflow.org/api_docs/python/tf/keras/datasets/reuters/get_label_names).
 #'   `keras_help(dataset_reuters_label_names)` shows the text of the installed version.
 #' @examplesIf is_keras_available()
 #' topics <- dataset_reuters_label_names()
 #' length(topics)
-#' \dontrun{
-#' index <- dataset_reuters_word_index()
-#' index$wheat
-#' }
-#' @name dataset_reuters
-NULL
-
-#' @rdname dataset_reuters
 #' @export
 dataset_reuters_label_names <- function() {
   wrap_function("keras.datasets.reuters.get_label_names", environment(), character())
 }
 
-#' @rdname dataset_reuters
+#' Word Numbers of the Reuters Newswires
+#'
+#' The dictionary behind the newswires: which number stands for which word, before `index_from` is
+#' added.
+#'
+#' @param path File name of the stored copy, below the data folder of Keras. (string; default
+#'   `"reuters_word_index.json"`)
+#' @return A named list: word = number.
+#' @seealso Keras' own page:
+#'   [keras.datasets.reuters.get_word_index](https://www.tensorflow.org/api_docs/python/tf/keras/datasets/reuters/get_word_index).
+#'   `keras_help(dataset_reuters_word_index)` shows the text of the installed version.
+#' @examplesIf is_keras_available()
+#' \dontrun{
+#' index <- dataset_reuters_word_index()
+#' index$wheat
+#' }
 #' @export
 dataset_reuters_word_index <- function(path = "reuters_word_index.json") {
   wrap_function("keras.datasets.reuters.get_word_index", environment(), c(path = "string"))

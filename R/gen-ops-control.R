@@ -206,8 +206,7 @@ op_vectorize <- function(pyfunc, excluded = NULL, signature = NULL) {
 #'
 #' Like `op_map()`, but computes the entries in parallel where the backend can.
 #'
-#' @param `function` An R function or formula that takes one entry. (R function or formula;
-#'   required)
+#' @param function An R function or formula that takes one entry. (R function or formula; required)
 #' @param elements Tensor (or list of tensors) whose entries along the first axis are handed to the
 #'   function. (tensor or list of tensors; required)
 #' @return A tensor, or the structure of tensors that the function returns, with one entry per

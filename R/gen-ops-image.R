@@ -327,7 +327,8 @@ op_image_pad <- function(
 #'   `keras_help(op_image_perspective_transform)` shows the text of the installed version.
 #' @examplesIf is_keras_available()
 #' op_image_perspective_transform(array(c(1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15, 4, 8, 12,
-#'   16), c(4, 4, 1)), matrix(c(0, 0, 3, 0, 0, 3, 3, 3), 4, byrow = TRUE), matrix(c(0, 0, 3, 0, 0, 3, 3, 3), 4, byrow = TRUE))
+#'   16), c(4, 4, 1)), matrix(c(0, 0, 3, 0, 0, 3, 3, 3), 4, byrow = TRUE), matrix(c(0, 0, 3, 0,
+#'   0, 3, 3, 3), 4, byrow = TRUE))
 #' @export
 op_image_perspective_transform <- function(
   images, start_points, end_points, interpolation = "bilinear", fill_value = 0,
@@ -403,7 +404,8 @@ op_image_resize <- function(
 #' @examplesIf is_keras_available()
 #' op_image_scale_and_translate(array(c(1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15, 4, 8, 12, 16),
 #'   c(4, 4,
-#'   1)), output_shape = c(2, 2, 1), scale = c(0.5, 0.5), translation = c(0, 0), spatial_dims = c(1, 2), method = "linear", antialias = FALSE)
+#'   1)), output_shape = c(2, 2, 1), scale = c(0.5, 0.5), translation = c(0, 0),
+#'   spatial_dims = c(1, 2), method = "linear", antialias = FALSE)
 #' @export
 op_image_scale_and_translate <- function(
   images, output_shape, scale, translation, spatial_dims, method, antialias = TRUE
@@ -451,7 +453,8 @@ op_image_sobel_edges <- function(images, data_format = NULL) {
 #'   [keras.ops.image.ssim](https://www.tensorflow.org/api_docs/python/tf/keras/ops/image/ssim).
 #'   `keras_help(op_image_ssim)` shows the text of the installed version.
 #' @examplesIf is_keras_available()
-#' op_image_ssim(array(1:16 / 16, c(1, 4, 4, 1)), array(1:16 / 16, c(1, 4, 4, 1)), filter_size = 3)
+#' op_image_ssim(array(1:16 / 16, c(1, 4, 4, 1)), array(1:16 / 16, c(1, 4, 4, 1)),
+#'   filter_size = 3)
 #' @export
 op_image_ssim <- function(
   image1, image2, max_val = 1.0, filter_size = 11L, filter_sigma = 1.5, k1 = 0.01, k2 = 0.03,

@@ -462,7 +462,8 @@ op_clip <- function(x, x_min, x_max) {
 #' op_conv(array(c(1, 2, 3, 4, 5), c(1, 5, 1)), array(c(1, 0, -1), c(3, 1, 1)))
 #' op_conv(array(c(1, 2, 3, 4, 5), c(1, 5, 1)), array(c(1, 1), c(2, 1, 1)), strides = 2,
 #'   padding = "same")
-#' op_conv_transpose(array(c(1, 2, 3, 4, 5), c(1, 5, 1)), array(c(1, 10), c(2, 1, 1)), strides = 2)
+#' op_conv_transpose(array(c(1, 2, 3, 4, 5), c(1, 5, 1)), array(c(1, 10), c(2, 1, 1)),
+#'   strides = 2)
 #' op_depthwise_conv(array(c(1, 2, 3, 4, 5), c(1, 5, 1)), array(c(1, 2), c(2, 1, 1)))
 #' op_separable_conv(array(c(1, 2, 3, 4, 5), c(1, 5, 1)), array(c(1, 2), c(2, 1, 1)),
 #'   array(c(1, 10), c(1, 1, 2)))

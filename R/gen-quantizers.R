@@ -249,7 +249,8 @@ quantizer_base <- function(output_dtype = "int8", ...) {
 #' @examplesIf is_keras_available()
 #' out <- quantize_abs_max(rbind(c(1, -2), c(3, 4)), axis = 1)
 #' as.array(op_cast(out[[1]], "int32"))
-#' out <- quantize_abs_max_grouped_with_zero_point(matrix(0:7 / 2, 4, byrow = TRUE), block_size = 2)
+#' out <- quantize_abs_max_grouped_with_zero_point(matrix(0:7 / 2, 4, byrow = TRUE),
+#'   block_size = 2)
 #' dim(out[[2]])
 #' @export
 quantize_abs_max <- function(

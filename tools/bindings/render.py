@@ -301,6 +301,11 @@ class Wrapper:
         return f"{text} {note}"
 
 
+def documented_name(parameter: str, wrapper: Wrapper) -> str:
+    """The name as roxygen writes it in the usage: a reserved word in backticks in a long one."""
+    return r_name(parameter) if wrapper.kind == "layer" and parameter != "..." else parameter
+
+
 def r_path_url(symbol: str) -> str:
     return "https://www.tensorflow.org/api_docs/python/tf/" + symbol.replace(".", "/")
 
@@ -337,7 +342,7 @@ def page(name: str, wrappers: list) -> str:
             text = " ".join([common, *others])
         lines += wrap_comment(
             text,
-            first=f"@param {r_name(parameter) if parameter != '...' else parameter} ",
+            first=f"@param {documented_name(parameter, first)} ",
             rest="  ",
         )
     values: dict = {}
