@@ -29,6 +29,9 @@ cross_arguments <- function(args) {
 }
 
 unwrap <- function(outcome, call) {
+  if (!isTRUE(outcome$ok) && identical(outcome$error$kind, "interrupt")) {
+    rlang::interrupt()
+  }
   if (!isTRUE(outcome$ok)) {
     abort_from_python(outcome$error, call = call)
   }

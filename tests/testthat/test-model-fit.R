@@ -137,10 +137,8 @@ test_that("the history plots with ggplot2 and with base graphics", {
   expect_error(plot(history, metrics = "nope"), "'nope'")
 })
 
-test_that("Ctrl-C ends fit with the epochs done, and the model stays usable", {
-  skip_if_no_keras()
-  skip_on_os("windows")
-  out <- run_r(c(
+interrupted_fit <- function() {
+  run_r(c(
     "library(kerasbridge)",
     "x <- matrix(rnorm(4e5), ncol = 4); y <- rowSums(x)",
     "model <- keras_model_sequential(input_shape = 4) |> layer_dense(32) |> layer_dense(1)",
@@ -152,6 +150,16 @@ test_that("Ctrl-C ends fit with the epochs done, and the model stays usable", {
     "cat(history$interrupted, length(history$epoch) >= 1, proc.time()[[3]] - started < 30,",
     "    dim(predict(model, x[1:3, ], verbose = 0)), '\\n')"
   ), timeout = 120)
+}
+
+test_that("Ctrl-C ends fit with the epochs done, and the model stays usable", {
+  skip_if_no_keras()
+  skip_on_os("windows")
+  # on a busy machine the signal may come before the first step, with nothing to keep: then again
+  for (attempt in 1:3) {
+    out <- interrupted_fit()
+    if (any(grepl("TRUE TRUE TRUE 3 1", out$output))) break
+  }
   expect_match(paste(out$output, collapse = "\n"), "TRUE TRUE TRUE 3 1")
 })
 

@@ -157,14 +157,18 @@ def describe(exc: BaseException) -> dict:
 
 
 def outcome(function):
-    """Make a function return an `Outcome`; an interrupt still passes through."""
+    """Make a function return an `Outcome`; an interrupt becomes one of kind "interrupt".
+
+    (An interrupt that passes through as an exception is an "unknown exception" to older versions of
+    the program between R and Python.)
+    """
 
     @functools.wraps(function)
     def wrapper(*args, **kwargs):
         try:
             return Outcome(True, function(*args, **kwargs))
         except KeyboardInterrupt:
-            raise
+            return Outcome(False, error={"kind": "interrupt", "message": "Interrupted."})
         except BaseException as exc:  # noqa: B036 - an exit in user code must not end R
             return Outcome(False, error=describe(exc))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from typing import Any, Optional
 
@@ -194,9 +195,12 @@ def fit(
         done = len(history.epoch)
         note = f"Training was stopped after {done} complete epoch{'' if done == 1 else 's'}."
         history.notes.append(note)
-        progress.close()
-        progress.note(note)
+        # one press can arrive twice where another program passes it on: the epochs are kept then too
+        with contextlib.suppress(KeyboardInterrupt):
+            progress.close()
+            progress.note(note)
     finally:
-        progress.close()
+        with contextlib.suppress(KeyboardInterrupt):
+            progress.close()
         history.seconds = time.perf_counter() - started
     return history
