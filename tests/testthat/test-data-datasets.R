@@ -45,6 +45,7 @@ test_that("cached files become lists of train and test", {
 })
 
 test_that("arguments are checked", {
+  skip_if_no_keras()
   expect_error(dataset_cifar100("rough"), "label_mode")
   expect_error(dataset_boston_housing(test_split = 1), "test_split", class = "kerasbridge_error_argument")
   expect_error(dataset_reuters(num_words = 2.5), "num_words", class = "kerasbridge_error_argument")
