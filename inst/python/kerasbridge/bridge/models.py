@@ -152,12 +152,23 @@ def _shape(value) -> str:
     return "(" + ", ".join("NA" if d is None else str(d) for d in value) + ")"
 
 
+def _tensors(value):
+    """The tensors of a nest, in order (older versions have no public function for it)."""
+    if isinstance(value, dict):
+        value = list(value.values())
+    if isinstance(value, (list, tuple)):
+        for part in value:
+            yield from _tensors(part)
+    else:
+        yield value
+
+
 def _output_shape(layer) -> str:
     try:
         output = layer.output
     except (AttributeError, ValueError):
         return "?"
-    return ", ".join(_shape(t.shape) for t in keras.tree.flatten(output))
+    return ", ".join(_shape(t.shape) for t in _tensors(output))
 
 
 def _sources(model) -> dict:
