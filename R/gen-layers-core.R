@@ -290,7 +290,7 @@ layer_embedding <- function(
 #'   `keras_help(layer_flax_module_wrapper)` shows the text of the installed version.
 #' @examplesIf is_keras_available()
 #' \dontrun{
-#' flax <- reticulate::import("flax")
+#' flax <- import("flax")
 #' random_normal(c(2, 3)) |> layer_flax_module_wrapper(flax$linen$Dense(4L))
 #' }
 #' @export
@@ -442,7 +442,7 @@ input_spec <- function(
 #'   `keras_help(layer_jax_model_wrapper)` shows the text of the installed version.
 #' @examplesIf is_keras_available()
 #' \dontrun{
-#' jnp <- reticulate::import("jax.numpy")
+#' jnp <- import("jax.numpy")
 #' scale_by <- function(params, inputs) jnp$multiply(params, inputs)
 #' random_normal(c(2, 3)) |>
 #'   layer_jax_model_wrapper(call_fn = scale_by, params = jnp$ones(3L))
@@ -693,7 +693,7 @@ layer_tfsm <- function(
 #'   `keras_help(layer_torch_module_wrapper)` shows the text of the installed version.
 #' @examplesIf is_keras_available()
 #' \dontrun{
-#' torch <- reticulate::import("torch")
+#' torch <- import("torch")
 #' x <- random_normal(c(2, 8))
 #' x |> layer_torch_module_wrapper(torch$nn$Linear(8L, 4L))
 #' }
