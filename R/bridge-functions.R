@@ -1,8 +1,9 @@
 # R functions that Python calls.
 
 # A Python callable around an R function (or a formula such as ~ .x * 2). An error or an interrupt in
-# it is kept and raised again, unchanged, when the call returns to R.
-as_python_function <- function(f, name = NULL) {
+# it is kept and raised again, unchanged, when the call returns to R. With `signature` Python sees the
+# names of its parameters, which some Keras functions look at.
+as_python_function <- function(f, name = NULL, signature = FALSE) {
   if (rlang::is_formula(f)) {
     f <- rlang::as_function(f)
   }
@@ -27,7 +28,13 @@ as_python_function <- function(f, name = NULL) {
     rlang::env(f = f, to_python_result = to_python_result, keep_r_error = keep_r_error, baseenv())
   )
   attr(guarded, "py_function_name") <- name %||% attr(f, "py_function_name") %||% "r_function"
-  reticulate::r_to_py(guarded, convert = TRUE)
+  out <- reticulate::r_to_py(guarded, convert = TRUE)
+  parameters <- formals(args(f))
+  if (signature && all(grepl("^[A-Za-z][A-Za-z0-9_]*$", names(parameters)))) {
+    optional <- vapply(parameters, \(default) !identical(default, quote(expr = )), NA)
+    the$raw$with_parameters(out, to_list(as.list(names(parameters))), to_list(as.list(unname(optional))))
+  }
+  out
 }
 
 # What an R function returns to Python: whole structures element by element, the rest as it is.

@@ -48,6 +48,16 @@ bridge_environment <- function() {
   invisible()
 }
 
+# The interpreter that use_python(), use_virtualenv() or use_condaenv() named in this session, or NULL.
+# reticulate has no function that tells.
+requested_python <- function() {
+  if (!isNamespaceLoaded("reticulate")) {
+    return(NULL)
+  }
+  state <- get0(".globals", asNamespace("reticulate"), inherits = FALSE)
+  if (is.environment(state)) state$required_python_version
+}
+
 # Start Python and Keras and load the engine's border. Cheap when done already.
 bridge_start <- function(call = rlang::caller_env()) {
   if (the$started) {

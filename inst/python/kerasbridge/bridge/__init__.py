@@ -28,6 +28,7 @@ from kerasbridge.bridge.convert import (
     dtype_of,
     shape_of,
     to_r_array,
+    with_parameters,
 )
 from kerasbridge.bridge.outcome import (
     Outcome,
@@ -62,6 +63,7 @@ __all__ = [
     "symbol",
     "to_r_array",
     "whole_number",
+    "with_parameters",
     "class_kind",
     "forgotten_keys",
     "parameters_of",
