@@ -13,7 +13,7 @@ from typing import List, Optional
 
 from ..errors import InstallError, KerasBridgeError
 from . import install as _install
-from . import probe, versions
+from . import messages, probe, versions
 
 
 def main(arguments: Optional[List[str]] = None) -> int:
@@ -66,6 +66,10 @@ def _parser() -> argparse.ArgumentParser:
     table = commands.add_parser("versions", help="print which versions go together")
     table.add_argument("--json", action="store_true")
     table.set_defaults(run=_run_versions)
+
+    said = commands.add_parser("explain", help="say what an error message means")
+    said.add_argument("text", nargs="?", default="-", help="the message; from standard input if -")
+    said.set_defaults(run=_run_explain)
 
     needs = commands.add_parser("needs", help="print the requirements as ranges")
     needs.set_defaults(run=_run_needs)
@@ -149,6 +153,17 @@ def _run_versions(options: argparse.Namespace) -> int:
     _say("  ".join(name.ljust(width) for name, width in zip(names, widths)).rstrip())
     for row in rows:
         _say("  ".join(row[name].ljust(width) for name, width in zip(names, widths)).rstrip())
+    return 0
+
+
+def _run_explain(options: argparse.Namespace) -> int:
+    text = sys.stdin.read() if options.text == "-" else options.text
+    known = messages.explain(text)
+    if known is None:
+        _say("This message is not in the table of known ones.")
+        return 1
+    _say(f"Cause: {known.cause}")
+    _say(f"What to do: {known.fix}")
     return 0
 
 
