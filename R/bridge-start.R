@@ -139,6 +139,13 @@ abort_not_found <- function(reason, call = rlang::caller_env()) {
   )
 }
 
+# The interpreter that this session runs; NULL while none was started. Starts nothing.
+bound_python <- function() {
+  if (isNamespaceLoaded("reticulate") && reticulate::py_available(initialize = FALSE)) {
+    reticulate::py_config()$python
+  }
+}
+
 # R holds one Python for its whole life; here it is one without Keras.
 abort_wrong_python <- function(reason, call) {
   config <- reticulate::py_config()
