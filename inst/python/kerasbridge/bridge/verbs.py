@@ -104,6 +104,8 @@ _VERBS = {
     "save_config": "kerasbridge.saving:save_config",
     "save_model_tf": "kerasbridge.saving:save_model_tf",
     "save_weights_tf": "kerasbridge.saving:save_weights_tf",
+    # serving
+    "serve_start": "kerasbridge.serving:ModelServer",
     # runtime
     "set_random_seed": "kerasbridge.runtime:set_random_seed",
     "deterministic": "kerasbridge.runtime.determinism:deterministic",
