@@ -167,7 +167,15 @@ def _look_at_weights(out: Contents, info: zipfile.ZipInfo, max_size: Optional[in
     else:
         inner = io.BytesIO(read_member(out.path, info.filename, out.source))
     with inner, open_hdf5(inner, out.source, WEIGHTS) as file:
-        out.datasets = check_hdf5(file, info.file_size, out.source, WEIGHTS, max_size)
+        with _second(out.path, info, inner) as raw:
+            out.datasets = check_hdf5(file, raw, info.file_size, out.source, WEIGHTS, max_size)
+
+
+def _second(path: str, info: zipfile.ZipInfo, first: Any) -> Any:
+    """The same bytes as `first`, with a place of its own."""
+    if isinstance(first, io.BytesIO):
+        return io.BytesIO(first.getbuffer())
+    return Range(path, data_offset(path, info), info.file_size)
 
 
 def _look_at_npz(out: Contents, content: bytes) -> None:
@@ -212,8 +220,8 @@ def _objects(out: Contents, name: str) -> UnsafeFileError:
 
 def _read_hdf5(path: str, max_size: Optional[int]) -> Contents:
     source, size = f"'{path}'", os.path.getsize(path)
-    with open_hdf5(path, source) as file:
-        datasets = check_hdf5(file, size, source, "", max_size)
+    with open_hdf5(path, source) as file, open(path, "rb") as raw:
+        datasets = check_hdf5(file, raw, size, source, "", max_size)
         try:
             attributes = dict(file.attrs)
             group = file["model_weights"] if "model_weights" in file else file
@@ -238,7 +246,7 @@ def _read_hdf5(path: str, max_size: Optional[int]) -> Contents:
     for name in ("model_config", "training_config"):
         if name in attributes:
             text = _text(attributes[name])
-            out.texts[name] = checksum(text.encode("utf-8"))
+            out.texts[name] = checksum(text.encode("utf-8", "surrogateescape"))
             value = read_json(text, name, source)
             if name == "model_config":
                 out.config = value
@@ -292,7 +300,7 @@ def structure_of(file: Any, datasets: list) -> int:
             if owner == "/" and name == "kerasbridge":
                 continue
             held = attributes[name]
-            text = held.encode() if isinstance(held, str) else held
+            text = held.encode("utf-8", "surrogateescape") if isinstance(held, str) else held
             raw = text if isinstance(text, bytes) else repr(np.asarray(held).tolist()).encode()
             value = checksum(f"{owner}@{name}={len(raw)}\n".encode() + raw, value)
     return value

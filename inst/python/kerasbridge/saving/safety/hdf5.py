@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import struct
 from dataclasses import dataclass
 from typing import Any, Optional
 
@@ -85,12 +86,13 @@ def _first(err: BaseException) -> str:
 
 
 def check_hdf5(
-    file: Any, size: int, source: str, part: str = "", max_size: Optional[int] = None
+    file: Any, raw: Any, size: int, source: str, part: str = "", max_size: Optional[int] = None
 ) -> list:
     """All datasets of an open file, once nothing in it leads elsewhere or lies about its size.
 
     Args:
         file: an open `h5py.File`.
+        raw: the same file, open for reading bytes.
         size: bytes of the file.
         source, part: the file, and the part of it that is HDF5, for messages.
         max_size: bytes that the content may have.
@@ -101,7 +103,9 @@ def check_hdf5(
         FileError: damaged.
     """
     try:
-        return _Walk(size, source, part, max_size).all(file)
+        found = _Walk(size, source, part, max_size).all(file)
+        _check_heaps(raw, size, found, source, part)
+        return found
     except FileError:
         raise
     except RecursionError as err:
@@ -214,3 +218,55 @@ class _Walk:
         if self.total > size_limit(self.size, self.max_size):
             raise too_large(self.source, self.total, self.size)
         self.found.append(Stored(path[1:], tuple(item.shape), str(dtype), declared, offset))
+
+
+# ---- heaps ------------------------------------------------------------------------------------------------
+
+
+def _check_heaps(raw: Any, size: int, datasets: list, source: str, part: str) -> None:
+    """Refuse a heap of texts in which the HDF5 library would go round for ever.
+
+    Texts of any length lie in heaps: `GCOL`, version, size, then objects, each with its size. The
+    library steps from one to the next without asking whether a step is longer than nothing. Heaps may
+    be anywhere between the datasets. Source: HDF5 file format specification, version 3, III.E.
+    """
+    raw.seek(0)
+    start = raw.read(16)
+    widths = start[13:15] if start[8] < 2 else start[9:11]
+    if widths != b"\x08\x08":
+        raise damaged(source, part, "addresses are not 8 bytes long, as in every model file")
+    for begin, end in _gaps(size, datasets):
+        raw.seek(begin)
+        data = raw.read(end - begin)
+        at = data.find(b"GCOL\x01")
+        while at >= 0:
+            if not _steps_to_its_end(data, at):
+                raise damaged(source, part, f"a heap of texts at byte {begin + at:,} is broken")
+            at = data.find(b"GCOL\x01", at + 1)
+
+
+def _gaps(size: int, datasets: list) -> list:
+    """Stretches of a file that hold no dataset's values."""
+    spans = sorted((s.offset, s.offset + s.nbytes) for s in datasets if s.offset is not None)
+    out, at = [], 0
+    for begin, end in spans:
+        if begin > at:
+            out.append((at, begin))
+        at = max(at, end)
+    return [*out, (at, size)] if at < size else out
+
+
+def _steps_to_its_end(data: bytes, at: int) -> bool:
+    if at + 16 > len(data):
+        return False
+    (length,) = struct.unpack_from("<Q", data, at + 8)
+    if length < 32 or at + length > len(data):
+        return False
+    step = at + 16
+    while step + 16 <= at + length:
+        number, nbytes = struct.unpack_from("<H6xQ", data, step)
+        move = nbytes if number == 0 else 16 + (nbytes + 7) // 8 * 8
+        if move < 16 or step + move > at + length:
+            return False
+        step += move
+    return True

@@ -27,7 +27,9 @@ def read_json(content: Union[bytes, str], part: str, source: str) -> Any:
         UnsafeFileError: it is larger or deeper than the description of any model.
         FileError: it is no JSON, or has a key twice.
     """
-    data = content.encode("utf-8") if isinstance(content, str) else bytes(content)
+    data = (
+        content.encode("utf-8", "surrogateescape") if isinstance(content, str) else bytes(content)
+    )
     check_text_size(len(data), part, source)
     if data.count(b"{") + data.count(b"[") > MAX_CONTAINERS:
         raise UnsafeFileError(
