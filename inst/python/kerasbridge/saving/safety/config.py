@@ -16,7 +16,7 @@ from typing import Any, Iterable, Optional
 from kerasbridge.errors import ArgumentError, FileError, UnsafeFileError
 from kerasbridge.saving.safety import names
 
-ALLOW = ("lambda", "pickle", "saved_model", "vocabulary")
+ALLOW = ("lambda", "pickle", "saved_model", "vocabulary", "changed")
 
 MAX_DEPTH = 200  # levels of lists and dicts
 MAX_VALUES = 20_000_000  # values in one configuration
