@@ -21,6 +21,7 @@ _SUBPACKAGES = (
     "data",
     "environment",
     "errors",
+    "files",
     "layers",
     "runtime",
     "saving",

@@ -12,7 +12,7 @@ import re
 from typing import Any, Optional, Union
 
 from kerasbridge.errors import ArgumentError, FileError, InstallError, UnsafeFileError
-from kerasbridge.saving.atomic import replacing
+from kerasbridge.files import write_text
 
 PathLike = Union[str, "os.PathLike[str]"]
 
@@ -101,9 +101,7 @@ def save_config(model: Any, filepath: PathLike, overwrite: bool = False) -> str:
             argument="filepath",
         )
     text = model_to_json(model, indent=2) if ending == ".json" else model_to_yaml(model)
-    with replacing(name, overwrite) as temporary, open(temporary, "w", encoding="utf-8") as file:
-        file.write(text + "\n")
-    return name
+    return write_text(name, text + "\n", overwrite)
 
 
 def load_config(filepath: PathLike, custom_objects: Optional[dict] = None) -> Any:
