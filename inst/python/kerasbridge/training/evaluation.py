@@ -50,7 +50,7 @@ def evaluate(
     if source:
         from kerasbridge.training.streaming import ordered
 
-        x, batch_size = ordered(x, batch_size, y=y, sample_weight=sample_weight), None
+        x, batch_size = ordered(model, x, batch_size, y=y, sample_weight=sample_weight), None
     arguments = {
         "x": x,
         "y": y,

@@ -176,9 +176,9 @@ def fit(
     }
     source = is_source(x)
     if source:
-        from kerasbridge.training.streaming import prepare
+        from kerasbridge.training.streaming import keep_levels, prepare
 
-        arguments = prepare(arguments)
+        arguments = prepare(model, arguments)
         samples, batch_size = arguments["x"].samples, arguments["x"].batch_size
     validation_data = arguments["validation_data"]
     if is_source(validation_data):
@@ -225,4 +225,6 @@ def fit(
         if resident is not None:
             resident.close()
         history.seconds = time.perf_counter() - started
+    if source:
+        keep_levels(model, x)
     return history

@@ -38,7 +38,7 @@ def predict(
     if source:
         from kerasbridge.training.streaming import ordered, predict_source
 
-        x, batch_size = ordered(x, batch_size), None
+        x, batch_size = ordered(model, x, batch_size), None
     if arrays:
         rows = guards.count_rows(x, empty=True)
         shapes.check_inputs(model, x)
