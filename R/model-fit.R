@@ -126,7 +126,7 @@ evaluate.kerasbridge_model <- function(object, x = NULL, y = NULL, ..., batch_si
                                        engine = getOption("kerasbridge.engine", "auto"), data = NULL) {
   frame <- rlang::current_env()
   check_alive(object, "object", frame)
-  extra_args(list(...), character(), frame)
+  extra_args(older_spellings(list(...), names(formals()), frame), character(), frame)
   if (is_pulled(x)) {
     refuse_beside_generator(list(y = y, sample_weight = sample_weight, batch_size = batch_size), frame)
     return(evaluate_pulled(object, x, steps, callbacks, verbose, frame))
@@ -172,7 +172,7 @@ predict.kerasbridge_model <- function(object, x, ..., type = c("response", "prob
   frame <- rlang::current_env()
   check_alive(object, "object", frame)
   type <- rlang::arg_match(type, error_call = frame)
-  extra_args(list(...), character(), frame)
+  extra_args(older_spellings(list(...), names(formals()), frame), character(), frame)
   if (is_pulled(x)) {
     refuse_beside_generator(list(batch_size = batch_size), frame)
     return(run_pulled("predict_pulled", object, x, steps, callbacks, verbose, frame))
