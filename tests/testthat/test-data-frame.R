@@ -177,3 +177,27 @@ test_that("a model with an input for each column takes them by name", {
   other <- keras_model(list(job, age), out)
   expect_error(predict(other, data.frame(x = 1, y = 2), verbose = 0), "expected +got", class = "kerasbridge_error_data")
 })
+
+test_that("schema and levels are there again in a new session", {
+  skip_if_no_keras()
+  d <- data.frame(a = c(1, NA, 3, 4), o = factor(c("x", "y", "x", "y"), ordered = TRUE), kind = factor(c("u", "v", "w", "u"), c("w", "v", "u")))
+  model <- keras_model_sequential(input_shape = 3) |> layer_dense(3, activation = "softmax")
+  compile(model, "sgd", loss = "sparse_categorical_crossentropy")
+  fit_once(model, kind ~ ., data = d, schema = frame_schema(d[c("a", "o")], na = list(a = "mean")))
+  class <- predict(model, d, type = "class", verbose = 0)
+  for (ending in c(".keras", ".h5")) {
+    path <- withr::local_tempfile(fileext = ending)
+    save_model(model, path)
+    done <- run_r(c(
+      "library(kerasbridge)",
+      sprintf("model <- load_model('%s')", path),
+      "new <- data.frame(o = c('x', 'y', 'x', 'y'), a = c(1, NA, 3, 4))",
+      "print(as.character(predict(model, new, type = 'class', verbose = 0)))",
+      "print(levels(predict(model, new, type = 'class', verbose = 0)))",
+      "print(class(try(predict(model, data.frame(a = 1, o = 'z'), verbose = 0), silent = TRUE)))"
+    ), env = paste0("KERASBRIDGE_VENV=", Sys.getenv("KERASBRIDGE_VENV")))
+    expect_identical(done$status, 0L)
+    shown <- function(x) utils::capture.output(print(x))
+    expect_identical(utils::tail(done$output, 3), c(shown(as.character(class)), shown(c("w", "v", "u")), shown("try-error")))
+  }
+})
