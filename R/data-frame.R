@@ -41,8 +41,11 @@ frame_column <- function(x, name, arg, call) {
     logical = if (anyNA(x)) as.double(x) else x,
     unclass(x)
   )
-  attributes(values) <- NULL
-  tagged(list(name = name, kind = kind, values = as_array(values)), "dict")
+  if (!is.null(attributes(values))) {
+    attributes(values) <- NULL
+  }
+  dim(values) <- length(values) # not array(), which would copy once more
+  tagged(list(name = name, kind = kind, values = values), "dict")
 }
 
 column_kind <- function(x) {
