@@ -40,6 +40,32 @@ test_that("columns cross with their stated meaning", {
   }
 })
 
+test_that("64-bit integers and data.tables", {
+  skip_if_no_keras()
+  skip_if_not_installed("bit64")
+  skip_if_not_installed("data.table")
+  d <- data.table::data.table(y = c(1, 2, 3), a = bit64::as.integer64(c("1", "2", "16777216")), b = 3:1)
+  expect_equal(block_of(d[, c("a", "b")]), cbind(c(1, 2, 16777216), 3:1))
+  model <- numbers_model(2)
+  fit_once(model, y ~ a + b, data = d)
+  expect_identical(as.data.frame(model_schema(model))$kind, c("integer", "integer"))
+  expect_identical(dim(predict(model, d, verbose = 0)), c(3L, 1L))
+  d$a[2] <- NA
+  expect_error(predict(model, d, verbose = 0), "'a' has 1 missing value.*row 2", class = "kerasbridge_error_data")
+})
+
+test_that("single batches go by the schema too", {
+  skip_if_no_keras()
+  d <- data.frame(a = c(1, 2), b = c(3, 4))
+  model <- numbers_model(2)
+  fit_once(model, d, 1:2)
+  set_weights(model, list(cbind(c(1, 10)), array(0)))
+  expect_equal(as.vector(predict_on_batch(model, d[2:1])), c(31, 42))
+  expect_equal(test_on_batch(model, d[2:1], c(31, 41))$loss, 0.5)
+  expect_named(train_on_batch(model, d, c(0, 0)), "loss")
+  expect_error(predict_on_batch(model, d["a"]), "lack the column 'b'", class = "kerasbridge_error_data")
+})
+
 test_that("what has no meaning is refused by name", {
   skip_if_no_keras()
   model <- numbers_model(1)
