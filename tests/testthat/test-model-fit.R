@@ -64,6 +64,17 @@ test_that("missing and infinite values are refused with their place", {
   expect_error(fit(model, matrix(0, 4, 2), c(0, 0, NA, 0), verbose = 0), "y[3]", fixed = TRUE)
 })
 
+test_that("columns that became NaN as a whole are named, with the cause", {
+  skip_if_no_keras()
+  model <- small_model(input = 3)
+  x <- cbind(a = 1:4, b = 5, c = 4:1)
+  expect_error(fit(model, scale(x), 1:4, verbose = 0), "1 of 3 columns.*'b'.*scale\\(\\)", class = "kerasbridge_error_data")
+  pixels <- array(runif(24), c(4, 2, 3))
+  pixels[, 2, 3] <- NaN
+  pixels[, 1, 1] <- NaN
+  expect_error(predict(model, pixels), "2 of 6 columns.*\\[, 1, 1\\], \\[, 2, 3\\]", class = "kerasbridge_error_data")
+})
+
 test_that("wrong arguments are named", {
   skip_if_no_keras()
   model <- small_model()
