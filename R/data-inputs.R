@@ -8,6 +8,9 @@ as_data_arg <- function(x, arg, call) {
   if (is.data.frame(x)) {
     return(frame_arg(x, arg, call))
   }
+  if (is_sparse_matrix(x)) {
+    return(sparse_arg(x, arg, call))
+  }
   if (is.list(x)) {
     converted <- Map(\(v, i) as_data_arg(v, sprintf("%s[[%s]]", arg, i), call), x, if (is.null(names(x))) seq_along(x) else names(x))
     return(tagged(converted, if (is.null(names(x))) "list" else "dict"))
@@ -55,26 +58,6 @@ refuse_na_data <- function(x, arg, call) {
     i = "Remove or replace them before training: a single one turns every weight into NaN.",
     argument = arg, call = call
   )
-}
-
-# A data frame of numbers becomes one matrix; text and factors need an encoding first.
-frame_arg <- function(x, arg, call) {
-  number <- vapply(x, \(col) (is.numeric(col) || is.logical(col)) && !inherits(col, c("Date", "POSIXt", "integer64", "difftime")), NA)
-  if (ncol(x) == 1 && is.factor(x[[1]])) {
-    return(as_data_arg(x[[1]], arg, call))
-  }
-  if (!all(number)) {
-    abort_kind(
-      "data",
-      paste0("`", arg, "` has columns that are not numbers: ", paste0("'", names(x)[!number], "'", collapse = ", "), "."),
-      i = "Encode them first, for instance with `model.matrix(~ . - 1, data)`.",
-      argument = arg, call = call
-    )
-  }
-  for (name in names(x)) {
-    refuse_na_data(as.vector(x[[name]]), paste0(arg, "$", name), call)
-  }
-  tagged(unname(as.matrix(x)), "data")
 }
 
 # validation_data: list(x, y) or list(x, y, weights), named or not, or something Python holds.
