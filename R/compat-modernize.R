@@ -93,7 +93,7 @@ call_parts <- function(tokens, id) {
 package_edits <- function(tokens) {
   others <- c("keras", "keras3")
   edits <- list()
-  for (i in which(tokens$token == "SYMBOL_PACKAGE" & tokens$text %in% others)) {
+  for (i in which(tokens$token == "SYMBOL_PACKAGE" & tokens$text %in% c(others, "kerasbridge"))) {
     name <- tokens$text[tokens$parent == tokens$parent[[i]]][[3]]
     # predict() is R's own generic
     home <- if (name %in% c("predict_classes", "predict_proba", "predict_generator")) "stats" else "kerasbridge"
