@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import platform
 from typing import Any, Optional
 
 from kerasbridge import layers
@@ -24,6 +25,7 @@ def start(backend: Optional[str] = None) -> dict:
         "keras": keras.__version__,
         "backend": keras.config.backend(),
         "backend_version": _backend_version(keras.config.backend()),
+        "python": platform.python_version(),
         "classes": class_names(keras),
     }
 
