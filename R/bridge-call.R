@@ -22,6 +22,12 @@ bridge_do <- function(verb, ..., call = rlang::caller_env()) {
   unwrap(cross(\() the$bridge$do(verb, arguments)), call)
 }
 
+# The same, but the result stays in Python: data on their way to a model.
+bridge_keep <- function(verb, ..., call = rlang::caller_env()) {
+  bridge_start(call)
+  unwrap_raw(the$raw$do(verb, to_dict(lapply(list(...), to_python))), call)
+}
+
 # Positional arguments as a Python list, named ones as a dict.
 cross_arguments <- function(args) {
   positional <- !nzchar(rlang::names2(args))

@@ -50,7 +50,7 @@ test_that("data frames of numbers are taken, others refused by column", {
   frame <- data.frame(a = c(0, 1), b = c(0L, 1L))
   expect_equal(as.vector(predict(model, frame, verbose = 0)), c(0.5, 3.5))
   frame$b <- factor(c("u", "v"))
-  expect_error(predict(model, frame, verbose = 0), "not numbers: 'b'", class = "kerasbridge_error_data")
+  expect_error(predict(model, frame, verbose = 0), "'b' holds text or categories", class = "kerasbridge_error_data")
 })
 
 test_that("missing and infinite values are refused with their place", {
@@ -62,6 +62,17 @@ test_that("missing and infinite values are refused with their place", {
   x[3, 2] <- Inf
   expect_error(predict(model, x, verbose = 0), "infinite", class = "kerasbridge_error_data")
   expect_error(fit(model, matrix(0, 4, 2), c(0, 0, NA, 0), verbose = 0), "y[3]", fixed = TRUE)
+})
+
+test_that("columns that became NaN as a whole are named, with the cause", {
+  skip_if_no_keras()
+  model <- small_model(input = 3)
+  x <- cbind(a = 1:4, b = 5, c = 4:1)
+  expect_error(fit(model, scale(x), 1:4, verbose = 0), "1 of 3 columns.*'b'.*scale\\(\\)", class = "kerasbridge_error_data")
+  pixels <- array(runif(24), c(4, 2, 3))
+  pixels[, 2, 3] <- NaN
+  pixels[, 1, 1] <- NaN
+  expect_error(predict(model, pixels), "2 of 6 columns.*\\[, 1, 1\\], \\[, 2, 3\\]", class = "kerasbridge_error_data")
 })
 
 test_that("wrong arguments are named", {

@@ -27,6 +27,7 @@ from kerasbridge.bridge.convert import (
     data_array,
     dtype_of,
     shape_of,
+    sparse_rows,
     to_r_array,
 )
 from kerasbridge.bridge.from_r import RCodeError, Signal, pending_r_key, r_function
@@ -54,6 +55,7 @@ __all__ = [
     "press",
     "r_function",
     "shape_of",
+    "sparse_rows",
     "start",
     "symbol",
     "take_interrupted",

@@ -11,6 +11,7 @@ from typing import Any, Optional
 
 from kerasbridge.bridge import from_r
 from kerasbridge.bridge.from_r import RCodeError
+from kerasbridge.environment.messages import explain
 from kerasbridge.errors import KerasBridgeError
 
 
@@ -21,6 +22,11 @@ class Outcome:
         self.ok = ok
         self.value = value
         self.error = error
+
+
+def _countable(value: Any) -> Any:
+    """An int that R's integers can't hold as a float (it would arrive as 0)."""
+    return float(value) if type(value) is int and abs(value) > 2**31 - 1 else value
 
 
 # exception type name -> kind, for exceptions that are not this package's own
@@ -124,13 +130,23 @@ def describe(exc: BaseException) -> dict:
         }
     kind = next((_KINDS[c.__name__] for c in type(exc).__mro__ if c.__name__ in _KINDS), "python")
     text = str(exc) or type(exc).__name__
+    known = None
     if isinstance(exc, KeyError) and exc.args:
         text = f"unknown name {exc.args[0]!r}"
+    elif r_error is None:
+        known = explain(f"{type(exc).__name__}: {_COLOUR.sub('', text)}")
+    if known is not None and known.kind != "noise":
+        base["details"] = {"known": known.id, "said": _quotable(text)}
+        kind = kind if known.kind == "python" else known.kind
+        message, hint = known.cause, known.fix
+    else:
+        message, hint = first_lines(text), None
     named = _ARGUMENT.search(text) if kind == "argument" else None
     return {
         **base,
         "kind": kind,
-        "message": first_lines(text),
+        "message": message,
+        "hint": hint,
         "argument": named.group(1) if named else None,
     }
 
@@ -161,6 +177,12 @@ def take_interrupted(seconds: float = 1.0) -> Optional[Outcome]:
     return kept[0] if kept else None
 
 
+def _quotable(text: str) -> Optional[str]:
+    """Python's own first line, unless it holds a person's data."""
+    said = first_lines(text, 160)
+    return None if re.search(r"\[\s*\[|\[\s*[-+]?\d+\.\d", said) else said
+
+
 def outcome(function):
     """Make a function return an `Outcome`; an interrupt becomes one of kind "interrupt".
 
@@ -175,7 +197,7 @@ def outcome(function):
             stop.clear()
         _depth += 1
         try:
-            value = function(*args, **kwargs)
+            value = _countable(function(*args, **kwargs))
             done = Outcome(True, value)
             return _keep(done) if getattr(value, "interrupted", False) is True else done
         except KeyboardInterrupt:

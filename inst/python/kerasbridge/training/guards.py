@@ -271,7 +271,7 @@ def check_labels(model: Any, y: Any) -> None:
                 f"`{label}` has labels from {low:g} to {high:g}, but the output has {units} units, "
                 f"so labels must lie in 0 to {units - 1}.",
                 hint=(
-                    "The labels seem to count from 1: subtract 1."
+                    "The labels seem to count from 1: subtract 1 (in R a factor does it too)."
                     if shifted
                     else f"Give the last layer {int(high) + 1} units or more, or recode the labels."
                     if low >= 0
