@@ -10,11 +10,12 @@ from kerasbridge import layers
 from kerasbridge.bridge import verbs
 from kerasbridge.bridge.classes import class_names
 from kerasbridge.bridge.convert import without_tuple_names
-from kerasbridge.bridge.outcome import outcome
+from kerasbridge.bridge.outcome import outcome, stop
 from kerasbridge.errors import UnsupportedError
 from kerasbridge.runtime import starting as runtime
 
 _OWN = "kerasbridge.layers."
+_STOPPABLE = {f"{verb}{end}" for verb in ("fit", "evaluate", "predict") for end in ("", "_pulled")}
 
 
 @outcome
@@ -108,7 +109,10 @@ def method(
 @outcome
 def do(verb: str, kwargs: Optional[dict] = None) -> Any:
     """Run a verb of the engine (see `verbs.py`)."""
-    return verbs.lookup(verb)(**dict(kwargs or {}))
+    arguments = dict(kwargs or {})
+    if verb in _STOPPABLE:
+        arguments["stop"] = stop
+    return verbs.lookup(verb)(**arguments)
 
 
 def has(symbol: str) -> bool:
