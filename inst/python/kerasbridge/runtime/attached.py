@@ -8,6 +8,9 @@ from __future__ import annotations
 import weakref
 from typing import Any
 
+# versions of what this engine runs in, such as {"r": "4.2.2"}; they go into saved files
+session: dict = {}
+
 _held: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()
 
 

@@ -15,6 +15,10 @@ from kerasbridge.saving.safety.memory import limited_variables, variables_limit
 from kerasbridge.saving.verifying import Verification
 
 
+class ModelFileWarning(UserWarning):
+    """Something about a loaded model that a person should know."""
+
+
 class Door:
     """One file on its way to becoming a model.
 
@@ -40,6 +44,7 @@ class Door:
         self.allow = check_allow(allow)
         self.custom_objects = dict(custom_objects or {})
         self.max_size = None if max_size is None else int(max_size)
+        self._full_names: set = set()
         self.max_layers = MAX_LAYERS if max_layers is None else int(max_layers)
         self.contents: Contents = read_contents(filepath, self.max_size)
         self._verification = None if "changed" in self.allow else Verification(self.contents)
@@ -70,11 +75,20 @@ class Door:
         if compile and self.contents.training is not None:
             self.check(self.contents.training, True)
 
+    def objects(self) -> dict:
+        """What the call supplied, also under the full names that the file has for it."""
+        out = dict(self.custom_objects)
+        for name, registered in sorted(self._full_names):
+            short = name.split(">")[-1]
+            if short in out and short != registered:
+                out.setdefault(registered, out[short])
+        return out
+
     def check(self, config: Any, compile: bool = True, live: bool = True) -> None:
         """`check_config` with what this load allows and supplies."""
         if not compile and isinstance(config, dict):
             config = {key: value for key, value in config.items() if key != "compile_config"}
-        check_config(
+        audit = check_config(
             config,
             custom_objects=self.custom_objects,
             allow=[word for word in self.allow if word != "changed"],
@@ -83,6 +97,7 @@ class Door:
             origins=manifest.origins(self.contents.manifest),
             max_layers=self.max_layers,
         )
+        self._full_names.update((name, full or name) for name, _, full in audit.classes)
 
     @contextlib.contextmanager
     def building(self) -> Iterator[None]:
@@ -137,7 +152,7 @@ class Door:
         if bad:
             more = f" and {len(bad) - 3} more" if len(bad) > 3 else ""
             text = f"{self.source} holds weights that are not numbers (NaN): {', '.join(bad[:3])}{more}."
-            warnings.warn(text, UserWarning, stacklevel=3)
+            warnings.warn(text, ModelFileWarning, stacklevel=3)
             attach(model, "notes", [*details(model).get("notes", []), text])
 
     def finish(self, model: Any) -> Any:

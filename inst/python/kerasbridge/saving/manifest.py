@@ -25,7 +25,7 @@ import time
 from typing import Any, Optional
 
 from kerasbridge.errors import ArgumentError, FileError
-from kerasbridge.runtime.attached import attach, details, forget
+from kerasbridge.runtime.attached import attach, details, forget, session
 from kerasbridge.saving.contents import Contents, checksum
 from kerasbridge.saving.safety.texts import damaged
 
@@ -94,9 +94,11 @@ def make(model: Any, parts: dict, custom_objects: list) -> dict:
         "python": platform.python_version(),
         "numpy": np.__version__,
     }
-    held = dict(details(model))
-    session = held.pop("session", {})
-    versions.update({k: v for k, v in session.items() if k == "r"})
+    held = details(model)
+    held.pop("notes", None)
+    if hasattr(model, "kerasbridge_levels"):
+        held["levels"] = [str(level) for level in model.kerasbridge_levels]
+    versions.update(session)
     return {
         "format": FORMAT,
         "versions": versions,

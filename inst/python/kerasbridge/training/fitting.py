@@ -203,4 +203,4 @@ def fit(
         with contextlib.suppress(KeyboardInterrupt):
             progress.close()
         history.seconds = time.perf_counter() - started
-    return history
+    return history.keep_with(model)
