@@ -8,6 +8,9 @@ as_data_arg <- function(x, arg, call) {
   if (is.data.frame(x)) {
     return(frame_arg(x, arg, call))
   }
+  if (is_sparse_matrix(x)) {
+    return(sparse_arg(x, arg, call))
+  }
   if (is.list(x)) {
     converted <- Map(\(v, i) as_data_arg(v, sprintf("%s[[%s]]", arg, i), call), x, if (is.null(names(x))) seq_along(x) else names(x))
     return(tagged(converted, if (is.null(names(x))) "list" else "dict"))

@@ -17,7 +17,8 @@
 #' @param gpu Whether to install the libraries for an NVIDIA graphics card too
 #'   (Linux; some 4.5 GB more).
 #' @param backend What computes: `"tensorflow"`, `"jax"` or `"torch"`.
-#' @param method `"uv"`, `"pip"`, or `"auto"`: uv where it is on the path, else
+#' @param method `"uv"`, `"pip"`, `"conda"` (for the interpreter; the packages still come from
+#'   pip), or `"auto"`: uv where it is on the path, else
 #'   pip.
 #' @param envname Name of the environment, or a path with a slash in it. The
 #'   environment variable `KERASBRIDGE_VENV`, where it is set, names the place

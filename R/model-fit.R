@@ -193,7 +193,13 @@ predict.kerasbridge_model <- function(object, x, ..., type = c("response", "prob
 }
 
 keep_row_names <- function(out, x) {
-  rows <- if (is.data.frame(x) && is.character(attr(x, "row.names"))) row.names(x) else if (is.array(x)) dimnames(x)[[1]]
+  rows <- if (is.data.frame(x)) {
+    if (is.character(attr(x, "row.names"))) row.names(x)
+  } else if (is.array(x)) {
+    dimnames(x)[[1]]
+  } else if (is_sparse_matrix(x)) {
+    x@Dimnames[[1]]
+  }
   if (is.null(rows)) {
     return(out)
   }

@@ -148,3 +148,11 @@ def test_reset_states_reaches_nested_layers():
     assert not np.allclose(first, again)
     value(bridge.do("reset_states", {"model": model}))
     np.testing.assert_allclose(model.predict(x, verbose=0), first, rtol=1e-6)
+
+
+def test_numbers_beyond_rs_integers_arrive_as_doubles():
+    from kerasbridge.bridge.outcome import outcome
+
+    for value, kind in ((2**40, float), (-(2**31), float), (2**31 - 1, int), (True, bool)):
+        assert type(outcome(lambda value=value: value)().value) is kind
+        assert outcome(lambda value=value: value)().value == value

@@ -191,8 +191,8 @@ def test_memory_disk_and_the_c_library(tmp_path):
 
 
 def test_a_report_names_nobody(tmp_path):
-    environ = {"HOME": "/home/anna", "USER": "anna"}
-    text = doctor.redacted("/home/anna/.virtualenvs/x, because anna chose it; banana", environ)
+    environ = {"HOME": "/Users/anna", "USER": "anna"}
+    text = doctor.redacted("/Users/anna/.virtualenvs/x, because anna chose it; banana", environ)
     assert text == "~/.virtualenvs/x, because user chose it; banana"
 
 

@@ -27,6 +27,7 @@ from kerasbridge.bridge.convert import (
     data_array,
     dtype_of,
     shape_of,
+    sparse_rows,
     to_r_array,
 )
 from kerasbridge.bridge.outcome import (
@@ -58,6 +59,7 @@ __all__ = [
     "raise_interrupt",
     "raise_r_error",
     "shape_of",
+    "sparse_rows",
     "start",
     "symbol",
     "to_r_array",

@@ -48,6 +48,11 @@ class Outcome:
         self.error = error
 
 
+def _countable(value: Any) -> Any:
+    """An int that R's integers can't hold as a float (it would arrive as 0)."""
+    return float(value) if type(value) is int and abs(value) > 2**31 - 1 else value
+
+
 # exception type name -> kind, for exceptions that are not this package's own
 _KINDS = {
     "ResourceExhaustedError": "oom",
@@ -183,7 +188,7 @@ def outcome(function):
     @functools.wraps(function)
     def wrapper(*args, **kwargs):
         try:
-            return Outcome(True, function(*args, **kwargs))
+            return Outcome(True, _countable(function(*args, **kwargs)))
         except KeyboardInterrupt:
             return Outcome(False, error={"kind": "interrupt", "message": "Interrupted."})
         except BaseException as exc:  # noqa: B036 - an exit in user code must not end R

@@ -53,6 +53,14 @@ _VERBS = {
     "generator_next": "kerasbridge.data.stepping:next_batch",
     "read_hdf5": "kerasbridge.data.hdf5:read_rows",
     "load_dataset": "kerasbridge.bridge.datasets:load",
+    "source_csv": "kerasbridge.data.sources:CsvSource",
+    "source_parquet": "kerasbridge.data.sources:ParquetSource",
+    "source_hdf5": "kerasbridge.data.sources:Hdf5Source",
+    "source_npy": "kerasbridge.data.sources:NpySource",
+    "source_text": "kerasbridge.data.sources:TextSource",
+    "source_images": "kerasbridge.data.sources:ImageSource",
+    "source_timeseries": "kerasbridge.data.sources:TimeseriesSource",
+    "source_function": "kerasbridge.data.sources:FunctionSource",
     "adapt": "kerasbridge.data.adapting:adapt",
     "get_vocabulary": "kerasbridge.data.adapting:get_vocabulary",
     "image_generator": "kerasbridge.bridge.images:new",
@@ -107,6 +115,8 @@ _VERBS = {
     "save_config": "kerasbridge.saving:save_config",
     "save_model_tf": "kerasbridge.saving:save_model_tf",
     "save_weights_tf": "kerasbridge.saving:save_weights_tf",
+    # serving
+    "serve_start": "kerasbridge.serving:ModelServer",
     # runtime
     "set_random_seed": "kerasbridge.runtime:set_random_seed",
     "deterministic": "kerasbridge.runtime.determinism:deterministic",

@@ -15,6 +15,7 @@ import numpy as np
 
 from kerasbridge.data.frames import (
     LEVELLED,
+    Frame,
     FrameColumn,
     all_finite,
     as_frame,
@@ -156,12 +157,14 @@ class Checked:
     """A table that agrees with a schema, as numbers.
 
     Attributes:
+        frame: the table itself.
         values: by column, float64 numbers or int64 codes (rows,); text as objects where the column
             is open.
         missing: by column with a rule, True where the value was missing.
         notes: what a person may want to know, such as columns that were not used.
     """
 
+    frame: Frame
     rows: int
     values: dict = field(default_factory=dict)
     missing: dict = field(default_factory=dict)
@@ -257,7 +260,7 @@ class Schema:
                 + ("." if len(frame.names) <= 10 else ", ..."),
                 details={"missing": absent},
             )
-        out = Checked(frame.rows)
+        out = Checked(frame, frame.rows)
         known = {*self.columns, self.target.name if self.target else None}
         extra = [name for name in frame.names if name not in known]
         if extra:

@@ -43,7 +43,8 @@ _TABLE: Tuple[Tuple[str, str, str], ...] = (
         r"resolution|Name or service not known|Network is unreachable|Connection refused|"
         r"getaddrinfo failed|ConnectTimeoutError|ReadTimeoutError|Read timed out|"
         r"dns error|tcp connect error|error sending request|Connection reset|"
-        r"Connection aborted|nodename nor servname|network was disabled",
+        r"Connection aborted|nodename nor servname|network was disabled|CondaHTTPError|"
+        r"HTTP 000 CONNECTION FAILED",
         "The package index can't be reached: there is no network, or a firewall is in the way.",
         "Connect, set HTTPS_PROXY if you have a proxy, or install from a folder of wheels "
         '(from = "wheels/" in R, --from wheels/ on the command line).',

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Optional
 
 from kerasbridge.training import guards, shapes
-from kerasbridge.training.fitting import check_engine, is_arrays, ordinary_reason
+from kerasbridge.training.fitting import check_engine, is_arrays, is_source, ordinary_reason
 from kerasbridge.training.progress import Progress, check_verbose
 
 
@@ -33,8 +33,12 @@ def predict(
     progress = Progress(output, check_verbose(verbose))
     batch_size = guards.check_whole(batch_size, "batch_size", least=1)
     steps = guards.check_whole(steps, "steps", least=1)
-    arrays = is_arrays(x)
+    arrays, source, free = is_arrays(x), is_source(x), batch_size is None
     rows = 0
+    if source:
+        from kerasbridge.training.streaming import ordered, predict_source
+
+        x, batch_size = ordered(x, batch_size), None
     if arrays:
         rows = guards.count_rows(x, empty=True)
         shapes.check_inputs(model, x)
@@ -47,13 +51,15 @@ def predict(
     arguments = {"x": x, "batch_size": batch_size, "steps": steps}
     callbacks = callback_list(callbacks)
     try:
-        if ordinary_reason(model, "predict", engine, arrays, callbacks) is None:
+        if ordinary_reason(model, "predict", engine, arrays or source, callbacks) is None:
             from kerasbridge.training.forward import predict_resident
             from kerasbridge.training.placing import NotResident
             from kerasbridge.training.watch import Watch
 
             watch = Watch(progress, stop, title="Predict")
             try:
+                if source:
+                    return predict_source(model, x, steps, free, callbacks, watch, progress)
                 return predict_resident(
                     model, x, rows, batch_size, steps, callbacks, progress, watch
                 )
