@@ -66,7 +66,7 @@ bridge_start <- function(call = rlang::caller_env()) {
     {
       the$bridge <- import_bridge(convert = TRUE)
       the$raw <- import_bridge(convert = FALSE)
-      the$bridge$start(NULL)
+      the$bridge$start(NULL, as.character(getRversion()))
     },
     error = \(e) abort_not_found(conditionMessage(e), call = call)
   )
@@ -82,6 +82,16 @@ bridge_start <- function(call = rlang::caller_env()) {
   the$pid <- Sys.getpid()
   the$started <- TRUE
   invisible()
+}
+
+# Run a verb that needs neither Keras nor a backend; Python starts, if it hasn't, and nothing else.
+bridge_look <- function(verb, ..., call = rlang::caller_env()) {
+  if (the$started) {
+    return(bridge_do(verb, ..., call = call))
+  }
+  bridge_environment()
+  bridge <- tryCatch(import_bridge(convert = TRUE), error = \(e) abort_not_found(conditionMessage(e), call = call))
+  unwrap(bridge$do(verb, list(...)), call)
 }
 
 # The backend that an environment was made for, if it isn't the usual one.

@@ -12,6 +12,7 @@ from kerasbridge.bridge.classes import class_names
 from kerasbridge.bridge.convert import without_tuple_names
 from kerasbridge.bridge.outcome import outcome, stop
 from kerasbridge.errors import UnsupportedError
+from kerasbridge.runtime import attached
 from kerasbridge.runtime import starting as runtime
 
 _OWN = "kerasbridge.layers."
@@ -19,9 +20,11 @@ _STOPPABLE = {f"{verb}{end}" for verb in ("fit", "evaluate", "predict") for end 
 
 
 @outcome
-def start(backend: Optional[str] = None) -> dict:
+def start(backend: Optional[str] = None, r_version: Optional[str] = None) -> dict:
     """Start Keras; returns versions and the class names that R hangs its methods on."""
     keras = runtime.start(backend)
+    if r_version:
+        attached.session["r"] = r_version
     return {
         "keras": keras.__version__,
         "backend": keras.config.backend(),
