@@ -16,6 +16,9 @@ kerasbridge_classes <- function(classes) {
 # Attribute of a Python object, converted.
 py_attribute <- function(x, name) reticulate::py_get_attr(x, name) |> reticulate::py_to_r()
 
+# The same, left in Python.
+py_part <- function(x, name) reticulate::py_get_attr(x, name)
+
 set_py_attribute <- function(x, name, value) reticulate::py_set_attr(x, name, value)
 
 py_has <- function(x, name) reticulate::py_has_attr(x, name)

@@ -14,13 +14,15 @@ from conftest import ENGINE, ROOT
 
 LEVELS = {
     "errors": 0,
+    "files": 1,
     "runtime": 1,
-    "environment": 1,
+    "environment": 2,
     "data": 2,
     "layers": 2,
-    "training": 3,
     "saving": 3,
-    "bridge": 4,
+    "training": 4,
+    "serving": 5,
+    "bridge": 6,
 }
 
 

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from conftest import ENGINE
 from kerasbridge.errors import FileError
-from kerasbridge.saving import load_model, load_weights, replacing, save_model, save_weights
+from kerasbridge.saving import load_model, load_weights, save_model, save_weights
 
 
 @pytest.fixture
@@ -75,31 +75,6 @@ def test_weights_round_trip(model, tmp_path):
         np.testing.assert_array_equal(a, b)
     with pytest.raises(FileError, match="does not end in"):
         save_weights(model, tmp_path / "w.txt")
-
-
-def test_a_failed_write_leaves_the_old_file_and_no_rubbish(tmp_path):
-    path = tmp_path / "a.txt"
-    path.write_text("old")
-    with pytest.raises(RuntimeError):
-        with replacing(path) as temporary:
-            with open(temporary, "w") as file:
-                file.write("half")
-            raise RuntimeError("stop")
-    assert path.read_text() == "old"
-    assert [p.name for p in tmp_path.iterdir()] == ["a.txt"]
-
-
-def test_a_link_keeps_pointing_and_permissions_stay(tmp_path):
-    real = tmp_path / "real.txt"
-    real.write_text("old")
-    real.chmod(0o640)
-    link = tmp_path / "link.txt"
-    link.symlink_to(real)
-    with replacing(link) as temporary:
-        with open(temporary, "w") as file:
-            file.write("new")
-    assert link.is_symlink() and real.read_text() == "new"
-    assert real.stat().st_mode & 0o777 == 0o640
 
 
 _SAVER = """

@@ -12,7 +12,7 @@ import re
 from typing import Any, Optional, Union
 
 from kerasbridge.errors import ArgumentError, FileError, InstallError, UnsafeFileError
-from kerasbridge.saving.atomic import replacing
+from kerasbridge.files import write_text
 
 PathLike = Union[str, "os.PathLike[str]"]
 
@@ -87,7 +87,7 @@ def model_from_yaml(text: str, custom_objects: Optional[dict] = None) -> Any:
         UnsafeFileError: it asks for objects instead of values, or is too large, deep or repeated.
     """
     _check_text(text, "yaml")
-    return _from_tree(_read_yaml(text), custom_objects, "yaml")
+    return _from_tree(read_yaml(text), custom_objects, "yaml")
 
 
 def save_config(model: Any, filepath: PathLike, overwrite: bool = False) -> str:
@@ -101,9 +101,7 @@ def save_config(model: Any, filepath: PathLike, overwrite: bool = False) -> str:
             argument="filepath",
         )
     text = model_to_json(model, indent=2) if ending == ".json" else model_to_yaml(model)
-    with replacing(name, overwrite) as temporary, open(temporary, "w", encoding="utf-8") as file:
-        file.write(text + "\n")
-    return name
+    return write_text(name, text + "\n", overwrite)
 
 
 def load_config(filepath: PathLike, custom_objects: Optional[dict] = None) -> Any:
@@ -189,7 +187,14 @@ def _loader(yaml: Any) -> type:
     return Loader
 
 
-def _read_yaml(text: str) -> Any:
+def read_yaml(text: str) -> Any:
+    """The plain values of a YAML text.
+
+    Raises:
+        InstallError: PyYAML is not installed.
+        ArgumentError: the text is not YAML.
+        UnsafeFileError: it asks for objects instead of values, or is too large, deep or repeated.
+    """
     yaml = _yaml()
     loader_class = _loader(yaml)
     try:
