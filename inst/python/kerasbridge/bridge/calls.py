@@ -14,6 +14,8 @@ from kerasbridge.errors import UnsupportedError
 from kerasbridge.runtime import starting as runtime
 
 _OWN = "kerasbridge.layers."
+# classes of Keras that write files, and those derived from them that write them whole or not at all
+_DURABLE = ("BackupAndRestore", "CSVLogger", "ModelCheckpoint")
 
 
 @outcome
@@ -91,6 +93,10 @@ def call(symbol: str, args: Optional[list] = None, kwargs: Optional[dict] = None
     function = resolve(symbol)
     kwargs = dict(kwargs or {})
     _check_arguments(function, symbol, kwargs)
+    if symbol.startswith("keras.callbacks.") and symbol.split(".")[-1] in _DURABLE:
+        from kerasbridge import training
+
+        function = getattr(training, symbol.split(".")[-1])
     return without_tuple_names(function(*(args or ()), **kwargs))
 
 

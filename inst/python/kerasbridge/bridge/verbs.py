@@ -17,6 +17,9 @@ _VERBS = {
     "fit_pulled": "kerasbridge.training.pulling:fit_pulled",
     "evaluate_pulled": "kerasbridge.training.pulling:evaluate_pulled",
     "predict_pulled": "kerasbridge.training.pulling:predict_pulled",
+    "best_weights": "kerasbridge.training:best_weights",
+    "best_weights_callback": "kerasbridge.training:BestWeights",
+    "latest_checkpoint": "kerasbridge.training:latest_checkpoint",
     # models
     "sequential": "kerasbridge.bridge.models:sequential",
     "functional": "kerasbridge.bridge.models:functional",
@@ -45,7 +48,7 @@ _VERBS = {
     "save_model": "kerasbridge.saving:save_model",
     "load_model": "kerasbridge.saving:load_model",
     "save_weights": "kerasbridge.saving:save_weights",
-    "load_weights": "kerasbridge.saving:load_weights",
+    "load_weights": "kerasbridge.bridge.saving:load_weights",
     # data
     "generator_next": "kerasbridge.data.stepping:next_batch",
     "read_hdf5": "kerasbridge.data.hdf5:read_rows",

@@ -11,8 +11,10 @@ from typing import Any, Optional, Union
 import keras
 
 from kerasbridge import layers
-from kerasbridge.errors import FileError, UnsupportedError
-from kerasbridge.saving.atomic import replacing
+from kerasbridge.errors import ArgumentError, FileError, UnsupportedError
+from kerasbridge.files import check_room, replacing
+from kerasbridge.saving.report import WeightsReport
+from kerasbridge.saving.sizes import stored_size
 
 PathLike = Union[str, "os.PathLike[str]"]
 MODEL_ENDINGS = (".keras", ".h5", ".hdf5")
@@ -69,6 +71,7 @@ def save_model(model, filepath: PathLike, overwrite: bool = False, include_optim
     """
     name = _check_ending(os.path.expanduser(os.fspath(filepath)), MODEL_ENDINGS)
     with replacing(name, overwrite) as temporary:
+        check_room(os.path.dirname(temporary), stored_size(model, include_optimizer))
         if name.endswith(".keras"):
             keras.saving.save_model(model, temporary, include_optimizer=include_optimizer)
         else:
@@ -180,57 +183,110 @@ def _legacy_names() -> dict:
     return names
 
 
-def save_weights(model, filepath: PathLike, overwrite: bool = False):
+def save_weights(
+    model, filepath: PathLike, overwrite: bool = False, max_shard_size: Optional[float] = None
+):
     """Save the weights alone.
 
     Args:
-        filepath: ends in `.weights.h5` (Keras 3's layout), or in `.h5` or `.hdf5` (the older layout,
-            which Keras 2 reads too and which can be loaded by layer name).
+        filepath: the ending chooses: `.weights.h5` (Keras 3's layout, with the optimizer's state),
+            `.h5` or `.hdf5` (the older layout, which Keras 2 reads too), `.safetensors`, or
+            `.weights.json` with `max_shard_size`.
+        max_shard_size: write several files of at most so many GB, and a list of them.
+
+    Raises:
+        FileError: wrong ending, missing folder, existing file, full disk.
     """
-    name = _check_ending(os.path.expanduser(os.fspath(filepath)), (".weights.h5", ".h5", ".hdf5"))
-    if not name.endswith(".weights.h5"):
+    endings = (".weights.h5", ".h5", ".hdf5", ".safetensors", ".weights.json")
+    name = _check_ending(os.path.expanduser(os.fspath(filepath)), endings)
+    if name.endswith(".weights.json") or max_shard_size is not None:
+        if not name.endswith(".weights.json"):
+            raise FileError(
+                "Weights in several files have a list that ends in .weights.json.",
+                hint=f"For instance '{os.path.splitext(name.replace('.weights', ''))[0]}.weights.json'.",
+                argument="filepath",
+            )
+        from kerasbridge.saving.sharded import write_sharded
+
+        write_sharded(model, name, overwrite, 5.0 if max_shard_size is None else max_shard_size)
+    elif name.endswith(".safetensors"):
+        from kerasbridge.saving.safetensors_file import write_safetensors
+
+        write_safetensors(model, name, overwrite)
+    elif not name.endswith(".weights.h5"):
         from kerasbridge.saving.older_weights import write_older
 
         write_older(model, name, overwrite)
-        return name
-    with replacing(name, overwrite) as temporary:
-        model.save_weights(temporary)
+    else:
+        with replacing(name, overwrite) as temporary:
+            check_room(os.path.dirname(temporary), stored_size(model))
+            model.save_weights(temporary)
     return name
 
 
-def load_weights(model, filepath: PathLike, skip_mismatch: bool = False, by_name: bool = False):
+def load_weights(
+    model, filepath: PathLike, skip_mismatch: bool = False, by_name: bool = False
+) -> WeightsReport:
     """Load weights that `save_weights` or any Keras wrote; the layout is told by the content.
 
     Args:
         filepath: weights, or a whole model whose weights are taken (`.keras`, `.h5`).
         skip_mismatch: leave a layer alone whose weights have another shape.
-        by_name: load only layers of the same name (files in the older layout).
+        by_name: load only layers of the same name, into a model that may be built otherwise.
+
+    Returns:
+        What became of each layer, a `WeightsReport`.
 
     Raises:
-        FileError: the file is missing, empty, damaged, or holds no weights.
-        UnsupportedError: `by_name` with a file that doesn't keep names.
+        FileError: the file is missing, empty, damaged, or its weights don't fit.
     """
+    from kerasbridge.saving import named_weights
+
     name = _check_source(filepath)
+    if not model.built:
+        raise ArgumentError(
+            "The model has no weights yet, so none can be loaded.",
+            hint="Say the shape of its input when it is made, or call it on data once.",
+            argument="object",
+        )
     kind = _sniff(name)
+    if kind is None and os.path.isfile(name):
+        from kerasbridge.saving.safetensors_file import is_safetensors, load_safetensors
+
+        if name.endswith(".weights.json"):
+            return _load_sharded(model, name, skip_mismatch, by_name)
+        if is_safetensors(name):
+            return load_safetensors(model, name, skip_mismatch, by_name)
     if kind is None:
         raise FileError(f"'{name}' is not a file of weights.", argument="filepath")
-    ending = ".keras"
     if kind == ".h5":
-        from kerasbridge.saving.older_weights import is_older_layout
+        from kerasbridge.saving.older_weights import is_older_layout, read_lists
 
-        ending = ".h5" if is_older_layout(name) else ".weights.h5"
-    options = {"skip_mismatch": skip_mismatch}
-    if by_name:
-        if ending != ".h5":
-            raise UnsupportedError(
-                f"'{os.path.basename(name)}' is in a layout that goes by position, not by layer name.",
-                hint="Save the weights to a file ending in .h5 (not .weights.h5) to load them by name.",
-                argument="by_name",
-            )
-        options["by_name"] = True
+        if is_older_layout(name):
+            if by_name or skip_mismatch:
+                with read_lists(name) as source:
+                    return named_weights.load_lists(model, name, source, skip_mismatch, by_name)
+            kind = ".older"
+    if by_name or skip_mismatch:
+        return named_weights.load_tree(model, name, skip_mismatch, by_name)
+    if kind != ".older":
+        named_weights.prepare_optimizer(model, name)
+    ending = {".keras": ".keras", ".h5": ".weights.h5", ".older": ".h5"}[kind]
     with _named(name, ending) as path:
-        model.load_weights(path, **options)
-    return model
+        return named_weights.loaded_whole(model, lambda: model.load_weights(path))
+
+
+def _load_sharded(model, name: str, skip_mismatch: bool, by_name: bool) -> WeightsReport:
+    from kerasbridge.saving.named_weights import loaded_whole
+    from kerasbridge.saving.sharded import load_sharded
+
+    if by_name or skip_mismatch:
+        raise UnsupportedError(
+            "Weights in several files are loaded whole, into the model they came from.",
+            hint="Load them there, save them to one file, and load that by name.",
+            argument="by_name" if by_name else "skip_mismatch",
+        )
+    return loaded_whole(model, lambda: load_sharded(model, name))
 
 
 @contextlib.contextmanager
