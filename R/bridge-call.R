@@ -35,7 +35,7 @@ unwrap <- function(outcome, call) {
   if (!isTRUE(outcome$ok)) {
     abort_from_python(outcome$error, call = call)
   }
-  outcome$value
+  guard_callable(outcome$value)
 }
 
 # An outcome whose value stays in Python.

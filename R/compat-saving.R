@@ -136,11 +136,10 @@ load_model_weights_tf <- function(object, filepath) {
 serialize_model <- function(model, include_optimizer = TRUE) {
   frame <- rlang::current_env()
   check_model(model, frame, "model")
-  content <- bridge_do(
+  bridge_do(
     "model_to_bytes", model = model,
     include_optimizer = as_bool_arg(include_optimizer, "include_optimizer", frame), call = frame
   )
-  as_raw(content)
 }
 
 #' @rdname saving-older

@@ -68,6 +68,7 @@ fit.kerasbridge_model <- function(object, x = NULL, y = NULL, ..., batch_size = 
   check_compiled(object, frame)
   check_fraction(validation_split, "validation_split", frame)
   y <- class_numbers(object, y, "y", frame, learn = TRUE)
+  drop_kept(object, "its training did not come to an end")
   if (is.list(validation_data) && length(validation_data) > 1) {
     validation_data[[2]] <- class_numbers(object, validation_data[[2]], "validation_data[[2]]", frame)
   }
@@ -94,6 +95,7 @@ fit.kerasbridge_model <- function(object, x = NULL, y = NULL, ..., batch_size = 
     output = r_output(),
     call = frame
   )
+  keep_fresh(object)
   new_history(history)
 }
 
@@ -140,6 +142,7 @@ evaluate.kerasbridge_model <- function(object, x = NULL, y = NULL, ..., batch_si
     output = r_output(),
     call = frame
   )
+  settle_kept(object)
   lapply(out, as.numeric)
 }
 
@@ -181,6 +184,7 @@ predict.kerasbridge_model <- function(object, x, ..., type = c("response", "prob
     output = r_output(),
     call = frame
   )
+  settle_kept(object)
   as_prediction(object, keep_row_names(out, x), type, frame)
 }
 
@@ -215,6 +219,7 @@ train_on_batch <- function(object, x, y = NULL, sample_weight = NULL, class_weig
   frame <- rlang::current_env()
   check_model(object, frame)
   check_compiled(object, frame)
+  drop_kept(object, "`train_on_batch()` changed it after the last copy")
   out <- bridge_do(
     "train_on_batch",
     model = object,

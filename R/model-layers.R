@@ -40,6 +40,7 @@ pop_layer <- function(object) {
   frame <- rlang::current_env()
   check_model(object, frame)
   bridge_do("pop_layer", model = object, call = frame)
+  drop_kept(object, "a layer was taken away after the last copy")
   invisible(object)
 }
 
@@ -93,6 +94,15 @@ set_weights <- function(object, weights) {
     tagged(as_array(w), "tensor", dtype = NULL)
   }, weights, now, seq_along(now))
   bridge_method(object, "set_weights", list(tagged(unname(arrays), "list")), call = frame)
+  weights_changed(object)
+}
+
+# A model's copy is renewed; that of a model whose layer it is can't be: it is given up.
+weights_changed <- function(object) {
+  if (is_model(object)) {
+    return(keep_fresh(object))
+  }
+  drop_kept(object, "the weights of one of its layers were set after the last copy")
   invisible(object)
 }
 
@@ -141,6 +151,7 @@ set_trainable <- function(object, from, to, which, trainable, call) {
   check_has_weights(object, call)
   if (!is_model(object)) {
     set_py_attribute(object, "trainable", trainable)
+    drop_kept(object, "one of its layers was frozen or unfrozen after the last copy")
     return(invisible(object))
   }
   position <- \(x, arg) if (is.numeric(x)) convert_arg(x, "axis", arg, call) else convert_arg(x, "string", arg, call)
@@ -149,7 +160,7 @@ set_trainable <- function(object, from, to, which, trainable, call) {
     which = if (!is.null(which)) tagged(lapply(which, position, arg = "which"), "list"),
     trainable = trainable, call = call
   )
-  invisible(object)
+  keep_fresh(object)
 }
 
 #' Forget the state of recurrent layers

@@ -3,6 +3,7 @@
 
 .onLoad <- function(libname, pkgname) {
   namespace <- topenv()
+  the$loaded <- proc.time()[["elapsed"]]
   makeActiveBinding("keras", \() delayed_module("keras"), namespace)
   makeActiveBinding("tf", \() delayed_module("tensorflow"), namespace)
   when_loaded("reticulate", \(...) prepare_reticulate())
