@@ -14,6 +14,8 @@ the$r_error_count <- 0L
 the$kept <- list()
 the$keep_seconds <- 0
 the$loaded <- 0
+# models loaded with `cached = TRUE`
+the$loaded_models <- list()
 # R6 classes that were turned into Python classes
 the$r6_specs <- list()
 # private environments of objects of classes written in R, by key

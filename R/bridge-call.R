@@ -19,6 +19,12 @@ bridge_do <- function(verb, ..., call = rlang::caller_env()) {
   unwrap(the$bridge$do(verb, to_dict(lapply(list(...), to_python))), call)
 }
 
+# The same, but the result stays in Python: data on their way to a model.
+bridge_keep <- function(verb, ..., call = rlang::caller_env()) {
+  bridge_start(call)
+  unwrap_raw(the$raw$do(verb, to_dict(lapply(list(...), to_python))), call)
+}
+
 # Positional arguments as a Python list, named ones as a dict.
 cross_arguments <- function(args) {
   positional <- !nzchar(rlang::names2(args))
@@ -41,7 +47,11 @@ unwrap <- function(outcome, call) {
 # An outcome whose value stays in Python.
 unwrap_raw <- function(outcome, call) {
   if (!reticulate::py_to_r(outcome$ok)) {
-    abort_from_python(reticulate::py_to_r(outcome$error), call = call)
+    error <- reticulate::py_to_r(outcome$error)
+    if (identical(error$kind, "interrupt")) {
+      rlang::interrupt()
+    }
+    abort_from_python(error, call = call)
   }
   outcome$value
 }

@@ -19,6 +19,9 @@ py_attribute <- function(x, name) {
   guard_callable(reticulate::py_to_r(reticulate::py_get_attr(x, name)))
 }
 
+# The same, left in Python.
+py_part <- function(x, name) reticulate::py_get_attr(x, name)
+
 set_py_attribute <- function(x, name, value) reticulate::py_set_attr(x, name, value)
 
 py_has <- function(x, name) reticulate::py_has_attr(x, name)

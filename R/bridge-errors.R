@@ -13,6 +13,9 @@ abort_from_python <- function(error, call) {
   bullets <- to_r_words(error$message)
   if (!is.null(error$hint)) {
     bullets <- c(bullets, i = to_r_words(error$hint))
+    if (!is.null(error$details$said)) {
+      bullets <- c(bullets, `*` = paste0("Python said: ", error$details$said))
+    }
   } else if (error$kind %in% c("python", "argument", "data")) {
     bullets <- c(bullets, i = "Python's full text: `last_python_error()`.")
   }

@@ -113,12 +113,51 @@ check_numpy <- function() {
 }
 
 abort_not_found <- function(reason, call = rlang::caller_env()) {
-  # a missing module is the one cause that needs no further words; anything else is shown
+  if (reticulate::py_available(initialize = FALSE) && grepl("No module named|was not found", reason)) {
+    abort_wrong_python(reason, call)
+  }
+  known <- explain_message(reason)
   abort_kind(
     "install",
-    "Keras can't be started: no usable Python environment with Keras was found.",
-    x = first_line(reason),
-    i = "Install it with `install_kerasbridge()`, then restart R; or choose an environment that has it with `use_virtualenv()` before the first call.",
+    c(
+      "Keras can't be started: no usable Python environment with Keras was found.",
+      x = if (is.null(known)) first_line(reason) else known$cause,
+      i = if (is.null(known)) {
+        "Install it with `install_kerasbridge()`, then restart R; or choose an environment that has it with `use_virtualenv()` before the first call."
+      } else {
+        known$fix
+      },
+      i = "`kerasbridge_doctor()` looks at everything and says what to mend."
+    ),
+    call = call
+  )
+}
+
+# The interpreter that this session runs; NULL while none was started. Starts nothing.
+bound_python <- function() {
+  if (isNamespaceLoaded("reticulate") && reticulate::py_available(initialize = FALSE)) {
+    reticulate::py_config()$python
+  }
+}
+
+# R holds one Python for its whole life; here it is one without Keras.
+abort_wrong_python <- function(reason, call) {
+  config <- reticulate::py_config()
+  better <- with_variables(list(RETICULATE_PYTHON = NA), find_environment()$python)
+  line <- if (is.null(better) || identical(better, config$python)) {
+    "install_kerasbridge()"
+  } else {
+    sprintf("Sys.setenv(RETICULATE_PYTHON = \"%s\")", better)
+  }
+  abort_kind(
+    "wrong_python",
+    c(
+      sprintf("R runs the Python %s, which has no usable Keras, and can't change it any more.", config$python),
+      x = first_line(sub("^.*?(No module named)", "\\1", reason)),
+      i = sprintf("It was chosen by %s.", config$forced %||% "reticulate, when another call started Python before Keras was needed"),
+      i = sprintf("Restart R and put this line first, before library(): %s", line)
+    ),
+    python = config$python,
     call = call
   )
 }

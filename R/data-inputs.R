@@ -57,26 +57,6 @@ refuse_na_data <- function(x, arg, call) {
   )
 }
 
-# A data frame of numbers becomes one matrix; text and factors need an encoding first.
-frame_arg <- function(x, arg, call) {
-  number <- vapply(x, \(col) (is.numeric(col) || is.logical(col)) && !inherits(col, c("Date", "POSIXt", "integer64", "difftime")), NA)
-  if (ncol(x) == 1 && is.factor(x[[1]])) {
-    return(as_data_arg(x[[1]], arg, call))
-  }
-  if (!all(number)) {
-    abort_kind(
-      "data",
-      paste0("`", arg, "` has columns that are not numbers: ", paste0("'", names(x)[!number], "'", collapse = ", "), "."),
-      i = "Encode them first, for instance with `model.matrix(~ . - 1, data)`.",
-      argument = arg, call = call
-    )
-  }
-  for (name in names(x)) {
-    refuse_na_data(as.vector(x[[name]]), paste0(arg, "$", name), call)
-  }
-  tagged(unname(as.matrix(x)), "data")
-}
-
 # validation_data: list(x, y) or list(x, y, weights), named or not, or something Python holds.
 as_validation_arg <- function(x, arg, call) {
   if (is.null(x) || is_python(x)) {

@@ -6,9 +6,12 @@
 #' in place.
 #'
 #' @param object A compiled model.
-#' @param x Input data: a vector, matrix, array, data frame of numbers or tensor; for several inputs a
-#'   list, by position or by name. Samples are in rows (the first axis).
-#' @param y Targets, of the same kinds. A factor becomes its codes, counted from 0.
+#' @param x Input data: a vector, matrix, array, data frame, sparse matrix (of package Matrix) or tensor;
+#'   for several inputs a list, by position or by name. Samples are in rows (the first axis). Or a formula
+#'   such as `price ~ .`, with `data`. What the columns of a data frame become, and how they are checked
+#'   later, is in [frame_schema()].
+#' @param y Targets, of the same kinds. A factor becomes class numbers, counted from 0, and its levels stay
+#'   with the model.
 #' @param batch_size Samples a step; 32 by default.
 #' @param epochs Runs over the data.
 #' @param verbose `"auto"`, 0 (silent), 1 (progress bar) or 2 (a line an epoch).
@@ -28,6 +31,10 @@
 #' @param validation_freq Validate every so many epochs.
 #' @param engine `"auto"` measures which way of running the steps is fastest here; `"keras"` is Keras'
 #'   own loop, `"graph"` and `"xla"` force the others. The results are the same.
+#' @param data A data frame for a formula. Its left side is what is predicted (it may be computed, such as
+#'   `log(price)`), its right side names columns. Without `x` the columns that the model knows are taken.
+#' @param schema A schema from [frame_schema()], for rules on missing values and unknown levels. Without one
+#'   it is taken from the data.
 #' @param ... Older spellings such as `nb_epoch`.
 #' @return A history: a list of class `kerasbridge_history` with `metrics` (a named list of numbers by
 #'   epoch), `params`, `epoch` (from 1), `interrupted`, `engine` and `seconds`. It prints, plots, and
@@ -46,7 +53,7 @@ fit.kerasbridge_model <- function(object, x = NULL, y = NULL, ..., batch_size = 
                                   initial_epoch = 0, steps_per_epoch = NULL, validation_steps = NULL,
                                   validation_batch_size = NULL, validation_freq = 1,
                                   verbose = getOption("kerasbridge.verbose", "auto"),
-                                  engine = getOption("kerasbridge.engine", "auto")) {
+                                  engine = getOption("kerasbridge.engine", "auto"), data = NULL, schema = NULL) {
   frame <- rlang::current_env()
   check_alive(object, "object", frame)
   dots <- older_spellings(list(...), names(formals()), frame)
@@ -67,22 +74,19 @@ fit.kerasbridge_model <- function(object, x = NULL, y = NULL, ..., batch_size = 
   }
   check_compiled(object, frame)
   check_fraction(validation_split, "validation_split", frame)
-  y <- class_numbers(object, y, "y", frame, learn = TRUE)
+  given <- training_data(object, x, y, data, schema, validation_data, frame, learn = TRUE)
   drop_kept(object, "its training did not come to an end")
-  if (is.list(validation_data) && length(validation_data) > 1) {
-    validation_data[[2]] <- class_numbers(object, validation_data[[2]], "validation_data[[2]]", frame)
-  }
   history <- bridge_do(
     "fit",
     model = object,
-    x = as_data_arg(x, "x", frame),
-    y = as_data_arg(y, "y", frame),
+    x = as_data_arg(given$x, "x", frame),
+    y = as_data_arg(given$y, "y", frame),
     batch_size = as_count(batch_size, "batch_size", frame),
     epochs = as_count(epochs, "epochs", frame),
     verbose = as_verbose(verbose, frame),
     callbacks = as_callbacks_arg(callbacks, frame),
     validation_split = as.double(validation_split),
-    validation_data = as_validation_arg(validation_data, "validation_data", frame),
+    validation_data = as_validation_arg(given$validation_data, "validation_data", frame),
     shuffle = as_bool_arg(shuffle, "shuffle", frame),
     class_weight = as_class_weight_arg(class_weight, "class_weight", frame),
     sample_weight = as_data_arg(sample_weight, "sample_weight", frame),
@@ -95,6 +99,9 @@ fit.kerasbridge_model <- function(object, x = NULL, y = NULL, ..., batch_size = 
     output = r_output(),
     call = frame
   )
+  if (!is.null(given$schema)) {
+    bridge_do("schema_attach", model = object, schema = given$schema, call = frame)
+  }
   keep_fresh(object)
   new_history(history)
 }
@@ -118,21 +125,21 @@ evaluate <- function(object, ...) {
 evaluate.kerasbridge_model <- function(object, x = NULL, y = NULL, ..., batch_size = NULL,
                                        verbose = getOption("kerasbridge.verbose", "auto"), sample_weight = NULL,
                                        steps = NULL, callbacks = NULL,
-                                       engine = getOption("kerasbridge.engine", "auto")) {
+                                       engine = getOption("kerasbridge.engine", "auto"), data = NULL) {
   frame <- rlang::current_env()
   check_alive(object, "object", frame)
-  extra_args(list(...), character(), frame)
+  extra_args(older_spellings(list(...), names(formals()), frame), character(), frame)
   if (is_pulled(x)) {
     refuse_beside_generator(list(y = y, sample_weight = sample_weight, batch_size = batch_size), frame)
     return(evaluate_pulled(object, x, steps, callbacks, verbose, frame))
   }
   check_compiled(object, frame)
-  y <- class_numbers(object, y, "y", frame)
+  given <- training_data(object, x, y, data, NULL, NULL, frame)
   out <- bridge_do(
     "evaluate",
     model = object,
-    x = as_data_arg(x, "x", frame),
-    y = as_data_arg(y, "y", frame),
+    x = as_data_arg(given$x, "x", frame),
+    y = as_data_arg(given$y, "y", frame),
     batch_size = as_count(batch_size, "batch_size", frame),
     verbose = as_verbose(verbose, frame),
     sample_weight = as_data_arg(sample_weight, "sample_weight", frame),
@@ -150,7 +157,8 @@ evaluate.kerasbridge_model <- function(object, x = NULL, y = NULL, ..., batch_si
 #'
 #' @inheritParams evaluate
 #' @param object A model.
-#' @param x Input data, as for [fit()][fit.kerasbridge_model].
+#' @param x Input data, as for [fit()][fit.kerasbridge_model]. Columns of a data frame are matched by name, in
+#'   any order, with those that the model was trained on.
 #' @param batch_size Samples a step; chosen by the memory at hand if `NULL`.
 #' @param type `"response"` (or `"prob"`, the same) for the model's output; `"class"` for the class of
 #'   each row: a factor if the model was trained on one, else class numbers from 0.
@@ -167,7 +175,7 @@ predict.kerasbridge_model <- function(object, x, ..., type = c("response", "prob
   frame <- rlang::current_env()
   check_alive(object, "object", frame)
   type <- rlang::arg_match(type, error_call = frame)
-  extra_args(list(...), character(), frame)
+  extra_args(older_spellings(list(...), names(formals()), frame), character(), frame)
   if (is_pulled(x)) {
     refuse_beside_generator(list(batch_size = batch_size), frame)
     return(run_pulled("predict_pulled", object, x, steps, callbacks, verbose, frame))
@@ -175,7 +183,7 @@ predict.kerasbridge_model <- function(object, x, ..., type = c("response", "prob
   out <- bridge_do(
     "predict",
     model = object,
-    x = as_data_arg(x, "x", frame),
+    x = as_data_arg(prepare_x(object, x, model_schema_json(object), "x", frame), "x", frame),
     batch_size = as_count(batch_size, "batch_size", frame),
     verbose = as_verbose(verbose, frame),
     steps = as_steps(steps, "steps", frame),

@@ -17,6 +17,9 @@
 #' @param compile `FALSE` leaves loss, metrics and optimizer out.
 #' @param safe_mode `FALSE` allows Python code that is stored in the file to run: only for files whose
 #'   maker you trust.
+#' @param cached `TRUE` gives the very object again that the file was loaded to before, if the file hasn't
+#'   changed since: for servers that ask for a model with every request. What is done to it, is done to
+#'   all.
 #' @param ... Not used; refused.
 #' @return `save_model()`: the path, invisibly. `load_model()`: the model.
 #' @examplesIf is_keras_available()
@@ -39,51 +42,42 @@ save_model <- function(model, filepath, overwrite = FALSE, include_optimizer = T
 
 #' @rdname save_model
 #' @export
-load_model <- function(filepath, custom_objects = NULL, compile = TRUE, safe_mode = TRUE) {
+load_model <- function(filepath, custom_objects = NULL, compile = TRUE, safe_mode = TRUE, cached = FALSE) {
   frame <- rlang::current_env()
-  bridge_do(
+  cached <- as_bool_arg(cached, "cached", frame)
+  if (cached && !is.null(known <- cached_model(filepath, custom_objects, compile, safe_mode))) {
+    return(known)
+  }
+  model <- bridge_do(
     "load_model", filepath = as_path_arg(filepath, "filepath", frame),
     custom_objects = as_custom_objects_arg(custom_objects, "custom_objects", frame),
     compile = as_bool_arg(compile, "compile", frame), safe_mode = as_bool_arg(safe_mode, "safe_mode", frame),
     call = frame
   )
+  if (is_model(model)) {
+    keep_fresh(model)
+  }
+  if (cached) {
+    remember_model(model, filepath, custom_objects, compile, safe_mode)
+  }
+  model
 }
 
-#' Save and load the weights alone
-#'
-#' @param object A model.
-#' @param filepath Path ending in `.weights.h5`, or in `.h5` for the older layout that goes by layer name.
-#' @param overwrite Replace an existing file.
-#' @param skip_mismatch Leave layers as they are whose weights in the file have another shape, instead
-#'   of an error.
-#' @param ... Not used; refused.
-#' @return `save_model_weights()`: the path, invisibly. `load_model_weights()`: the model, invisibly.
-#' @examplesIf is_keras_available()
-#' model <- keras_model_sequential(input_shape = 2) |> layer_dense(1)
-#' path <- tempfile(fileext = ".weights.h5")
-#' save_model_weights(model, path)
-#' load_model_weights(model, path)
-#' @export
-save_model_weights <- function(object, filepath, overwrite = FALSE, ...) {
-  frame <- rlang::current_env()
-  rlang::check_dots_empty()
-  check_model(object, frame)
-  out <- bridge_do(
-    "save_weights", model = object, filepath = as_path_arg(filepath, "filepath", frame),
-    overwrite = as_bool_arg(overwrite, "overwrite", frame), call = frame
-  )
-  invisible(out)
+# Models that were loaded with `cached = TRUE`, by file and arguments; a file that has changed since counts
+# as another.
+cache_key <- function(filepath, custom_objects, compile, safe_mode) {
+  info <- file.info(path.expand(filepath), extra_cols = FALSE)
+  place <- normalizePath(filepath, mustWork = FALSE)
+  paste(place, format(info$size, digits = 20), format(as.numeric(info$mtime), digits = 20), compile, safe_mode, rlang::hash(custom_objects))
 }
 
-#' @rdname save_model_weights
-#' @export
-load_model_weights <- function(object, filepath, skip_mismatch = FALSE, ...) {
-  frame <- rlang::current_env()
-  rlang::check_dots_empty()
-  check_model(object, frame)
-  bridge_do(
-    "load_weights", model = object, filepath = as_path_arg(filepath, "filepath", frame),
-    skip_mismatch = as_bool_arg(skip_mismatch, "skip_mismatch", frame), call = frame
-  )
-  invisible(object)
+cached_model <- function(...) {
+  found <- the$loaded_models[[cache_key(...)]]
+  if (!is.null(found) && !is_dead(found)) found
+}
+
+remember_model <- function(model, filepath, ...) {
+  place <- paste0(normalizePath(filepath, mustWork = FALSE), " ")
+  the$loaded_models <- the$loaded_models[!startsWith(names(the$loaded_models) %||% character(), place)]
+  the$loaded_models[[cache_key(filepath, ...)]] <- model
 }

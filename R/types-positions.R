@@ -51,3 +51,31 @@ as_tensor_typed_arg <- function(x, arg, call) {
   }
   as_tensor_arg(x, arg, call)
 }
+
+# Numbers of which Keras takes roots or quotients without making them floating itself.
+as_tensor_float_arg <- function(x, arg, call) {
+  if (is.integer(x) || is.logical(x)) {
+    storage.mode(x) <- "double"
+  }
+  as_tensor_arg(x, arg, call)
+}
+
+# A function that Python calls with the number of an epoch or a batch first: in R these count from 1.
+# It may leave out the arguments that come after.
+as_hook_arg <- function(x, arg, call) {
+  if (is_python(x) || is_wrapper(x)) {
+    return(as_function_arg(x, arg, call))
+  }
+  if (!is.function(x) && !rlang::is_formula(x)) {
+    abort_argument(arg, paste0("must be a function or a formula, not ", describe_value(x), "."), call = call)
+  }
+  hook <- if (rlang::is_formula(x)) rlang::as_function(x) else x
+  takes <- names(formals(args(hook)))
+  takes <- if ("..." %in% takes) Inf else length(takes)
+  counted <- function(position, ...) {
+    # Keras gives the logs by name; the user's function may call them as it likes
+    given <- c(list(position + 1L), unname(list(...)))
+    do.call("hook", given[seq_len(min(takes, length(given)))], quote = TRUE)
+  }
+  tagged(counted, "function", name = arg)
+}

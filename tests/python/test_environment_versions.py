@@ -203,11 +203,13 @@ def test_other_backends():
 
 
 def test_extras():
-    assert resolve(extras=["dev"]).requirements[-4:] == [
+    assert resolve(extras=["dev"]).requirements[-6:] == [
         "pytest>=7",
         "pytest-xdist",
         "ruff",
         "pyyaml",
+        "hypothesis",
+        "pandas",
     ]
     with pytest.raises(InstallError, match='extra = "all" is not known'):
         resolve(extras=["all"])

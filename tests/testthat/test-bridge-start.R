@@ -70,3 +70,26 @@ test_that("an object of an ended session says so", {
   expect_error(get_weights(dead), class = "kerasbridge_error_dead")
   expect_output(print(dead), "session that has ended")
 })
+
+test_that("a Python that is bound already and has no Keras is named, with the line that mends it", {
+  skip_on_os("windows")
+  skip_if_no_keras()
+  folder <- withr::local_tempdir()
+  run_python(sprintf("import venv; venv.create(r'%s', with_pip=False, symlinks=True)", folder))
+  plain <- file.path(folder, "bin", "python")
+  out <- run_r(
+    c(
+      sprintf("Sys.setenv(RETICULATE_PYTHON = '%s')", plain),
+      "invisible(reticulate::py_config())",
+      "library(kerasbridge)",
+      "e <- tryCatch(layer_dense(units = 1), error = identity)",
+      "cat(class(e)[[1]], '\\n')",
+      "cat(conditionMessage(e), '\\n')"
+    )
+  )
+  expect_match(out$output[[1]], "kerasbridge_error_wrong_python", all = FALSE)
+  text <- paste(out$output, collapse = " ")
+  expect_match(text, plain, fixed = TRUE)
+  expect_match(text, "chosen by RETICULATE_PYTHON", fixed = TRUE)
+  expect_match(text, "Restart R and put this line first")
+})

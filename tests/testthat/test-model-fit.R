@@ -50,7 +50,7 @@ test_that("data frames of numbers are taken, others refused by column", {
   frame <- data.frame(a = c(0, 1), b = c(0L, 1L))
   expect_equal(as.vector(predict(model, frame, verbose = 0)), c(0.5, 3.5))
   frame$b <- factor(c("u", "v"))
-  expect_error(predict(model, frame, verbose = 0), "not numbers: 'b'", class = "kerasbridge_error_data")
+  expect_error(predict(model, frame, verbose = 0), "'b' holds text or categories", class = "kerasbridge_error_data")
 })
 
 test_that("missing and infinite values are refused with their place", {

@@ -54,6 +54,9 @@ test_that("older spellings are mapped", {
   expect_identical(dim(model$input), c(NA, 3L))
   model <- keras_model_sequential() |> layer_lstm(2, batch_input_shape = c(4, 5, 3), stateful = TRUE)
   expect_identical(dim(model$input), c(4L, 5L, 3L))
+  for (id in c("spelling_lr", "spelling_alpha", "effect_implementation")) {
+    rlang::reset_message_verbosity(paste0("kerasbridge_", id))
+  }
   expect_message(optimizer <- optimizer_sgd(lr = 0.25), "learning_rate")
   expect_equal(as.numeric(optimizer$learning_rate), 0.25)
   expect_message(layer <- layer_activation_leaky_relu(alpha = 0.5), "negative_slope")

@@ -7,6 +7,7 @@ import re
 import traceback
 from typing import Any, Optional
 
+from kerasbridge.environment.messages import explain
 from kerasbridge.errors import KerasBridgeError
 
 
@@ -145,15 +146,31 @@ def describe(exc: BaseException) -> dict:
         }
     kind = next((_KINDS[c.__name__] for c in type(exc).__mro__ if c.__name__ in _KINDS), "python")
     text = str(exc) or type(exc).__name__
+    known = None
     if isinstance(exc, KeyError) and exc.args:
         text = f"unknown name {exc.args[0]!r}"
+    elif r_error is None:
+        known = explain(f"{type(exc).__name__}: {_COLOUR.sub('', text)}")
+    if known is not None and known.kind != "noise":
+        base["details"] = {"known": known.id, "said": _quotable(text)}
+        kind = kind if known.kind == "python" else known.kind
+        message, hint = known.cause, known.fix
+    else:
+        message, hint = first_lines(text), None
     named = _ARGUMENT.search(text) if kind == "argument" else None
     return {
         **base,
         "kind": kind,
-        "message": first_lines(text),
+        "message": message,
+        "hint": hint,
         "argument": named.group(1) if named else None,
     }
+
+
+def _quotable(text: str) -> Optional[str]:
+    """Python's own first line, unless it holds a person's data."""
+    said = first_lines(text, 160)
+    return None if re.search(r"\[\s*\[|\[\s*[-+]?\d+\.\d", said) else said
 
 
 def outcome(function):

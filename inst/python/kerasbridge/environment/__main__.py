@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import platform
 import sys
 from typing import List, Optional
 
 from ..errors import InstallError, KerasBridgeError
+from . import doctor, messages, probe, versions
 from . import install as _install
-from . import probe, versions
 
 
 def main(arguments: Optional[List[str]] = None) -> int:
@@ -66,6 +67,21 @@ def _parser() -> argparse.ArgumentParser:
     table = commands.add_parser("versions", help="print which versions go together")
     table.add_argument("--json", action="store_true")
     table.set_defaults(run=_run_versions)
+
+    ill = commands.add_parser("doctor", help="look at everything and say what to mend")
+    ill.add_argument("--python", help="interpreter or folder in question (default: this one)")
+    ill.add_argument("--why", default="it runs this command", help=argparse.SUPPRESS)
+    ill.add_argument("--reticulate", metavar="X.Y", help="version of the R package reticulate")
+    ill.add_argument("--library-path", help=argparse.SUPPRESS)
+    ill.add_argument("--shallow", action="store_true", help="import nothing, only look at files")
+    ill.add_argument("--public", action="store_true", help="leave out your name and home folder")
+    ill.add_argument("--json", action="store_true")
+    ill.add_argument("--report", help=argparse.SUPPRESS)
+    ill.set_defaults(run=_run_doctor)
+
+    said = commands.add_parser("explain", help="say what an error message means")
+    said.add_argument("text", nargs="?", default="-", help="the message; from standard input if -")
+    said.set_defaults(run=_run_explain)
 
     needs = commands.add_parser("needs", help="print the requirements as ranges")
     needs.set_defaults(run=_run_needs)
@@ -149,6 +165,47 @@ def _run_versions(options: argparse.Namespace) -> int:
     _say("  ".join(name.ljust(width) for name, width in zip(names, widths)).rstrip())
     for row in rows:
         _say("  ".join(row[name].ljust(width) for name, width in zip(names, widths)).rstrip())
+    return 0
+
+
+def _run_doctor(options: argparse.Namespace) -> int:
+    """Exit status 0: no problem was found; 1: see the table."""
+    environ = dict(os.environ)
+    if options.library_path:
+        environ["LD_LIBRARY_PATH"] = options.library_path
+    if options.report:
+        # R sets these for the process that looks, not for the one that is looked at
+        for name in ("PYTHONPATH", "PYTHONDONTWRITEBYTECODE"):
+            environ.pop(name, None)
+    rows = doctor.examine(
+        options.python,
+        why=options.why,
+        reticulate=options.reticulate,
+        deep=not options.shallow,
+        environ=environ,
+    )
+    clean = doctor.redacted if options.public else str
+    if options.report:
+        with open(options.report, "w", encoding="utf-8") as file:
+            for row in rows:
+                for name, value in row.__dict__.items():
+                    file.write(f"{name}: {' '.join(clean(value).split()) or '-'}\n")
+                file.write("\n")
+    elif options.json:
+        _say(clean(json.dumps([row.__dict__ for row in rows], indent=2)))
+    else:
+        _say(clean(doctor.as_text(rows)))
+    return int(any(row.status == doctor.PROBLEM for row in rows))
+
+
+def _run_explain(options: argparse.Namespace) -> int:
+    text = sys.stdin.read() if options.text == "-" else options.text
+    known = messages.explain(text)
+    if known is None:
+        _say("This message is not in the table of known ones.")
+        return 1
+    _say(f"Cause: {known.cause}")
+    _say(f"What to do: {known.fix}")
     return 0
 
 
