@@ -38,9 +38,6 @@ revive <- function(x, arg, call) {
     abort_dead(x, arg, kept$reason, call)
   }
   model <- bridge_do("revive", frame = as_bytes(kept$frame), values = as_bytes(kept$values), call = call)
-  if (length(kept$levels)) {
-    set_py_attribute(model, "kerasbridge_levels", to_python(tagged(as.list(kept$levels), "tuple")))
-  }
   assign("pyobj", get("pyobj", envir = reference_of(model)), envir = reference_of(x))
   kept$key <- kept$token <- NULL
   invisible(x)
@@ -53,7 +50,7 @@ abort_dead <- function(x, arg, reason, call) {
     hint <- "In a session that has it, call `keep_model(model)` before `saveRDS()`, or use `save_model()` or `serialize_model()`."
   } else {
     kind <- if (inherits(x, "kerasbridge_object")) sub("^kerasbridge_", "", class(x)[[1]]) else "Python object"
-    what <- paste0("`", arg, "` belongs to an R session that has ended (a ", sub("_", " ", kind), ").")
+    what <- paste0("`", arg, "` belongs to an R session that has ended (class: ", sub("_", " ", kind), ").")
     hint <- if (is_tensor(x)) {
       "Save its values instead: `as.array(x)`."
     } else {

@@ -72,7 +72,9 @@ get_weights <- function(object, trainable = NA) {
 set_weights <- function(object, weights) {
   frame <- rlang::current_env()
   check_has_weights(object, frame)
-  now <- lapply(py_attribute(object, "weights"), tensor_dim)
+  variables <- py_attribute(object, "weights")
+  now <- lapply(variables, tensor_dim)
+  paths <- vapply(variables, py_attribute, "", name = "path")
   if (!is.list(weights) || length(weights) != length(now)) {
     abort_argument(
       "weights", sprintf("must be a list of %d arrays, not %s.", length(now), describe_value(weights)),
@@ -80,6 +82,12 @@ set_weights <- function(object, weights) {
     )
   }
   arrays <- Map(\(w, shape, i) {
+    if (!is.numeric(w) && !is.logical(w) && !is_python(w)) {
+      abort_argument(
+        sprintf("weights[[%d]]", i), paste0("must be an array of numbers for the weight '", paths[[i]], "', not ", describe_value(w), "."),
+        call = frame
+      )
+    }
     given <- dim(w) %||% length(w)
     if (length(shape) == 0 && length(w) == 1) {
       return(tagged(as.vector(w), "tensor", dtype = "float32"))
@@ -87,7 +95,7 @@ set_weights <- function(object, weights) {
     if (!identical(as.integer(given), as.integer(shape))) {
       abort_argument(
         sprintf("weights[[%d]]", i),
-        sprintf("has shape (%s); the layer's is (%s).", paste(given, collapse = ", "), paste(shape, collapse = ", ")), call = frame
+        sprintf("has shape (%s); the weight '%s' has (%s).", paste(given, collapse = ", "), paths[[i]], paste(shape, collapse = ", ")), call = frame
       )
     }
     refuse_na(w, sprintf("weights[[%d]]", i), frame)

@@ -55,8 +55,8 @@ kept_size <- function(model) {
 }
 
 # ---- the copy beside the pointer ----------------------------------------------------------------------
-# An environment with key and token (of this session), frame, values, levels, or the reason why there is
-# no copy. Its enclosure brings this package along where it is read again.
+# An environment with key and token (of this session), size, frame and values, or the reason why there
+# is no copy. Its enclosure brings this package along where it is read again.
 kept_copy <- function(x) {
   reference <- reference_of(x)
   if (is.environment(reference)) get0("kerasbridge_kept", envir = reference, inherits = FALSE)
@@ -106,7 +106,6 @@ keep_now <- function(model, limit, call) {
       }
     }
   }
-  kept_copy(model)$levels <- model_levels(model)
   the$keep_seconds <- the$keep_seconds + proc.time()[["elapsed"]] - started
   invisible(kept_copy(model))
 }
@@ -152,6 +151,7 @@ drop_kept <- function(x, reason) {
       assign("kerasbridge_kept", kept, envir = reference_of(x))
     }
   } else if (!is.null(kept$reason)) {
+    kept$reason <- reason
     return(invisible())
   }
   shared <- if (length(the$kept)) lapply(bridge_do("sharing", target = x, call = NULL), kept_by_key)

@@ -7,6 +7,7 @@
   makeActiveBinding("keras", \() delayed_module("keras"), namespace)
   makeActiveBinding("tf", \() delayed_module("tensorflow"), namespace)
   when_loaded("reticulate", \(...) prepare_reticulate())
+  register_deployment()
 }
 
 # `%*%` is exported for tensors and does what base R's does otherwise: no message about it.

@@ -17,6 +17,7 @@ from typing import Any, Optional
 import keras
 import numpy as np
 
+from kerasbridge.data.attached import attach_schema, schema_of
 from kerasbridge.errors import FileError, KerasBridgeError
 from kerasbridge.saving.models import model_from_bytes, model_to_bytes
 from kerasbridge.saving.sizes import stored_size
@@ -97,7 +98,7 @@ def _copy(model: Any, entry: _Entry, limit: float, have: dict) -> dict:
 
 def _parts(model: Any) -> list:
     """What a frame depends on, object by object (kept, so that no new one gets an old one's place)."""
-    parts: list = [getattr(model, name, None) for name in ("optimizer", "loss", "kerasbridge_levels")]
+    parts: list = [getattr(model, name, None) for name in ("optimizer", "loss")]
     parts.append(getattr(model, "compiled", False))
     pending = [model]
     while pending:
@@ -134,7 +135,10 @@ def _values(model: Any) -> bytearray:
             rows.append([array.dtype.name, list(array.shape)])
             blocks.append(array.reshape(-1).view(np.uint8))
         table.append(rows)
-    header = json.dumps({"variables": table}).encode()
+    schema = schema_of(model)
+    header = json.dumps(
+        {"variables": table, "schema": None if schema is None else schema.to_json()}
+    ).encode()
     out = bytearray(len(header).to_bytes(8, "little") + header)
     for block in blocks:
         out += block.data
@@ -147,11 +151,17 @@ def revive(frame: bytes, values: bytes, custom_objects: Optional[dict] = None) -
     Raises:
         FileError: the copy is damaged.
     """
-    model = model_from_bytes(bytes(frame), custom_objects=custom_objects)
+    with warnings.catch_warnings():
+        # the frame may be older than the first training, its optimizer without state
+        warnings.simplefilter("ignore")
+        model = model_from_bytes(bytes(frame), custom_objects=custom_objects)
     values = bytes(values)
     try:
         size = int.from_bytes(values[:8], "little")
-        table = json.loads(values[8 : 8 + size])["variables"]
+        header = json.loads(values[8 : 8 + size])
+        table = header["variables"]
+        if header["schema"] is not None:
+            attach_schema(model, header["schema"])
         optimizer = getattr(model, "optimizer", None)
         if optimizer is not None and len(table[1]) > len(optimizer.variables):
             optimizer.build(model.trainable_variables)
@@ -172,7 +182,5 @@ def revive(frame: bytes, values: bytes, custom_objects: Optional[dict] = None) -
         if at != len(values):
             raise ValueError("its end is missing")
     except (ValueError, KeyError, TypeError, IndexError) as err:
-        raise FileError(
-            f"The copy of the model is damaged: {err}.", argument="object"
-        ) from err
+        raise FileError(f"The copy of the model is damaged: {err}.", argument="object") from err
     return model

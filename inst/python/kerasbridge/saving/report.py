@@ -64,7 +64,7 @@ class WeightsReport:
         if self.layer and not self.names("loaded"):
             file_has = ", ".join(f"'{name}'" for name in self.names("unused")[:8])
             raise FileError(
-                f"None of the weights in '{path}' belong to a layer of this model; nothing was loaded.",
+                f"The weights in '{path}' belong to no layer of this model; nothing was loaded.",
                 hint=f"The file has the layers {file_has}." if file_has else None,
                 argument="filepath",
             )
