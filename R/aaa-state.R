@@ -16,6 +16,8 @@ the$keep_seconds <- 0
 the$loaded <- 0
 # models loaded with `cached = TRUE`
 the$loaded_models <- list()
+# R code that Python called was left by a jump: list(condition), until the call comes back
+the$jump <- NULL
 # R6 classes that were turned into Python classes
 the$r6_specs <- list()
 # private environments of objects of classes written in R, by key

@@ -20,6 +20,7 @@ _VERBS = {
     "best_weights": "kerasbridge.training:best_weights",
     "best_weights_callback": "kerasbridge.training:BestWeights",
     "latest_checkpoint": "kerasbridge.training:latest_checkpoint",
+    "hook_list": "kerasbridge.bridge.hooks:hook_list",
     # models
     "sequential": "kerasbridge.bridge.models:sequential",
     "functional": "kerasbridge.bridge.models:functional",
@@ -46,13 +47,24 @@ _VERBS = {
     "class_from_r": "kerasbridge.bridge.classes_from_r:class_from_r",
     # saving
     "save_model": "kerasbridge.saving:save_model",
-    "load_model": "kerasbridge.saving:load_model",
+    "load_model": "kerasbridge.bridge.files:load_model",
+    "inspect_model": "kerasbridge.bridge.files:inspect_model",
+    "model_details": "kerasbridge.saving.manifest:details",
+    "attach_detail": "kerasbridge.saving.manifest:attach",
     "save_weights": "kerasbridge.saving:save_weights",
     "load_weights": "kerasbridge.bridge.saving:load_weights",
     # data
     "generator_next": "kerasbridge.data.stepping:next_batch",
     "read_hdf5": "kerasbridge.data.hdf5:read_rows",
     "load_dataset": "kerasbridge.bridge.datasets:load",
+    "source_csv": "kerasbridge.data.sources:CsvSource",
+    "source_parquet": "kerasbridge.data.sources:ParquetSource",
+    "source_hdf5": "kerasbridge.data.sources:Hdf5Source",
+    "source_npy": "kerasbridge.data.sources:NpySource",
+    "source_text": "kerasbridge.data.sources:TextSource",
+    "source_images": "kerasbridge.data.sources:ImageSource",
+    "source_timeseries": "kerasbridge.data.sources:TimeseriesSource",
+    "source_function": "kerasbridge.data.sources:FunctionSource",
     "adapt": "kerasbridge.data.adapting:adapt",
     "get_vocabulary": "kerasbridge.data.adapting:get_vocabulary",
     "image_generator": "kerasbridge.bridge.images:new",
@@ -110,6 +122,8 @@ _VERBS = {
     "save_config": "kerasbridge.saving:save_config",
     "save_model_tf": "kerasbridge.saving:save_model_tf",
     "save_weights_tf": "kerasbridge.saving:save_weights_tf",
+    # serving
+    "serve_start": "kerasbridge.serving:ModelServer",
     # runtime
     "set_random_seed": "kerasbridge.runtime:set_random_seed",
     "deterministic": "kerasbridge.runtime.determinism:deterministic",

@@ -10,6 +10,8 @@ from typing import Any, Optional
 
 import numpy as np
 
+from kerasbridge.data.decode import pillow as _pillow
+from kerasbridge.data.decode import pixels
 from kerasbridge.errors import ArgumentError
 
 FILL_MODES = ("nearest", "constant", "reflect", "wrap")
@@ -59,31 +61,82 @@ def _index(position: np.ndarray, size: int, mode: str) -> np.ndarray:
 def apply_affine(
     image: np.ndarray, matrix: np.ndarray, fill_mode: str = "nearest", cval: float = 0.0
 ) -> np.ndarray:
-    """The image seen through `matrix` (see `affine_matrix`), bilinear.
+    """The image seen through `matrix` (see `affine_matrix`), bilinear, float32.
 
     Args:
         fill_mode: what lies beyond the border: "nearest" its last pixel, "reflect" a mirror,
             "wrap" the other side, "constant" the value `cval`.
     """
-    height, width = image.shape[:2]
-    rows = np.arange(height, dtype=np.float64)[:, None]
-    columns = np.arange(width, dtype=np.float64)[None, :]
-    r = matrix[0, 0] * rows + matrix[0, 1] * columns + matrix[0, 2]
-    c = matrix[1, 0] * rows + matrix[1, 1] * columns + matrix[1, 2]
-    # what floating point leaves of a whole number is no fraction
-    r, c = np.round(r, 9), np.round(c, 9)
-    r0, c0 = np.floor(r).astype(np.int64), np.floor(c).astype(np.int64)
-    fr = (r - r0).astype(np.float32)[..., None]
-    fc = (c - c0).astype(np.float32)[..., None]
-    top, bottom = _index(r0, height, fill_mode), _index(r0 + 1, height, fill_mode)
-    left, right = _index(c0, width, fill_mode), _index(c0 + 1, width, fill_mode)
-    upper = image[top, left] * (1 - fc) + image[top, right] * fc
-    lower = image[bottom, left] * (1 - fc) + image[bottom, right] * fc
-    out = upper * (1 - fr) + lower * fr
+    size = image.shape[:2]
+    lines, (a, b, c, d, e, f) = _seen(image, size, matrix, fill_mode)
+    pillow = _pillow()
+    out = np.empty((*size, image.shape[2]), dtype=np.float32)
+    for channel in range(image.shape[2]):
+        band = pillow.fromarray(np.ascontiguousarray(lines[..., channel], dtype=np.float32))
+        seen = band.transform(
+            size[::-1],
+            pillow.Transform.AFFINE,
+            (a, b, c, d, e, f),
+            pillow.Resampling.BILINEAR,
+            fillcolor=cval if fill_mode == "constant" else None,
+        )
+        out[..., channel] = np.asarray(seen)
+    return out
+
+
+def through(
+    image: Any, size: tuple, matrix: np.ndarray, fill_mode: str = "nearest", cval: float = 0.0
+) -> Any:
+    """A Pillow image brought to `size` (height, width) and seen through `matrix`, in one step.
+
+    Args:
+        matrix: places in the image of that size, as `affine_matrix` gives.
+        cval: a whole number from 0 to 255 for images of bytes.
+    """
+    pillow = _pillow()
+    shape = (image.size[1], image.size[0])
+    padded, coefficients = _seen(image, size, matrix, fill_mode, shape)
+    if padded is not image:
+        image = pillow.fromarray(padded)
+    fill: Any = None
     if fill_mode == "constant":
-        outside = (r < 0) | (r > height - 1) | (c < 0) | (c > width - 1)
-        out[outside] = cval
-    return out.astype(np.float32)
+        fill = cval if image.mode == "F" else (int(cval),) * len(image.getbands())
+        fill = fill[0] if isinstance(fill, tuple) and len(fill) == 1 else fill
+    return image.transform(
+        size[::-1],
+        pillow.Transform.AFFINE,
+        coefficients,
+        pillow.Resampling.BILINEAR,
+        fillcolor=fill,
+    )
+
+
+def _seen(
+    image: Any, size: tuple, matrix: np.ndarray, fill_mode: str, shape: Optional[tuple] = None
+) -> tuple[Any, tuple]:
+    """(the image with what lies beyond its border as far as it is seen, Pillow's coefficients).
+
+    Pillow's places are those of corners: the middle of the first pixel is 0.5, not 0.
+    """
+    shape = image.shape[:2] if shape is None else shape
+    half = np.array([[1, 0, 0.5], [0, 1, 0.5], [0, 0, 1]])
+    back = np.array([[1, 0, -0.5], [0, 1, -0.5], [0, 0, 1]])
+    scale = np.diag([shape[0] / size[0], shape[1] / size[1], 1.0])
+    # what floating point leaves of a whole number is no fraction
+    m = np.round(scale @ half @ matrix @ back, 9)
+    if fill_mode != "constant":
+        corners = m @ np.array([[0, 0, size[0], size[0]], [0, size[1], 0, size[1]], [1] * 4])
+        low, high = corners[:2].min(axis=1), corners[:2].max(axis=1)
+        before = np.maximum(0, np.ceil(-low)).astype(int)
+        after = np.maximum(0, np.ceil(high - np.array(shape))).astype(int)
+        if before.any() or after.any():
+            rows = np.arange(-before[0], shape[0] + after[0])
+            columns = np.arange(-before[1], shape[1] + after[1])
+            image = np.asarray(image).take(_index(rows, shape[0], fill_mode), axis=0)
+            image = image.take(_index(columns, shape[1], fill_mode), axis=1)
+            m[0, 2] += before[0]
+            m[1, 2] += before[1]
+    return image, (m[1, 1], m[1, 0], m[1, 2], m[0, 1], m[0, 0], m[0, 2])
 
 
 def _pair(value: Any, name: str, around_one: bool) -> Optional[tuple[float, float]]:
@@ -169,21 +222,55 @@ class Augmentation:
             "brightness": None if brightness is None else float(rng.uniform(*brightness)),
         }
 
+    def matrix(self, shape: tuple, change: dict[str, Any]) -> Optional[np.ndarray]:
+        """Where the pixels of an image of this shape are moved to, None if they stay."""
+        place = {name: change[name] for name in ("theta", "tx", "ty", "shear", "zx", "zy")}
+        still = place["zx"] == place["zy"] == 1
+        if still and not any(place[name] for name in ("theta", "tx", "ty", "shear")):
+            return None
+        return affine_matrix(shape[:2], **place)
+
     def apply(self, image: np.ndarray, change: dict[str, Any]) -> np.ndarray:
         """The image with the changes that `draw` chose."""
-        place = {name: change[name] for name in ("theta", "tx", "ty", "shear", "zx", "zy")}
-        if any(place[name] for name in ("theta", "tx", "ty", "shear")) or not (
-            place["zx"] == place["zy"] == 1
-        ):
-            matrix = affine_matrix(image.shape[:2], **place)
+        matrix = self.matrix(image.shape, change)
+        if matrix is not None:
             image = apply_affine(image, matrix, self.fill_mode, self.cval)
-        if change["channel_shift"]:
-            low, high = image.min(), image.max()
-            image = np.clip(image + np.float32(change["channel_shift"]), low, high)
         if change["flip_horizontal"]:
             image = image[:, ::-1]
         if change["flip_vertical"]:
             image = image[::-1]
+        out = np.array(image, dtype=np.float32, order="C")
+        self.colour(out, change)
+        return out
+
+    def apply_to(self, image: Any, size: tuple, change: dict[str, Any], way: Any) -> np.ndarray:
+        """A Pillow image brought to `size` with the changes of place, those of colour left out.
+
+        Returns:
+            array (height, width, channels) of the image's own type.
+        """
+        matrix = self.matrix(size, change)
+        whole = self.fill_mode != "constant" or (
+            self.cval == int(self.cval) and 0 <= self.cval <= 255
+        )
+        if matrix is not None and (whole or image.mode == "F"):
+            image = pixels(through(image, size, matrix, self.fill_mode, self.cval))
+        else:
+            if image.size != size[::-1]:
+                image = image.resize(size[::-1], way)
+            image = pixels(image)
+            if matrix is not None:
+                image = apply_affine(image, matrix, self.fill_mode, self.cval)
+        if change["flip_horizontal"]:
+            image = image[:, ::-1]
+        return image[::-1] if change["flip_vertical"] else image
+
+    def colour(self, image: np.ndarray, change: dict[str, Any]) -> None:
+        """Channel shift and brightness, in place."""
+        if change["channel_shift"]:
+            low, high = image.min(), image.max()
+            image += np.float32(change["channel_shift"])
+            np.clip(image, low, high, out=image)
         if change["brightness"] is not None:
-            image = np.clip(image * np.float32(change["brightness"]), 0, 255)
-        return np.ascontiguousarray(image, dtype=np.float32)
+            image *= np.float32(change["brightness"])
+            np.clip(image, 0, 255, out=image)

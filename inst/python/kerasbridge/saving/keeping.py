@@ -17,8 +17,8 @@ from typing import Any, Optional
 import keras
 import numpy as np
 
-from kerasbridge.data.attached import attach_schema, schema_of
 from kerasbridge.errors import FileError, KerasBridgeError
+from kerasbridge.runtime.attached import attach, details
 from kerasbridge.saving.models import model_from_bytes, model_to_bytes
 from kerasbridge.saving.sizes import stored_size
 
@@ -135,10 +135,7 @@ def _values(model: Any) -> bytearray:
             rows.append([array.dtype.name, list(array.shape)])
             blocks.append(array.reshape(-1).view(np.uint8))
         table.append(rows)
-    schema = schema_of(model)
-    header = json.dumps(
-        {"variables": table, "schema": None if schema is None else schema.to_json()}
-    ).encode()
+    header = json.dumps({"variables": table, "details": details(model)}).encode()
     out = bytearray(len(header).to_bytes(8, "little") + header)
     for block in blocks:
         out += block.data
@@ -160,8 +157,8 @@ def revive(frame: bytes, values: bytes, custom_objects: Optional[dict] = None) -
         size = int.from_bytes(values[:8], "little")
         header = json.loads(values[8 : 8 + size])
         table = header["variables"]
-        if header["schema"] is not None:
-            attach_schema(model, header["schema"])
+        for key, value in header["details"].items():
+            attach(model, key, value)
         optimizer = getattr(model, "optimizer", None)
         if optimizer is not None and len(table[1]) > len(optimizer.variables):
             optimizer.build(model.trainable_variables)

@@ -90,6 +90,10 @@ class Rows:
         elif self.shuffle:
             self.order = tf.random.shuffle(tf.range(self.rows))
 
+    def more(self) -> bool:
+        """Whether a batch is left in this pass."""
+        return self.at < self.batches
+
     @property
     def epoch_steps(self) -> int:
         return self.steps or self.batches
@@ -180,7 +184,7 @@ class Resident:
             kept = split_at(len(flat(arrays)[0]), arguments["validation_split"])
             validation_data = place(nest(arrays, lambda a: a[kept:]), "validation data")
             arrays = nest(arrays, lambda a: a[:kept])
-        elif validation is not None:
+        elif isinstance(validation, tuple):
             parts = [*validation, None, None][:3]
             validation_data = place(pack(*parts), "validation data")
         data = place(arrays)
@@ -204,7 +208,18 @@ class Resident:
                 arguments["validation_steps"],
                 free=arguments["validation_batch_size"] is None,
             )
+        elif validation is not None:
+            from kerasbridge.training.streaming import validation_of
+
+            self.validation = validation_of(model, arguments)
         check_monitors(callbacks, sorted(self.loop.names), self.validation is not None)
+
+    def close(self) -> None:
+        """End the threads that read ahead, where there are any."""
+        for part in (self, self.validation):
+            close = getattr(getattr(part, "rows", None), "close", None)
+            if close is not None:
+                close()
 
 
 def make_chooser(loop: StepLoop, rows: Rows, engine: str, epochs: int) -> Chooser:
@@ -300,7 +315,7 @@ class Evaluator:
         wanted = rows.epoch_steps
         done = 0
         logs: dict = {}
-        while done < wanted and rows.at < rows.batches:
+        while done < wanted and rows.more():
             count, logs = self.runner.advance(wanted - done, wanted - done)
             done += count
             if watch is not None:
@@ -357,7 +372,7 @@ def fit_resident(
             rows.start_epoch()
             done = 0
             while done < rows.epoch_steps:
-                if rows.at >= rows.batches:
+                if not rows.more():
                     watch.notices.ran_short(done, rows.epoch_steps)
                     break
                 here = rows.epoch_steps - done
