@@ -139,8 +139,8 @@ def as_bytes(value: Any) -> bytes:
     return bytes(value)
 
 
-def model_octets(model: Any, include_optimizer: bool = True) -> np.ndarray:
-    """A whole model as an array of bytes (rows,), which R takes as whole numbers."""
+def model_octets(model: Any, include_optimizer: bool = True) -> bytearray:
+    """A whole model as the kind of bytes that become a raw vector in R."""
     from kerasbridge.saving import model_to_bytes
 
-    return np.frombuffer(model_to_bytes(model, include_optimizer), dtype=np.uint8).astype(np.int32)
+    return bytearray(model_to_bytes(model, include_optimizer))
