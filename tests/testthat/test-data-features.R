@@ -75,6 +75,11 @@ test_that("one call makes a model that takes raw columns, in R and in plain Pyth
   expect_identical(dim(predict(model, new[0, ], verbose = 0)), c(0L, 1L))
   expect_error(predict(model, transform(new, size = "xl"), verbose = 0), "'size' has the level 'xl'", class = "kerasbridge_error_data")
   expect_error(predict(model, transform(new, age = NA), verbose = 0), "'age'.*missing", class = "kerasbridge_error_data")
+  # a column of nothing but NA has no type of its own
+  expect_equal(
+    predict(model, transform(new, job = NA, income = NA), verbose = 0),
+    predict(model, transform(new, job = NA_character_, income = NA_real_), verbose = 0)
+  )
   path <- withr::local_tempfile(fileext = ".keras")
   save_model(model, path)
   there <- run_python(c(

@@ -363,10 +363,8 @@ def learn_column(seen: FrameColumn, open: bool = False) -> Column:
 def _check_kind(column: Column, seen: FrameColumn) -> None:
     if seen.kind in _ACCEPTS[column.kind]:
         return
-    if not column.levelled and not np.size(seen.values):
-        return  # no rows: a type that was never needed
-    if not column.levelled and seen.missing is not None and seen.missing.all():
-        return  # nothing but missing values: the rule for these decides
+    if not np.size(seen.values) or (seen.missing is not None and seen.missing.all()):
+        return  # no value, so no kind: no rows, or the rule for missing ones decides
     hint = f"Turn it into {_WORDS[column.kind]} first, as in training."
     if column.levelled and seen.kind in ("number", "integer", "logical"):
         hint = "Levels are matched by name: turn the column into text or a factor first."
@@ -401,7 +399,7 @@ def _refuse_missing(column: Column, seen: FrameColumn) -> None:
     if count == len(seen.missing):
         problem = "holds nothing but missing values"
     else:
-        problem = f"has {count} missing value{'s' if count > 1 else ''}, and no rule for them"
+        problem = f"has {count} missing value{'s' if count > 1 else ''}, and no rule for {'them' if count > 1 else 'it'}"
     how = "na = 'level'" if column.levelled else "na = 'median'"
     raise column_error(
         column.name,
