@@ -124,7 +124,7 @@ def load_model(
     )
     door.check_whole_model(compile)
     older = door.contents.kind == "h5"
-    objects = dict(_legacy_names() if older else {}, **(custom_objects or {}))
+    objects = dict(_legacy_names() if older else {}, **door.objects())
     with (
         door.building(),
         _quiet_legacy_warning(),
