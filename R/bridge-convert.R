@@ -22,7 +22,7 @@ to_python <- function(x) {
     kb_tuple = raw$as_tuple(to_list(lapply(x$value, to_python))),
     kb_list = to_list(lapply(x$value, to_python)),
     kb_dict = to_dict(lapply(x$value, to_python)),
-    kb_int_dict = raw$as_dict(to_list(names(x$value)), to_list(unname(x$value))),
+    kb_int_dict = raw$as_dict(to_list(as.list(names(x$value))), to_list(unname(x$value))),
     kb_tensor = raw$as_tensor(x$value, x$dtype),
     kb_data = raw$data_array(x$value),
     kb_sparse = raw$sparse_rows(x$layout, x$first, x$second, x$value, x$shape),
