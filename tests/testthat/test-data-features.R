@@ -116,6 +116,7 @@ test_that("responses of every kind", {
   own <- keras_model_tabular(Sepal.Length ~ Species, iris, network = \(x) layer_dense(x, 5, name = "mine"))
   expect_identical(get_layer(own, "mine")$units, 5L)
   bad <- function(pattern, ...) expect_error(keras_model_tabular(..., data = iris), pattern, class = "kerasbridge_error_argument")
+  expect_warning(feature_space(~ ., data.frame(a = c(1, 1), b = 1:2)), "'a' holds one value", class = "kerasbridge_warning_data")
   bad("left side", ~ .)
   bad("hidden", Species ~ ., hidden = 1.5)
 })

@@ -183,6 +183,8 @@ test_that("constant columns and rounded whole numbers are pointed out", {
   skip_if_no_keras()
   model <- numbers_model(2)
   expect_warning(fit_once(model, data.frame(a = c(5, 5, 5), b = 1:3), 1:3), "'a' holds one value", class = "kerasbridge_warning_data")
+  scaled <- as.data.frame(scale(cbind(a = c(5, 5, 5), b = 1:3)))
+  expect_error(fit_once(numbers_model(2), scaled, 1:3), "'a' holds nothing but missing values.*scale\\(\\)", class = "kerasbridge_error_data")
   big <- data.frame(a = c(1, 2), b = c(1, 2)^1 * 123456789)
   big$b <- as.integer(big$b)
   expect_warning(predict(numbers_model(2), big, verbose = 0), "'b'.*16,777,216", class = "kerasbridge_warning_data")

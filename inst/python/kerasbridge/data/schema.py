@@ -396,17 +396,18 @@ def _refuse_infinite(seen: FrameColumn) -> None:
 
 def _refuse_missing(column: Column, seen: FrameColumn) -> None:
     count = int(seen.missing.sum())
-    if count == len(seen.missing):
-        problem = "holds nothing but missing values"
-    else:
-        problem = f"has {count} missing value{'s' if count > 1 else ''}, and no rule for {'them' if count > 1 else 'it'}"
     how = "na = 'level'" if column.levelled else "na = 'median'"
-    raise column_error(
-        column.name,
-        problem,
-        seen.first_missing(),
-        f"Remove these rows, fill them, or give the column a rule such as {how}.",
-    )
+    hint = f"Remove these rows, fill them, or give the column a rule such as {how}."
+    if count == len(seen.missing) and count > 1:
+        if not column.levelled:
+            hint = (
+                "Leave it out. A column of one value becomes NaN when it is divided by its standard "
+                "deviation, as scale() does in R."
+            )
+        raise column_error(column.name, "holds nothing but missing values", 0, hint)
+    problem = f"has {count} missing value"
+    problem += "s, and no rule for them" if count > 1 else ", and no rule for it"
+    raise column_error(column.name, problem, seen.first_missing(), hint)
 
 
 def check_levels(column: Column, seen: FrameColumn) -> np.ndarray:
