@@ -76,6 +76,9 @@ response_target <- function(y, name, call) {
   if (is.null(y)) {
     return(list())
   }
+  if (is.character(y)) {
+    y <- factor(y, sort(unique(y), method = "radix"))
+  }
   if (is.factor(y)) {
     classes <- class_codes(y, NULL, name, call)
     column <- list(name = name, kind = classes$kind, levels = tagged(as.list(classes$levels), "list"))
