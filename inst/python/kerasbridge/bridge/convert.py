@@ -78,10 +78,20 @@ def as_tensor(value: Any, dtype: Optional[str] = None) -> Any:
 
 
 def data_array(value: Any) -> np.ndarray:
-    """Training data from R: a column-ordered double array becomes one row-ordered float32 block."""
+    """Training data from R: a column-ordered double array becomes one row-ordered float32 block.
+
+    Text of several axes becomes a TensorFlow tensor, the only form in which Keras takes it.
+    """
     from kerasbridge.data.blocks import row_block
 
     array = np.asarray(value)
+    if array.dtype.kind in "OUS" and array.ndim > 1:
+        import keras
+
+        if keras.config.backend() == "tensorflow":
+            import tensorflow as tf
+
+            return tf.constant(array.astype(object), dtype=tf.string)
     if array.dtype == np.float64 and array.ndim:
         return row_block(array)
     return np.ascontiguousarray(array) if array.ndim else array
