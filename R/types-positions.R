@@ -32,6 +32,20 @@ as_axes_or_count_arg <- function(x, arg, call) {
   tagged(lapply(unname(x), \(axes) tagged(lapply(axes, as_axis_arg, arg = arg, call = call), "list")), "list")
 }
 
+# Whole numbers by axis: the names are axes, counted from 1, negative from the end.
+as_axis_dict_arg <- function(x, arg, call) {
+  if (is_python(x)) {
+    return(x)
+  }
+  if (is.null(names(x)) || !all(grepl("^-?[0-9]+$", names(x)))) {
+    abort_argument(
+      arg, "must be a list named by axes, counted from 1.", "For example `list(\"2\" = 28, \"-1\" = 3)`.", call = call
+    )
+  }
+  values <- lapply(as.list(x), as_int_arg, arg = arg, call = call)
+  tagged(stats::setNames(values, zero_based(as.numeric(names(x)), arg, call)), "int_dict")
+}
+
 # Lower and upper end.
 as_interval_arg <- function(x, arg, call) {
   if (is_python(x)) {

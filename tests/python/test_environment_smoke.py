@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 
 import pytest
-
 from kerasbridge.environment import smoke
 from kerasbridge.errors import InstallError
 

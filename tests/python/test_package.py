@@ -13,12 +13,13 @@ LEVELS = {
     "errors": 0,
     "files": 1,
     "runtime": 1,
-    "environment": 1,
+    "environment": 2,
     "data": 2,
     "layers": 2,
     "saving": 3,
     "training": 4,
-    "bridge": 5,
+    "serving": 5,
+    "bridge": 6,
 }
 
 

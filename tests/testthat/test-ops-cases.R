@@ -9,6 +9,13 @@ test_that("the table has a case for every op of the bindings", {
   expect_identical(setdiff(ops, cases$symbol), character())
 })
 
+test_that("whole numbers, doubles and logicals are covered, not single precision alone", {
+  covered <- \(dtype) length(unique(cases$symbol[vapply(strsplit(cases$dtype, ";"), \(d) dtype %in% d, NA)]))
+  expect_gt(covered("int32"), 90)
+  expect_gt(covered("float64"), 110)
+  expect_gt(covered("bool"), 35)
+})
+
 for (symbol in unique(cases$symbol)) {
   test_that(paste(symbol, "gives the expected numbers"), {
     skip_if_no_keras()
@@ -33,6 +40,7 @@ test_that("the comparison finds wrong values, shapes, types and counts", {
   expect_null(ops_check_case(case("op_array(c(1, 2))", right, "float32")))
   expect_match(ops_check_case(case("op_array(c(1, 2.001))", right)), "values")
   expect_match(ops_check_case(case("op_array(c(1, NaN))", right)), "values")
+  expect_match(ops_check_case(case("op_array(c(1, 2 + 1e-7), dtype = 'float64')", right, "float64")), "values")
   expect_match(ops_check_case(case("op_array(matrix(c(1, 2), 1))", right)), "shape")
   expect_match(ops_check_case(case("op_array(1:2)", right, "float32")), "dtype int32")
   expect_match(ops_check_case(case("list(1, 2, 3)", '{"list": [{"shape": [], "data": [1]}]}')), "list of 1")

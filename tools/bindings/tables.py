@@ -48,6 +48,7 @@ TYPES = {
     "objects": "list of Keras objects",
     "dict": "named list",
     "int_dict": "named list, named by whole numbers",
+    "axis_dict": "list of whole numbers, named by axes counted from 1",
     "int_list": "whole numbers",
     "num_list": "numbers",
     "string_list": "strings",

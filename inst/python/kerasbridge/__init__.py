@@ -25,6 +25,7 @@ _SUBPACKAGES = (
     "layers",
     "runtime",
     "saving",
+    "serving",
     "training",
 )
 

@@ -71,6 +71,26 @@ def data_array(value: Any) -> np.ndarray:
     return np.ascontiguousarray(array) if array.ndim else array
 
 
+def sparse_rows(layout: str, first: Any, second: Any, values: Any, shape: Sequence[int]) -> Any:
+    """A float32 CSR matrix (rows, columns) from the parts of a sparse matrix of R.
+
+    Args:
+        layout: "csc" (row of each value, start of each column), "csr" (column of each value, start
+            of each row) or "coo" (row and column of each value; those of one place add up).
+        values: numbers, or None where every stored one is 1.
+    """
+    from scipy import sparse
+
+    first, second = np.asarray(first), np.asarray(second)
+    shape = tuple(int(axis) for axis in shape)
+    values = np.ones(len(first)) if values is None else np.asarray(values)
+    values = values.astype(np.float32)
+    if layout == "coo":
+        return sparse.coo_matrix((values, (first, second)), shape=shape).tocsr()
+    make = sparse.csc_matrix if layout == "csc" else sparse.csr_matrix
+    return make((values, first, second), shape=shape).tocsr()
+
+
 def to_r_array(value: Any) -> Any:
     """A tensor or variable as a NumPy array R can hold (half precision becomes float32)."""
     import keras

@@ -85,3 +85,75 @@ def describe(schema: Any) -> dict:
         if target is None
         else {"name": target.name, "kind": target.kind, "levels": target.levels},
     }
+
+
+# ---- features: raw columns to numbers, ahead of a model or in it ------------------------------------
+
+
+def features_learn(
+    columns: Sequence,
+    target: Optional[dict] = None,
+    encodings: Any = None,
+    crosses: Sequence = (),
+    missing: Any = None,
+    unknown: Any = None,
+) -> str:
+    """A feature space learnt from a table, as JSON; `target` has name, kind and perhaps levels."""
+    from kerasbridge.data.features import Features
+
+    found = Features.learn(
+        from_columns(columns),
+        encoding=encodings,
+        crosses=crosses,
+        missing=missing,
+        unknown=unknown,
+        target=None if target is None else Column(**target),
+    )
+    return found.to_json()
+
+
+def _features(text: str):
+    from kerasbridge.data.features import Features
+
+    return Features.from_json(text)
+
+
+def features_encode(features: str, columns: Sequence) -> dict:
+    """The encoded table (rows, width) and the names of its columns."""
+    found = _features(features)
+    return {"values": found.encode(from_columns(columns)), "names": found.names()}
+
+
+def features_layers(features: str) -> dict:
+    """Inputs by column, and the tensor (rows, width) that the encodings make of them."""
+    inputs, encoded = _features(features).concatenated()
+    return {"inputs": inputs, "features": encoded}
+
+
+def features_describe(features: str) -> dict:
+    """Columns of equal length for printing, crosses, and the schema as JSON."""
+    found = _features(features)
+    hidden = ("how", "vocabulary", "boundaries", "mean", "variance", "scale", "offset")
+
+    def options(one: dict) -> str:
+        kept = [f"{k} = {v}" for k, v in one.items() if k not in hidden and v is not None]
+        return ", ".join(kept)
+
+    return {
+        "name": found.schema.names,
+        "kind": [column.kind for column in found.schema.columns.values()],
+        "encoding": [one["how"] for one in found.encodings.values()],
+        "options": [options(one) for one in found.encodings.values()],
+        "crosses": [":".join(cross["columns"]) for cross in found.crosses],
+        "width": len(found.names()),
+        "schema": found.schema.to_json(),
+    }
+
+
+def tabular_model(features: str, **options: Any) -> dict:
+    """A model of the features, and the usual loss and metric for its target."""
+    from kerasbridge.data import features as room
+
+    found = _features(features)
+    loss, metric = room.usual_loss(found)
+    return {"model": room.tabular_model(found, **options), "loss": loss, "metric": metric}

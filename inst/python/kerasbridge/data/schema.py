@@ -15,8 +15,8 @@ import numpy as np
 
 from kerasbridge.data.frames import (
     LEVELLED,
+    Frame,
     FrameColumn,
-    all_finite,
     as_frame,
     column_error,
 )
@@ -156,12 +156,14 @@ class Checked:
     """A table that agrees with a schema, as numbers.
 
     Attributes:
+        frame: the table itself.
         values: by column, float64 numbers or int64 codes (rows,); text as objects where the column
             is open.
         missing: by column with a rule, True where the value was missing.
         notes: what a person may want to know, such as columns that were not used.
     """
 
+    frame: Frame
     rows: int
     values: dict = field(default_factory=dict)
     missing: dict = field(default_factory=dict)
@@ -257,7 +259,7 @@ class Schema:
                 + ("." if len(frame.names) <= 10 else ", ..."),
                 details={"missing": absent},
             )
-        out = Checked(frame.rows)
+        out = Checked(frame, frame.rows)
         known = {*self.columns, self.target.name if self.target else None}
         extra = [name for name in frame.names if name not in known]
         if extra:
@@ -348,14 +350,13 @@ def learn_column(seen: FrameColumn, open: bool = False) -> Column:
             column.levels = list(seen.levels)
         return column
     _refuse_infinite(seen)
-    present = seen.values if seen.missing is None else seen.values[~seen.missing]
-    if len(present):
-        column.minimum, column.maximum = float(present.min()), float(present.max())
+    if seen.range() is not None:
+        column.minimum, column.maximum = seen.range()
         column.constant = (
-            column.minimum == column.maximum and len(present) > 1 and seen.missing is None
+            column.minimum == column.maximum and len(seen.values) > 1 and seen.missing is None
         )
-    if seen.kind == "datetime" and len(present):
-        column.origin = column.minimum
+        if seen.kind == "datetime":
+            column.origin = column.minimum
     return column
 
 
@@ -383,7 +384,7 @@ def _first_present(seen: FrameColumn) -> int:
 
 def _refuse_infinite(seen: FrameColumn) -> None:
     values = seen.values
-    if values.dtype.kind != "f" or (seen.missing is None and all_finite(values)):
+    if values.dtype.kind != "f" or seen.range() is None or np.isfinite(seen.range()).all():
         return
     infinite = np.isinf(values)
     if infinite.any():

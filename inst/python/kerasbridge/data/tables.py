@@ -153,7 +153,7 @@ def _input(column: Column, checked: Checked, shape: tuple, dtype: str) -> np.nda
             raise column_error(
                 column.name, f"holds {column.describe()}; the model's input takes text"
             )
-        return texts(column, values)[:, None]
+        return raw_input(column, checked)
     if column.levelled:
         if column.levels is None or (
             column.kind != "ordered" and not dtype.startswith(("int", "uint"))
@@ -169,16 +169,23 @@ def _input(column: Column, checked: Checked, shape: tuple, dtype: str) -> np.nda
     return np.asarray(values, dtype=dtype)[:, None]
 
 
-def texts(column: Column, values: np.ndarray) -> np.ndarray:
-    """Texts (rows,) as objects from checked values of a column with levels."""
-    if column.levels is None:
-        return values
-    vocabulary = column.vocabulary()
-    slot = [] if column.unknown == "refuse" else [_outside(vocabulary)]
-    return np.array([*vocabulary, *slot, None], dtype=object)[values]
+def raw_input(column: Column, checked: Checked) -> Any:
+    """A checked column (rows, 1) as it was given: float32, or text as a TensorFlow tensor.
+
+    Missing text is the column's own level for it. Keras takes text as an array of objects only
+    where it has one axis, and text at all only on TensorFlow.
+    """
+    if not column.levelled:
+        return np.asarray(checked.values[column.name], dtype=np.float32)[:, None]
+    import tensorflow as tf
+
+    texts = checked.frame.columns[column.name].texts()
+    if column.missing_level is not None:
+        texts[checked.missing[column.name]] = column.missing_level
+    return tf.constant(texts[:, None], dtype=tf.string)
 
 
-def _outside(vocabulary: list) -> str:
+def outside(vocabulary: list) -> str:
     """A text that is no level: what a level not seen in training becomes."""
     text = "(unknown)"
     while text in vocabulary:

@@ -13,7 +13,7 @@ import sys
 from typing import List, Optional
 
 from ..errors import InstallError, KerasBridgeError
-from . import doctor, messages, probe, versions
+from . import deploy, doctor, messages, probe, versions
 from . import install as _install
 
 
@@ -54,6 +54,23 @@ def _parser() -> argparse.ArgumentParser:
     make.add_argument("--dry-run", action="store_true", help="say what would be done")
     make.add_argument("--report", help=argparse.SUPPRESS)
     make.set_defaults(run=_run_install)
+
+    wheels = commands.add_parser(
+        "bundle", help="download the wheels, for a machine without network"
+    )
+    wheels.add_argument("--to", required=True, metavar="DIR", help="folder to put them into")
+    _add_wishes(wheels)
+    wheels.add_argument("--report", help=argparse.SUPPRESS)
+    wheels.set_defaults(run=_run_bundle)
+
+    pins = commands.add_parser("write", help="write requirements.txt and a Dockerfile")
+    pins.add_argument("--to", required=True, metavar="DIR", help="folder to write into")
+    pins.add_argument("--python", help="environment to take the versions from (default: this one)")
+    pins.add_argument("--model", metavar="FILE", help="a model file that the image serves")
+    pins.add_argument("--r-version", metavar="X.Y.Z", help="version of R in the image")
+    pins.add_argument("--overwrite", action="store_true")
+    pins.add_argument("--report", help=argparse.SUPPRESS)
+    pins.set_defaults(run=_run_write)
 
     check = commands.add_parser("interpreter", help="say whether this Python can be used")
     _add_wishes(check)
@@ -121,9 +138,8 @@ def _run_install(options: argparse.Namespace) -> int:
     return 0
 
 
-def _run_interpreter(options: argparse.Namespace) -> int:
-    """Whether this very interpreter can make such an environment, and R can load it."""
-    versions.resolve(
+def _resolved(options: argparse.Namespace) -> versions.Resolution:
+    return versions.resolve(
         options.version,
         options.gpu,
         options.backend,
@@ -134,6 +150,36 @@ def _run_interpreter(options: argparse.Namespace) -> int:
         cudnn=options.cudnn,
         extras=options.extra,
     )
+
+
+def _run_bundle(options: argparse.Namespace) -> int:
+    found = _resolved(options)
+    _say(f"Python {platform.python_version()}, {platform.system()} {platform.machine()}")
+    names = _install.download(options.to, found.requirements, _say)
+    _say(
+        f"{len(names)} wheels in {options.to}; they fit that Python and that kind of machine only."
+    )
+    _report(options, status="bundled", path=options.to, wheels=names)
+    return 0
+
+
+def _run_write(options: argparse.Namespace) -> int:
+    files = deploy.write_environment(
+        options.to,
+        python=options.python,
+        model=options.model,
+        r_version=options.r_version,
+        overwrite=options.overwrite,
+    )
+    for file in files:
+        _say(file)
+    _report(options, status="written", files=files)
+    return 0
+
+
+def _run_interpreter(options: argparse.Namespace) -> int:
+    """Whether this very interpreter can make such an environment, and R can load it."""
+    _resolved(options)
     _install.check_python(options.reticulate)
     _report(options, status="usable", interpreter=sys.executable, version=platform.python_version())
     _say(f"{sys.executable} (Python {platform.python_version()}) can be used.")

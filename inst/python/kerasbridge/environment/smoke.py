@@ -108,7 +108,9 @@ def _failed(code: int, output: str) -> InstallError:
 
 
 # lines of a crash report that say where, not why
-_TRACE = re.compile(r"\s*(@ +0x|\*\*\* Check failure stack|\[symbolize|Fatal Python error: Aborted)")
+_TRACE = re.compile(
+    r"\s*(@ +0x|\*\*\* Check failure stack|\[symbolize|Fatal Python error: Aborted)"
+)
 # a fatal line of TensorFlow's log, such as "F0000 00:00:1 7 env.cc:410] Check failed: ..."
 _FATAL = re.compile(r"F\d{4} .*?\] (.+)")
 

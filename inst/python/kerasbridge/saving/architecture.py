@@ -87,7 +87,7 @@ def model_from_yaml(text: str, custom_objects: Optional[dict] = None) -> Any:
         UnsafeFileError: it asks for objects instead of values, or is too large, deep or repeated.
     """
     _check_text(text, "yaml")
-    return _from_tree(_read_yaml(text), custom_objects, "yaml")
+    return _from_tree(read_yaml(text), custom_objects, "yaml")
 
 
 def save_config(model: Any, filepath: PathLike, overwrite: bool = False) -> str:
@@ -187,7 +187,14 @@ def _loader(yaml: Any) -> type:
     return Loader
 
 
-def _read_yaml(text: str) -> Any:
+def read_yaml(text: str) -> Any:
+    """The plain values of a YAML text.
+
+    Raises:
+        InstallError: PyYAML is not installed.
+        ArgumentError: the text is not YAML.
+        UnsafeFileError: it asks for objects instead of values, or is too large, deep or repeated.
+    """
     yaml = _yaml()
     loader_class = _loader(yaml)
     try:

@@ -13,6 +13,10 @@ import keras
 from kerasbridge import layers
 from kerasbridge.errors import FileError, UnsupportedError
 from kerasbridge.saving.atomic import replacing
+from kerasbridge.saving.contents import MAGIC, check_source
+from kerasbridge.saving.door import Door
+from kerasbridge.saving.safety import config
+from kerasbridge.saving.writing import add_manifest
 
 PathLike = Union[str, "os.PathLike[str]"]
 MODEL_ENDINGS = (".keras", ".h5", ".hdf5")
@@ -27,29 +31,6 @@ def _check_ending(path: PathLike, endings: tuple) -> str:
             argument="filepath",
         )
     return name
-
-
-def _check_source(path: PathLike) -> str:
-    name = os.path.expanduser(os.fspath(path))
-    if not os.path.exists(name):
-        raise FileError(
-            f"There is no file '{name}'.",
-            hint=f"The current folder is '{os.getcwd()}'.",
-            argument="filepath",
-        )
-    if os.path.isfile(name) and os.path.getsize(name) == 0:
-        raise FileError(f"'{name}' is empty: not a model.", argument="filepath")
-    return name
-
-
-_MAGIC = {b"PK\x03\x04": ".keras", b"\x89HDF": ".h5"}
-
-
-def _sniff(path: str) -> Optional[str]:
-    if os.path.isdir(path):
-        return None
-    with open(path, "rb") as file:
-        return _MAGIC.get(file.read(4))
 
 
 def save_model(model, filepath: PathLike, overwrite: bool = False, include_optimizer: bool = True):
@@ -76,6 +57,7 @@ def save_model(model, filepath: PathLike, overwrite: bool = False, include_optim
                 keras.saving.save_model(
                     model, temporary, overwrite=True, include_optimizer=include_optimizer
                 )
+        add_manifest(model, temporary)
     return name
 
 
@@ -102,57 +84,60 @@ def load_model(
     custom_objects: Optional[dict[str, Any]] = None,
     compile: bool = True,
     safe_mode: bool = True,
+    allow: Any = (),
+    max_size: Optional[int] = None,
+    max_layers: Optional[int] = None,
 ):
     """Load a whole model.
 
+    The file is looked at as a whole before anything is built of it: see `saving/safety/`.
+
     Args:
-        filepath: a file that `save_model` or Keras wrote.
+        filepath: a file that `save_model` or Keras wrote, or the folder of a SavedModel, which loads for
+            inference.
         custom_objects: name -> class or function, for what isn't part of Keras.
         compile: restore loss, metrics and optimizer.
-        safe_mode: refuse code stored in the file.
+        safe_mode: False allows all that `allow` can allow.
+        allow: what is permitted although it is not safe, one or more of "lambda" (Python byte code),
+            "pickle" (TorchModuleWrapper), "saved_model" (TFSMLayer), "vocabulary" (a vocabulary read
+            from a file of this computer), "changed" (parts that don't fit their checksum).
+        max_size: bytes that the content and the model may have. By default 256 MiB, for larger files 20
+            times their size, and for the model 64 MiB beyond five times the stored weights.
+        max_layers: number of layers from which on a model is refused; 10,000 by default.
 
     Raises:
-        FileError: the file is missing, empty, damaged, or not a model.
+        FileError: the file is missing, empty, damaged, not a model, or needs classes that are missing.
+        UnsafeFileError: it would run code, read other files, or is dishonest about its size.
     """
-    name = _check_source(filepath)
-    kind = _sniff(name)
-    if kind is None and not os.path.isdir(name):
-        raise FileError(
-            f"'{name}' is not a model file.",
-            hint="A model file is a .keras (zip) or an .h5 (HDF5) file.",
-            argument="filepath",
-        )
-    import zipfile
+    name = check_source(filepath)
+    if os.path.isfile(os.path.join(name, "saved_model.pb")):
+        from kerasbridge.saving.saved_model import load_model_tf
 
-    if kind == ".keras" and not zipfile.is_zipfile(name):
-        raise FileError(
-            f"'{name}' is damaged or truncated ({os.path.getsize(name):,} bytes).",
-            hint="Save or copy it again.",
-            argument="filepath",
-        )
-    if kind == ".h5":
-        import h5py
-
-        try:
-            with h5py.File(name, "r"):
-                pass
-        except OSError as err:
-            raise FileError(
-                f"'{name}' is damaged or truncated ({os.path.getsize(name):,} bytes).",
-                hint="Save or copy it again.",
-                argument="filepath",
-            ) from err
+        return load_model_tf(name, custom_objects=custom_objects, compile=compile)
     layers.register()
-    objects = dict(_legacy_names() if kind == ".h5" else {}, **(custom_objects or {}))
-    with _quiet_legacy_warning():
+    door = Door(
+        name,
+        custom_objects=custom_objects,
+        allow=config.ALLOW if not safe_mode else allow,
+        max_size=max_size,
+        max_layers=max_layers,
+    )
+    door.check_whole_model(compile)
+    older = door.contents.kind == "h5"
+    objects = dict(_legacy_names() if older else {}, **door.objects())
+    with (
+        door.building(),
+        _quiet_legacy_warning(),
+        _named(name, ".h5" if older else ".keras") as path,
+    ):
         model = keras.saving.load_model(
-            name, custom_objects=objects, compile=compile, safe_mode=safe_mode
+            path, custom_objects=objects, compile=compile, safe_mode=door.safe_mode
         )
-    if kind == ".h5" and compile:
-        from kerasbridge.saving.optimizer_state import restore_from_h5
+        if older and compile:
+            from kerasbridge.saving.optimizer_state import restore_from_h5
 
-        restore_from_h5(model, name)
-    return model
+            restore_from_h5(model, path)
+    return door.finish(model)
 
 
 # short name -> the loss's own name; `.h5` files hold what the user typed
@@ -195,30 +180,36 @@ def save_weights(model, filepath: PathLike, overwrite: bool = False):
         return name
     with replacing(name, overwrite) as temporary:
         model.save_weights(temporary)
+        add_manifest(model, temporary)
     return name
 
 
-def load_weights(model, filepath: PathLike, skip_mismatch: bool = False, by_name: bool = False):
+def load_weights(
+    model,
+    filepath: PathLike,
+    skip_mismatch: bool = False,
+    by_name: bool = False,
+    allow: Any = (),
+    max_size: Optional[int] = None,
+):
     """Load weights that `save_weights` or any Keras wrote; the layout is told by the content.
 
     Args:
         filepath: weights, or a whole model whose weights are taken (`.keras`, `.h5`).
         skip_mismatch: leave a layer alone whose weights have another shape.
         by_name: load only layers of the same name (files in the older layout).
+        allow: "changed" takes a file whose parts don't fit their checksum.
+        max_size: bytes that the content may have; by default 256 MiB, for larger files 20 times their
+            size.
 
     Raises:
-        FileError: the file is missing, empty, damaged, or holds no weights.
+        FileError: the file is missing, empty, damaged, or holds no weights for this model.
+        UnsafeFileError: it reads other files, or is dishonest about its size.
         UnsupportedError: `by_name` with a file that doesn't keep names.
     """
-    name = _check_source(filepath)
-    kind = _sniff(name)
-    if kind is None:
-        raise FileError(f"'{name}' is not a file of weights.", argument="filepath")
-    ending = ".keras"
-    if kind == ".h5":
-        from kerasbridge.saving.older_weights import is_older_layout
-
-        ending = ".h5" if is_older_layout(name) else ".weights.h5"
+    door = Door(filepath, allow=allow, max_size=max_size)
+    name = door.contents.path
+    ending = {"keras": ".keras", "weights": ".weights.h5"}.get(door.contents.kind, ".h5")
     options = {"skip_mismatch": skip_mismatch}
     if by_name:
         if ending != ".h5":
@@ -228,8 +219,9 @@ def load_weights(model, filepath: PathLike, skip_mismatch: bool = False, by_name
                 argument="by_name",
             )
         options["by_name"] = True
-    with _named(name, ending) as path:
+    with door.building(), _named(name, ending) as path:
         model.load_weights(path, **options)
+    door.finish_weights(model)
     return model
 
 
@@ -253,6 +245,7 @@ def model_to_bytes(model, include_optimizer: bool = True) -> bytes:
     with tempfile.TemporaryDirectory(prefix="kerasbridge-") as folder:
         path = os.path.join(folder, "model.keras")
         keras.saving.save_model(model, path, include_optimizer=include_optimizer)
+        add_manifest(model, path)
         with open(path, "rb") as file:
             return file.read()
 
@@ -266,7 +259,7 @@ def model_from_bytes(
         FileError: the bytes are not a model.
     """
     content = bytes(content)
-    ending = _MAGIC.get(content[:4])
+    ending = {"zip": ".keras", "hdf5": ".h5"}.get(MAGIC.get(content[:4], ""))
     if ending is None:
         raise FileError("The bytes are not a model.", argument="model")
     with tempfile.TemporaryDirectory(prefix="kerasbridge-") as folder:

@@ -73,7 +73,10 @@ def as_array(leaf: Any, what: str) -> Any:
     if isinstance(leaf, tf.Variable):
         leaf = leaf.value()
     if isinstance(leaf, tf.Tensor):
-        if not (leaf.dtype.is_floating or leaf.dtype.is_integer or leaf.dtype.is_bool):
+        if leaf.dtype == tf.string:
+            if tf.config.list_logical_devices("GPU"):
+                raise NotResident(f"the {what} hold text, which does not go to a graphics card")
+        elif not (leaf.dtype.is_floating or leaf.dtype.is_integer or leaf.dtype.is_bool):
             raise NotResident(f"the {what} hold {leaf.dtype.name} values")
         return leaf
     if not hasattr(leaf, "shape") or hasattr(leaf, "tocsr"):
