@@ -37,16 +37,16 @@ CHANGES = dict(
 
 
 def write(folder, count):
-    """Pictures that are as hard to decode as photographs: smooth shapes with some grain."""
+    """Pictures that are as hard to decode as photographs: smooth shapes with some grain, 30 KB each."""
     rng = np.random.default_rng(0)
     for i in range(count):
         place = os.path.join(folder, "ab"[i % 2])
         os.makedirs(place, exist_ok=True)
         rough = rng.integers(0, 256, (24, 32, 3), dtype=np.uint8)
         picture = Image.fromarray(rough).resize((500, 375), Image.Resampling.BICUBIC)
-        grain = rng.normal(0, 8, (375, 500, 1))
+        grain = rng.normal(0, 4, (375, 500, 1))
         picture = Image.fromarray(np.clip(np.asarray(picture) + grain, 0, 255).astype(np.uint8))
-        picture.filter(ImageFilter.SMOOTH).save(os.path.join(place, f"{i}.jpg"), quality=90)
+        picture.filter(ImageFilter.SMOOTH).save(os.path.join(place, f"{i}.jpg"), quality=80)
 
 
 def ours(folder):

@@ -14,6 +14,7 @@ from kerasbridge.data.decode import pillow as _pillow
 from kerasbridge.data.decode import pixels
 from kerasbridge.errors import ArgumentError
 
+_COARSE = 1.3  # pixels of an image of bytes for one of the result, from which they are averaged
 FILL_MODES = ("nearest", "constant", "reflect", "wrap")
 
 
@@ -94,6 +95,13 @@ def through(
         fill = fill[0] if isinstance(fill, tuple) and len(fill) == 1 else fill
     elif any(before) or any(after):
         image = extended(image, before, after, fill_mode)
+    if image.mode != "F" and abs(place[0] * place[4] - place[1] * place[3]) > _COARSE:
+        # several pixels for each of the result: four of them are averaged, sooner than blended
+        half = tuple(v if i % 3 == 2 else v / 2 for i, v in enumerate(place))
+        double = (2 * size[1], 2 * size[0])
+        nearest = pillow.Resampling.NEAREST
+        seen = image.transform(double, pillow.Transform.AFFINE, half, nearest, fillcolor=fill)
+        return seen.reduce(2)
     return image.transform(
         size[::-1],
         pillow.Transform.AFFINE,
