@@ -16,7 +16,7 @@
 #'   `model`, `layers` (a data frame of `name`, `class`, `shape`, the shape it takes, and `parameters`),
 #'   `parameters` and `weights` (numbers of values and of arrays), `compiled`, `optimizer`,
 #'   `optimizer_state`, `loss`, `metrics`, `custom` (a data frame of the classes and functions that Keras
-#'   does not have: `name`, `kind`, `origin`, `source`), `findings` (what is refused), `details` (levels,
+#'   does not have: `name`, `kind`, `origin`, `source`), `findings` (what is refused), `details` (schema,
 #'   history and the like), `parts` (number of parts with a checksum). It prints as a table.
 #' @seealso [load_model()]
 #' @examplesIf is_keras_available()

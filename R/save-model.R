@@ -36,7 +36,7 @@
 #' `save_model()` writes.
 #'
 #' @section What travels along:
-#' The levels of a factor that the model was trained on, the [history][model_history()] of the last
+#' The schema of the data that the model was trained on, with the levels of factors, the [history][model_history()] of the last
 #' `fit()`, and for classes made by [Layer()] and its kin where they come from. Their R code travels too,
 #' with the functions of the workspace that it uses, unless a package defines them. A class that the
 #' session or a loaded package defines is found by itself; else give it in `custom_objects`, or say

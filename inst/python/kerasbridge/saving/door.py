@@ -6,12 +6,14 @@ import contextlib
 import warnings
 from typing import Any, Iterator, Optional
 
+from kerasbridge.data.schema import as_schema
 from kerasbridge.errors import FileError, KerasBridgeError
 from kerasbridge.runtime.attached import attach, details
 from kerasbridge.saving import manifest
 from kerasbridge.saving.contents import Contents, PathLike, read_contents
 from kerasbridge.saving.safety.config import MAX_LAYERS, check_allow, check_config
 from kerasbridge.saving.safety.memory import limited_variables, variables_limit
+from kerasbridge.saving.safety.texts import damaged
 from kerasbridge.saving.verifying import Verification
 
 
@@ -159,12 +161,15 @@ class Door:
         """The model with the details that travelled in its file."""
         self.finish_weights(model)
         held = (self.contents.manifest or {}).get("details", {})
+        try:
+            as_schema(held.get("schema"))
+        except (KerasBridgeError, TypeError, ValueError, KeyError, AttributeError) as err:
+            raise damaged(
+                self.source, "kerasbridge.json", f"the data schema: {str(err)[:150]}"
+            ) from err
         for key, value in held.items():
             if key != "notes":
                 attach(model, key, value)
-        levels = held.get("levels")
-        if isinstance(levels, list) and all(isinstance(level, str) for level in levels):
-            model.kerasbridge_levels = tuple(levels)
         return model
 
 

@@ -1,6 +1,6 @@
 """What travels with a model beside its weights: the manifest of a file, and the details of a model.
 
-A model object carries details under keys: `attach(model, "levels", [...])`, `details(model)`. They are
+A model object carries details under keys: `attach(model, "schema", {...})`, `details(model)`. They are
 written to the manifest when the model is saved and are there again once it is loaded. Values are plain:
 None, truth values, numbers, texts, lists and dicts with text keys.
 
@@ -96,8 +96,6 @@ def make(model: Any, parts: dict, custom_objects: list) -> dict:
     }
     held = details(model)
     held.pop("notes", None)
-    if hasattr(model, "kerasbridge_levels"):
-        held["levels"] = [str(level) for level in model.kerasbridge_levels]
     versions.update(session)
     return {
         "format": FORMAT,
