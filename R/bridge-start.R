@@ -78,6 +78,7 @@ bridge_start <- function(call = rlang::caller_env()) {
   the$keras_version <- info$keras
   the$backend <- info$backend
   the$backend_version <- info$backend_version
+  the$python_version <- info$python
   the$pid <- Sys.getpid()
   the$started <- TRUE
   invisible()
@@ -202,7 +203,7 @@ kerasbridge_info <- function() {
       keras = the$keras_version,
       backend = the$backend,
       backend_version = the$backend_version,
-      python = as.character(config$version_string %||% config$version),
+      python = the$python_version,
       python_path = config$python,
       numpy = as.character(config$numpy$version),
       reticulate = as.character(utils::packageVersion("reticulate")),

@@ -175,13 +175,9 @@ flow_images_from_dataframe <- function(dataframe, directory = NULL, x_col = "fil
 }
 
 reading_arguments <- function(frame) {
-  size <- get("target_size", frame)
-  if (!is_whole(size) || length(size) != 2 || any(size < 1)) {
-    abort_argument("target_size", paste0("must be height and width, not ", describe_value(size), "."), call = frame)
-  }
   classes <- get("classes", frame)
   list(
-    target_size = tagged(as.list(as.integer(size)), "tuple"),
+    target_size = size_pair(get("target_size", frame), frame),
     color_mode = as_string_arg(get("color_mode", frame), "color_mode", frame),
     classes = if (!is.null(classes)) as_utf8_list(as.character(classes)),
     class_mode = convert_arg(get("class_mode", frame), "string", "class_mode", frame),

@@ -17,6 +17,7 @@ from typing import Any, Callable, Optional
 
 import numpy as np
 
+from kerasbridge.bridge.hooks import hook
 from kerasbridge.errors import ArgumentError, UnsupportedError
 
 # kind -> the public class that a class of this kind descends from, the more special first
@@ -308,6 +309,8 @@ def class_from_r(
                 made = _typed(made, signature)
             if (kind, spec["name"]) in {("loss", "call"), ("metric", "update_state")}:
                 made = _same_rank(made)
+            if kind == "callback" and spec["name"].startswith("on_"):
+                made = hook(made, spec["name"], _takes(signature))
             namespace[spec["name"]] = made
     for label, function in (properties or {}).items():
         namespace[label] = _property(label, function)
@@ -347,6 +350,13 @@ def _typed(made: Callable, signature: inspect.Signature) -> Callable:
 
     __call__.__signature__ = signature
     return __call__
+
+
+def _takes(signature: inspect.Signature) -> Optional[int]:
+    """How many arguments beside self; None if it takes what comes."""
+    parameters = list(signature.parameters.values())[1:]
+    open_ended = any(p.kind is not p.POSITIONAL_OR_KEYWORD for p in parameters)
+    return None if open_ended else len(parameters)
 
 
 def _same_rank(made: Callable) -> Callable:

@@ -17,6 +17,7 @@ _VERBS = {
     "fit_pulled": "kerasbridge.training.pulling:fit_pulled",
     "evaluate_pulled": "kerasbridge.training.pulling:evaluate_pulled",
     "predict_pulled": "kerasbridge.training.pulling:predict_pulled",
+    "hook_list": "kerasbridge.bridge.hooks:hook_list",
     # models
     "sequential": "kerasbridge.bridge.models:sequential",
     "functional": "kerasbridge.bridge.models:functional",

@@ -164,6 +164,16 @@ def _versions(
     ]
     if settings.backend == "tensorflow" and "tensorflow" in found:
         rows.append(_present("protobuf", found, None))
+    if "tensorflow-metal" in probe.distributions(place):
+        rows.append(
+            Check(
+                "tensorflow-metal",
+                PROBLEM,
+                probe.distributions(place)["tensorflow-metal"],
+                "With current versions of TensorFlow it gives wrong results or fails.",
+                "pip uninstall tensorflow-metal",
+            )
+        )
     return rows
 
 
@@ -343,6 +353,9 @@ def _machine(prefix: str, environ: Mapping[str, str]) -> List[Check]:
     rows.append(_disk(prefix))
     if platform.system() == "Linux":
         rows += _cpp_library(prefix, environ.get("LD_LIBRARY_PATH", ""))
+    if platform.system() == "Windows":
+        system = environ.get("SystemRoot", "C:\\Windows")
+        rows.append(_visual_cpp(os.path.join(system, "System32")))
     return rows
 
 
@@ -370,6 +383,23 @@ def _cpp_library(prefix: str, library_path: str) -> List[Check]:
         cause = f"{first[0]} is loaded first and is older than {newest[0]}."
         return [Check("C++ library", WARNING, shown, cause, f"LD_PRELOAD={newest[0]} R")]
     return [Check("C++ library", OK, shown)]
+
+
+# of Microsoft's Visual C++ runtime, which the wheels for Windows need
+_DLLS = ("msvcp140.dll", "vcruntime140.dll", "vcruntime140_1.dll")
+
+
+def _visual_cpp(folder: str) -> Check:
+    missing = [name for name in _DLLS if not os.path.exists(os.path.join(folder, name))]
+    if missing:
+        return Check(
+            "Visual C++ runtime",
+            PROBLEM,
+            f"missing: {', '.join(missing)}",
+            "TensorFlow can't be loaded without it.",
+            "Install the Microsoft Visual C++ Redistributable (x64): aka.ms/vs/17/release/vc_redist.x64.exe",
+        )
+    return Check("Visual C++ runtime", OK, "there")
 
 
 def _graphics(place: str, backend: str, environ: Mapping[str, str]) -> Check:

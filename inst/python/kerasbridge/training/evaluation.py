@@ -30,6 +30,7 @@ def evaluate(
     Raises:
         KeyboardInterrupt: a person stopped it; there is no partial result.
     """
+    guards.check_outside_graph("evaluate")
     engine = check_engine(engine)
     progress = Progress(output, check_verbose(verbose))
     guards.check_compiled(model, "evaluate")
@@ -50,7 +51,7 @@ def evaluate(
     if source:
         from kerasbridge.training.streaming import ordered
 
-        x, batch_size = ordered(x, batch_size, y=y, sample_weight=sample_weight), None
+        x, batch_size = ordered(model, x, batch_size, y=y, sample_weight=sample_weight), None
     arguments = {
         "x": x,
         "y": y,

@@ -13,10 +13,11 @@ from typing import Any, Iterator, Optional
 import keras
 import numpy as np
 
+from kerasbridge.data.attached import attach_schema, schema_of
 from kerasbridge.data.sources import nests
 from kerasbridge.data.sources.base import Source
 from kerasbridge.data.sources.prefetch import prefetched
-from kerasbridge.errors import ArgumentError
+from kerasbridge.errors import ArgumentError, DataError
 from kerasbridge.training import guards, shapes
 from kerasbridge.training.batching import evaluation_rows
 from kerasbridge.training.loops import step_loop
@@ -248,7 +249,7 @@ def validation_of(model: Any, arguments: dict) -> Optional[Evaluator]:
     return Evaluator(model, placed, size, steps, free=size is None)
 
 
-def prepare(arguments: dict) -> dict:
+def prepare(model: Any, arguments: dict) -> dict:
     """The arguments of `fit` with the source cut, sized and ordered as they say.
 
     Raises:
@@ -256,6 +257,7 @@ def prepare(arguments: dict) -> dict:
     """
     source = arguments["x"]
     check_alone(y=arguments["y"], sample_weight=arguments["sample_weight"])
+    check_levels(model, source)
     found = dict(arguments)
     if arguments["validation_split"] and arguments["validation_data"] is None:
         source, found["validation_data"] = source.split(arguments["validation_split"])
@@ -271,6 +273,28 @@ def prepare(arguments: dict) -> dict:
     return found
 
 
+def check_levels(model: Any, source: Source) -> None:
+    """The classes of the source are those the model was trained on, in their order."""
+    known = schema_of(model)
+    levels = getattr(source, "y_levels", None) or getattr(source, "class_names", None)
+    if known is None or known.target is None or known.target.levels is None or levels is None:
+        return
+    if list(known.target.levels) != list(levels):
+        raise DataError(
+            f"The source's classes are {', '.join(map(repr, levels[:10]))}; the model was trained "
+            f"on {', '.join(map(repr, known.target.levels[:10]))}.",
+            hint="Give the source the model's classes, in their order, as `levels` or `classes`.",
+            argument="x",
+        )
+
+
+def keep_levels(model: Any, source: Source) -> None:
+    """Let the model know the columns and classes of the source it was trained on."""
+    learnt = getattr(source, "learnt", None)
+    if learnt is not None and schema_of(model) is None:
+        attach_schema(model, learnt())
+
+
 def check_alone(**beside: Any) -> None:
     for name, value in beside.items():
         if value is not None:
@@ -279,9 +303,10 @@ def check_alone(**beside: Any) -> None:
             )
 
 
-def ordered(source: Source, batch_size: Optional[int], **beside: Any) -> Source:
+def ordered(model: Any, source: Source, batch_size: Optional[int], **beside: Any) -> Source:
     """The source as evaluation and prediction read it: rows as they lie."""
     check_alone(**beside)
+    check_levels(model, source)
     return (source if batch_size is None else source.with_batch_size(batch_size)).in_order()
 
 

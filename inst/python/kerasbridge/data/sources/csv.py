@@ -47,6 +47,8 @@ class CsvSource(TableSource):
         levels: column -> its levels in order, for factors; learnt in one pass, sorted, where they
             aren't given.
         encode: see `Layout`.
+        schema: a `Schema` (or its JSON) that says types and levels, such as that of a table in
+            memory or of a model.
         column_names: for files without a line of names.
         delimiter, quote, decimal_point, encoding: how the text is written; `quote` "" for none.
         missing: texts that mean a missing value.
@@ -66,6 +68,7 @@ class CsvSource(TableSource):
         types: Optional[dict] = None,
         levels: Optional[dict] = None,
         encode: str = "one_hot",
+        schema: Any = None,
         column_names: Optional[Sequence[str]] = None,
         delimiter: str = ",",
         quote: str = '"',
@@ -90,8 +93,8 @@ class CsvSource(TableSource):
             names, start = self._head(file, column_names)
             self._names.append(names)
             self._start.append(start)
-        schema = self._guess()
-        self._describe(schema, x, y, sample_weight, types or {}, levels or {}, encode)
+        found = self._guess()
+        self._describe(found, x, y, sample_weight, types or {}, levels or {}, encode, schema)
         needed = [column.name for column in self.layout.columns]
         for file, names in zip(self.files, self._names):
             for name in needed:

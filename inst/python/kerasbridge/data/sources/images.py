@@ -10,6 +10,7 @@ import numpy as np
 
 from kerasbridge.data import images as pictures
 from kerasbridge.data.image_batches import FileImages, ImageBatches, check_size
+from kerasbridge.data.schema import Column, Schema
 from kerasbridge.errors import ArgumentError, FileError
 
 
@@ -111,3 +112,8 @@ class ImageSource(ImageBatches):
             image_shape=reader.shape,
             **reading,
         )
+
+    def learnt(self) -> Schema:
+        """The classes in their order, for the model that is trained on them."""
+        names = self.class_names
+        return Schema(target=Column("class", "factor", names) if names else None)

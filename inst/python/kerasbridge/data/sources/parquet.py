@@ -26,7 +26,7 @@ class ParquetSource(TableSource):
 
     Args:
         path: files, patterns such as "part-*.parquet", or folders.
-        y, x, sample_weight, types, levels, encode: as for `CsvSource`.
+        y, x, sample_weight, types, levels, encode, schema: as for `CsvSource`.
         reading: arguments of `Source`.
 
     Raises:
@@ -43,13 +43,14 @@ class ParquetSource(TableSource):
         types: Optional[dict] = None,
         levels: Optional[dict] = None,
         encode: str = "one_hot",
+        schema: Any = None,
         **reading: Any,
     ):
         super().__init__(**reading)
         cols.arrow()
         self.files = expand(path, ENDINGS)
         counted: list[Part] = []
-        schema: Optional[dict] = None
+        found: Optional[dict] = None
         for number, file in enumerate(self.files):
             try:
                 with self._open(file) as opened:
@@ -63,9 +64,11 @@ class ParquetSource(TableSource):
                     raise
                 self._skip(0, f"A file was left out: {error.message}")
                 continue
-            if schema is None:
-                schema = fields
-                self._describe(schema, x, y, sample_weight, types or {}, levels or {}, encode)
+            if found is None:
+                found = fields
+                self._describe(
+                    found, x, y, sample_weight, types or {}, levels or {}, encode, schema
+                )
             for column in self.layout.columns:
                 if column.name not in fields:
                     raise DataError(
@@ -78,7 +81,7 @@ class ParquetSource(TableSource):
                 if rows:
                     counted.append(Part(_Where(number, group), rows, first))
                 first += rows
-        if schema is None:
+        if found is None:
             raise DataError("No file can be read.", hint=self.problems[0], argument="path")
         self._counted = counted
         self._learn_levels(counted)

@@ -6,6 +6,7 @@ from typing import Any, Iterator, Optional
 
 import numpy as np
 
+from kerasbridge.data.schema import Column, Schema, as_schema
 from kerasbridge.data.sources import columns as cols
 from kerasbridge.data.sources import nests
 from kerasbridge.data.sources.base import Part, Source
@@ -36,10 +37,12 @@ class TableSource(Source):
 
     def _describe(
         self, schema: dict, x: Any, y: Any, weight: Optional[str], types: dict, levels: dict,
-        encode: str,
+        encode: str, known: Any = None,
     ) -> None:  # fmt: skip
         """Make the layout from the columns' Arrow types and what the caller says of them."""
         pa = cols.arrow()
+        known_types, known_levels = _of_schema(known, schema)
+        types, levels = {**known_types, **types}, {**known_levels, **levels}
         for argument, given in (("types", types), ("levels", levels)):
             for name in given:
                 if name not in schema:
@@ -53,11 +56,11 @@ class TableSource(Source):
 
         def column(name: str) -> cols.Column:
             kind = cols.kind_of(pa, schema[name], name, types)
-            known = levels.get(name)
-            known = None if known is None else [str(level) for level in cols.as_names(known)]
-            if known is not None and len(set(known)) < len(known):
+            given = levels.get(name)
+            given = None if given is None else [str(level) for level in cols.as_names(given)]
+            if given is not None and len(set(given)) < len(given):
                 raise ArgumentError(f"`levels` of '{name}' has one twice.", argument="levels")
-            return cols.Column(name, kind, known if kind == "factor" else None)
+            return cols.Column(name, kind, given if kind == "factor" else None)
 
         self.layout = cols.Layout(
             [column(name) for name in x_names],
@@ -93,6 +96,20 @@ class TableSource(Source):
         y = self.layout.y
         return list(y[0].levels or []) if len(y) == 1 and y[0].kind == "factor" else None
 
+    def learnt(self) -> Schema:
+        """What a model that is trained on this source knows of it: columns by name, and levels.
+
+        Columns of factors that were laid out as several are left out, for a table has to be
+        encoded before it fits such a model.
+        """
+        plain = all(column.kind == "number" for column in self.layout.x)
+        columns = [Column(column.name, "number") for column in self.layout.x] if plain else []
+        y = self.layout.y
+        target = None
+        if len(y) == 1:
+            target = Column(y[0].name, y[0].kind, y[0].levels)
+        return Schema(columns, target)
+
     def read(self, part: Part, first: int, last: int) -> Iterator[Any]:
         names = [column.name for column in self.layout.columns]
         counting = not hasattr(self, "_limits")  # the pass that looks for rows to skip
@@ -124,6 +141,17 @@ class TableSource(Source):
             if a < b:
                 whole = a == 0 and b == rows
                 yield parts if whole else nests.mapped(lambda v, a=a, b=b: v[a:b], parts)
+
+
+def _of_schema(known: Any, columns: dict) -> tuple[dict, dict]:
+    """(types, levels) of those columns that a `Schema` describes."""
+    found = as_schema(known)
+    if found is None:
+        return {}, {}
+    described = [*found.columns.values(), *([found.target] if found.target else [])]
+    described = [column for column in described if column.name in columns]
+    types = {c.name: "factor" if c.levels is not None else "number" for c in described}
+    return types, {c.name: c.levels for c in described if c.levels is not None}
 
 
 ROWS_KEY = b"kerasbridge.rows"

@@ -7,6 +7,7 @@ from typing import Any, Iterator, NamedTuple, Optional, Sequence
 
 import numpy as np
 
+from kerasbridge.data.schema import Column, Schema
 from kerasbridge.data.sources.base import IndexSource
 from kerasbridge.data.sources.paths import expand
 from kerasbridge.errors import ArgumentError, DataError, FileError
@@ -85,6 +86,11 @@ class TextSource(IndexSource):
             codes = None if codes is None else [codes[line.file] for line in self._lines]
         self.codes = None if codes is None else np.array(codes, dtype=np.int32)
         self._ready()
+
+    def learnt(self) -> Schema:
+        """The classes in their order, for the model that is trained on them."""
+        names = self.class_names
+        return Schema(target=Column("class", "factor", names) if names else None)
 
     def count(self) -> int:
         return len(self._lines) if self.unit == "lines" else len(self.files)
