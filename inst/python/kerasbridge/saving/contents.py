@@ -276,6 +276,18 @@ def _as_manifest(value: Any, source: str) -> dict:
     return check_manifest(value, source)
 
 
+def of_optimizer(path: str) -> bool:
+    """Whether a dataset belongs to the optimizer."""
+    return path.startswith(("optimizer/", "optimizer_weights/", "_optimizer/"))
+
+
+def of_training(path: str) -> bool:
+    """Whether a dataset belongs to the optimizer or a metric, not to the model itself."""
+    return of_optimizer(path) or path.startswith(
+        ("metrics/", "_compile_metrics/", "_loss_tracker/")
+    )
+
+
 def checksum(data: Any, start: int = 0) -> int:
     """CRC-32: finds damage, cheaply; it is no protection against intent."""
     import zlib
