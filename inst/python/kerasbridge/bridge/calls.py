@@ -16,6 +16,12 @@ from kerasbridge.runtime import attached
 from kerasbridge.runtime import starting as runtime
 
 _OWN = "kerasbridge.layers."
+
+# public names whose place is taken by a function here that looks first
+_SAFER = {
+    "keras.models.model_from_json": "kerasbridge.bridge.files:model_from_json",
+    "keras.utils.get_file": "kerasbridge.saving.downloads:get_file",
+}
 _STOPPABLE = {f"{verb}{end}" for verb in ("fit", "evaluate", "predict") for end in ("", "_pulled")}
 
 
@@ -52,6 +58,8 @@ def resolve(symbol: str) -> Any:
     keras = runtime.start()
     if symbol.startswith(_OWN):
         return getattr(layers, symbol[len(_OWN) :])
+    if symbol in _SAFER:
+        return verbs.load(_SAFER[symbol])
     value: Any = keras
     for part in symbol.split(".")[1:]:
         try:
