@@ -33,6 +33,10 @@ bridge_environment <- function() {
   if (Sys.getenv("TF_CPP_MIN_LOG_LEVEL") == "") {
     Sys.setenv(TF_CPP_MIN_LOG_LEVEL = "2")
   }
+  certificates <- certificate_variables()
+  if (length(certificates)) {
+    do.call(Sys.setenv, certificates)
+  }
   found <- find_environment()
   if (Sys.getenv("KERAS_BACKEND") == "" && !is.null(backend <- env_backend(found$path))) {
     Sys.setenv(KERAS_BACKEND = backend)

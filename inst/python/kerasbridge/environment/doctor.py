@@ -68,7 +68,7 @@ def examine(
     if deep:
         rows.append(_imports(python, settings.backend, environ, timeout, reticulate))
     rows += _machine(prefix, environ)
-    rows.append(_graphics(place, settings.backend, environ))
+    rows += _graphics(place, settings.backend, environ)
     return rows
 
 
@@ -402,16 +402,27 @@ def _visual_cpp(folder: str) -> Check:
     return Check("Visual C++ runtime", OK, "there")
 
 
-def _graphics(place: str, backend: str, environ: Mapping[str, str]) -> Check:
-    verdict = graphics.judge(graphics.gather(place, backend, environ))
+def _graphics(place: str, backend: str, environ: Mapping[str, str]) -> List[Check]:
+    facts = graphics.gather(place, backend, environ)
+    verdict = graphics.judge(facts)
     if verdict.found:
-        return Check("graphics card", OK, verdict.message)
-    # no card at all is no fault; a card that can't be used is one
-    usual = verdict.reason in ("no_driver", "no_macos_gpu", "windows_native", "no_backend")
-    status = OK if usual else WARNING
-    return Check(
-        "graphics card", status, f"not used ({verdict.reason})", verdict.message, verdict.fix
-    )
+        rows = [Check("graphics card", OK, verdict.message)]
+    else:
+        # no card at all is no fault; a card that can't be used is one
+        usual = verdict.reason in ("no_driver", "no_macos_gpu", "windows_native", "no_backend")
+        shown = f"not used ({verdict.reason})"
+        status = OK if usual else WARNING
+        rows = [Check("graphics card", status, shown, verdict.message, verdict.fix)]
+    if facts.wheel == "tensorflow" and facts.system == "Linux":
+        rows += [_part(*part) for part in graphics.parts(place)]
+    return rows
+
+
+def _part(name: str, version: Optional[str], package: str) -> Check:
+    if version is None:
+        cause = f"{name} is not in the environment; XLA and training on a card need it."
+        return Check(name, SKIPPED, "not there", cause, f"pip install {package}")
+    return Check(name, OK, version)
 
 
 def as_text(rows: List[Check], width: int = 100) -> str:
