@@ -115,7 +115,7 @@ test_that("levels and history travel with the model into a new session", {
     save_model(model, path)
     out <- fresh_session(path, after = c(
       "h <- model_history(model)", "cat(class(h), h$epoch, names(h$metrics), '\\n')",
-      "cat(sprintf('%.6f', h$metrics$loss), '\\n')", "invisible(plot(h, method = 'base'))",
+      "cat(sprintf('%.6f', h$metrics$loss), '\\n')", "grDevices::pdf(NULL)", "invisible(plot(h, method = 'base'))",
       "p <- predict(model, as.matrix(iris[1:3, 1:4]), type = 'class', verbose = 0)",
       "cat(is.factor(p), levels(p), '\\n')"
     ))
