@@ -174,6 +174,7 @@ register_keras_serializable <- function(object, name = NULL, package = NULL) {
   value <- as_custom_object(object, as_string_arg(label, "name", frame), "object", frame)
   out <- bridge_do(
     "register_object", target = value, name = label,
+    source = if (inherits(value, "kb_function")) function_source(value$value),
     package = convert_arg(package, "string", "package", frame) %||% "Custom", call = frame
   )
   if (is_class(object) && !is_python(object)) invisible(object) else invisible(out)

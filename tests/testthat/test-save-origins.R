@@ -127,3 +127,20 @@ test_that("levels and history travel with the model into a new session", {
   }
   expect_null(model_history(small_model()))
 })
+
+test_that("a registered function travels as code too", {
+  skip_if_no_keras()
+  env <- new.env(parent = globalenv())
+  third <- eval(quote(function(x) x / divisor), env)
+  assign("divisor", 3, envir = env)
+  expect_match(function_source(third), "divisor <- 3\nfunction", fixed = TRUE)
+  expect_null(function_source(sum))
+  half <- register_keras_serializable(third, name = "third_of")
+  model <- keras_model_sequential(input_shape = 2) |> layer_dense(1, use_bias = FALSE, kernel_initializer = "ones", activation = half)
+  path <- withr::local_tempfile(fileext = ".keras")
+  save_model(model, path)
+  seen <- inspect_model(path)$custom
+  expect_identical(seen[c("name", "kind", "origin")], data.frame(name = "third_of", kind = "function", origin = "written in R"))
+  out <- fresh_session(path, call = "load_model(path, r_code = TRUE)", after = "cat(predict(model, matrix(3, 1, 2), verbose = 0))")
+  expect_match(tail(out$output, 1), "^2$")
+})
