@@ -139,5 +139,10 @@ def lookup(verb: str) -> Callable:
     Raises:
         KeyError: there is no such verb (a mistake in this package, never of its user).
     """
-    module, name = _VERBS[verb].split(":")
+    return load(_VERBS[verb])
+
+
+def load(path: str) -> Callable:
+    """The function that "module:name" stands for."""
+    module, name = path.split(":")
     return getattr(importlib.import_module(module), name)

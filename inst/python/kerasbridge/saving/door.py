@@ -49,7 +49,7 @@ class Door:
         self._full_names: set = set()
         self.max_layers = MAX_LAYERS if max_layers is None else int(max_layers)
         self.contents: Contents = read_contents(filepath, self.max_size)
-        self._verification = None if "changed" in self.allow else Verification(self.contents)
+        self._verification = Verification(self.contents, "changed" not in self.allow)
 
     @property
     def source(self) -> str:
@@ -120,7 +120,7 @@ class Door:
             ours = _ours(err)
             if ours is not None:
                 raise ours from err
-            self.finish_checksums()
+            self._verification.finish()
             raise self._failed(err) from err
 
     def _failed(self, err: BaseException) -> FileError:
@@ -138,19 +138,13 @@ class Door:
             details={"type": type(err).__name__},
         )
 
-    def finish_checksums(self) -> None:
-        """Wait for the checksums.
+    def finish_weights(self, model: Any) -> None:
+        """The last looks at weights that were loaded; warns of values that are no numbers.
 
         Raises:
             FileError: names the part that is damaged.
         """
-        if self._verification is not None:
-            self._verification.finish()
-
-    def finish_weights(self, model: Any) -> None:
-        """The last looks at weights that were loaded; warns of values that are no numbers."""
-        self.finish_checksums()
-        bad = weights_not_numbers(model)
+        bad = self._verification.finish()
         if bad:
             more = f" and {len(bad) - 3} more" if len(bad) > 3 else ""
             text = f"{self.source} holds weights that are not numbers (NaN): {', '.join(bad[:3])}{more}."
@@ -183,19 +177,3 @@ def _ours(err: BaseException) -> Optional[KerasBridgeError]:
         seen.add(id(node))
         node = node.__cause__ or node.__context__
     return None
-
-
-def weights_not_numbers(model: Any) -> list:
-    """Paths of the weights that hold NaN."""
-    import keras
-    import numpy as np
-
-    out = []
-    for variable in model.weights:
-        if "float" not in str(variable.dtype):
-            continue
-        values = np.asarray(keras.ops.convert_to_numpy(variable))
-        # the least value is NaN if any is: one fast pass
-        if values.size and np.isnan(values.astype("float32", copy=False).min()):
-            out.append(variable.path)
-    return out
