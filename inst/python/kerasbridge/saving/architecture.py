@@ -158,6 +158,15 @@ def _from_tree(tree: Any, custom_objects: Optional[dict], argument: str) -> Any:
             hint="For the configuration of a layer or an optimizer use from_config().",
             argument=argument,
         )
+    from kerasbridge.saving import legacy
+
+    if legacy.is_older_tree(tree):
+        from kerasbridge import layers
+        from kerasbridge.saving.door import check_older_config
+
+        layers.register()
+        check_older_config(tree, custom_objects, source=f"`{argument}`")
+        return legacy.model_from_tree(tree, custom_objects)
     return keras.models.model_from_json(json.dumps(tree), custom_objects=custom_objects)
 
 
