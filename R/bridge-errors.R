@@ -5,10 +5,7 @@
 abort_from_python <- function(error, call) {
   the$last_error <- error$traceback
   if (!is.null(error$r_key)) {
-    original <- take_r_error(error$r_key)
-    if (!is.null(original)) {
-      rlang::cnd_signal(original)
-    }
+    resume_in_r(error$r_key)
   }
   bullets <- to_r_words(error$message)
   if (!is.null(error$hint)) {

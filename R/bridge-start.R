@@ -33,6 +33,10 @@ bridge_environment <- function() {
   if (Sys.getenv("TF_CPP_MIN_LOG_LEVEL") == "") {
     Sys.setenv(TF_CPP_MIN_LOG_LEVEL = "2")
   }
+  certificates <- certificate_variables()
+  if (length(certificates)) {
+    do.call(Sys.setenv, certificates)
+  }
   found <- find_environment()
   if (Sys.getenv("KERAS_BACKEND") == "" && !is.null(backend <- env_backend(found$path))) {
     Sys.setenv(KERAS_BACKEND = backend)
@@ -66,7 +70,7 @@ bridge_start <- function(call = rlang::caller_env()) {
     {
       the$bridge <- import_bridge(convert = TRUE)
       the$raw <- import_bridge(convert = FALSE)
-      the$bridge$start(NULL)
+      the$bridge$start(NULL, as.character(getRversion()))
     },
     error = \(e) abort_not_found(conditionMessage(e), call = call)
   )
@@ -78,9 +82,20 @@ bridge_start <- function(call = rlang::caller_env()) {
   the$keras_version <- info$keras
   the$backend <- info$backend
   the$backend_version <- info$backend_version
+  the$python_version <- info$python
   the$pid <- Sys.getpid()
   the$started <- TRUE
   invisible()
+}
+
+# Run a verb that needs neither Keras nor a backend; Python starts, if it hasn't, and nothing else.
+bridge_look <- function(verb, ..., call = rlang::caller_env()) {
+  if (the$started) {
+    return(bridge_do(verb, ..., call = call))
+  }
+  bridge_environment()
+  bridge <- tryCatch(import_bridge(convert = TRUE), error = \(e) abort_not_found(conditionMessage(e), call = call))
+  unwrap(bridge$do(verb, list(...)), call)
 }
 
 # The backend that an environment was made for, if it isn't the usual one.
@@ -192,7 +207,7 @@ kerasbridge_info <- function() {
       keras = the$keras_version,
       backend = the$backend,
       backend_version = the$backend_version,
-      python = as.character(config$version_string %||% config$version),
+      python = the$python_version,
       python_path = config$python,
       numpy = as.character(config$numpy$version),
       reticulate = as.character(utils::packageVersion("reticulate")),

@@ -93,8 +93,11 @@ call_parts <- function(tokens, id) {
 package_edits <- function(tokens) {
   others <- c("keras", "keras3")
   edits <- list()
-  for (i in which(tokens$token == "SYMBOL_PACKAGE" & tokens$text %in% others)) {
-    edits <- c(edits, list(an_edit(tokens$line1[[i]], tokens$col1[[i]], tokens$col2[[i]], "kerasbridge")))
+  for (i in which(tokens$token == "SYMBOL_PACKAGE" & tokens$text %in% c(others, "kerasbridge"))) {
+    name <- tokens$text[tokens$parent == tokens$parent[[i]]][[3]]
+    # predict() is R's own generic
+    home <- if (name %in% c("predict_classes", "predict_proba", "predict_generator")) "stats" else "kerasbridge"
+    edits <- c(edits, list(an_edit(tokens$line1[[i]], tokens$col1[[i]], tokens$col2[[i]], home)))
   }
   for (i in which(tokens$token == "SYMBOL_FUNCTION_CALL" & tokens$text %in% c("library", "require"))) {
     parts <- call_parts(tokens, tokens$id[[i]])

@@ -41,8 +41,11 @@ frame_column <- function(x, name, arg, call) {
     logical = if (anyNA(x)) as.double(x) else x,
     unclass(x)
   )
-  attributes(values) <- NULL
-  tagged(list(name = name, kind = kind, values = as_array(values)), "dict")
+  if (!is.null(attributes(values))) {
+    attributes(values) <- NULL
+  }
+  dim(values) <- length(values) # not array(), which would copy once more
+  tagged(list(name = name, kind = kind, values = values), "dict")
 }
 
 column_kind <- function(x) {
@@ -137,7 +140,12 @@ formula_parts <- function(formula, data, call, crosses = FALSE) {
       abort_argument("formula", sprintf("has a response of %d values for %d rows.", NROW(y), nrow(data)), call = call)
     }
   }
-  list(x = data[names], y = if (is.character(y)) factor(y, sort(unique(y), method = "radix")) else y, name = name, crosses = crossed)
+  list(x = take_columns(data, names), y = if (is.character(y)) factor(y, sort(unique(y), method = "radix")) else y, name = name, crosses = crossed)
+}
+
+# Columns of any sort of data frame; `[` means something else to some of them.
+take_columns <- function(data, names) {
+  structure(unclass(data)[names], names = names, row.names = attr(data, "row.names"), class = "data.frame")
 }
 
 # ---- the hooks of fit(), evaluate() and predict() -----------------------------------------------------

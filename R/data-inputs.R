@@ -43,6 +43,16 @@ refuse_na_data <- function(x, arg, call) {
   if (!any(bad)) {
     return(invisible())
   }
+  whole <- dead_columns(bad, x)
+  if (length(whole)) {
+    shown <- paste(utils::head(whole, 5), collapse = ", ")
+    abort_kind(
+      "data",
+      sprintf("`%s` has %d of %d columns without a single number: %s%s.", arg, length(whole), length(bad) / nrow(x), shown, if (length(whole) > 5) ", ..." else ""),
+      i = "A column of one value becomes NaN when it is divided by its standard deviation, as `scale()` does: leave such columns out, or divide all by one number (`x / 255`), or use `layer_normalization()`.",
+      argument = arg, columns = whole, call = call
+    )
+  }
   which <- which(bad)
   place <- if (is.null(dim(x)) || length(dim(x)) == 1) {
     utils::head(which, 3)
@@ -58,6 +68,20 @@ refuse_na_data <- function(x, arg, call) {
     i = "Remove or replace them before training: a single one turns every weight into NaN.",
     argument = arg, call = call
   )
+}
+
+# Columns (or places of one case, such as pixels) that are bad in every row: by name, or as "[, 2, 3]".
+dead_columns <- function(bad, x) {
+  shape <- dim(x)
+  if (length(shape) < 2 || shape[[1]] < 2) {
+    return(character())
+  }
+  dead <- which(colSums(matrix(bad, shape[[1]])) == shape[[1]])
+  if (length(shape) == 2 && !is.null(colnames(x))) {
+    return(paste0("'", colnames(x)[dead], "'"))
+  }
+  at <- arrayInd(dead, shape[-1])
+  sprintf("[, %s]", apply(at, 1, paste, collapse = ", "))
 }
 
 # validation_data: list(x, y) or list(x, y, weights), named or not, or something Python holds.

@@ -180,7 +180,7 @@ predict.kerasbridge_model <- function(object, x, ..., type = c("response", "prob
   out <- bridge_do(
     "predict",
     model = object,
-    x = as_data_arg(prepare_x(object, x, model_schema_json(object), "x", frame), "x", frame),
+    x = batch_arg(object, x, frame),
     batch_size = as_count(batch_size, "batch_size", frame),
     verbose = as_verbose(verbose, frame),
     steps = as_steps(steps, "steps", frame),
@@ -232,7 +232,7 @@ train_on_batch <- function(object, x, y = NULL, sample_weight = NULL, class_weig
   out <- bridge_do(
     "train_on_batch",
     model = object,
-    x = as_data_arg(x, "x", frame), y = as_data_arg(y, "y", frame),
+    x = batch_arg(object, x, frame), y = as_data_arg(class_numbers(object, y, "y", frame), "y", frame),
     sample_weight = as_data_arg(sample_weight, "sample_weight", frame),
     class_weight = as_class_weight_arg(class_weight, "class_weight", frame),
     call = frame
@@ -249,7 +249,7 @@ test_on_batch <- function(object, x, y = NULL, sample_weight = NULL) {
   out <- bridge_do(
     "test_on_batch",
     model = object,
-    x = as_data_arg(x, "x", frame), y = as_data_arg(y, "y", frame),
+    x = batch_arg(object, x, frame), y = as_data_arg(class_numbers(object, y, "y", frame), "y", frame),
     sample_weight = as_data_arg(sample_weight, "sample_weight", frame),
     call = frame
   )
@@ -261,8 +261,10 @@ test_on_batch <- function(object, x, y = NULL, sample_weight = NULL) {
 predict_on_batch <- function(object, x) {
   frame <- rlang::current_env()
   check_model(object, frame)
-  bridge_do("predict_on_batch", model = object, x = as_data_arg(x, "x", frame), call = frame)
+  bridge_do("predict_on_batch", model = object, x = batch_arg(object, x, frame), call = frame)
 }
+
+batch_arg <- function(model, x, call) as_data_arg(prepare_x(model, x, model_schema_json(model), "x", call), "x", call)
 
 # ---- argument checks of this room ---------------------------------------------------------------------
 check_model <- function(object, call, arg = "object") {

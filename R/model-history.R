@@ -2,6 +2,9 @@
 
 # From the engine's history; epochs count from 1 in R, an absent value is NA.
 new_history <- function(x) {
+  if (isTRUE(x$interrupted)) {
+    settle_interrupts()
+  }
   plain <- \(v) if (is.null(v)) NA_real_ else as.numeric(v)
   metrics <- lapply(x$metrics, \(values) vapply(values, plain, 0))
   structure(

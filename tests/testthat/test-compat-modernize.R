@@ -28,7 +28,7 @@ test_that("older names and spellings become today's; strings and comments stay",
   expect_match(lines[[9]], "optimizer_rmsprop(learning_rate = 0.01)", fixed = TRUE)
   expect_match(lines[[13]], "fit(batches, steps_per_epoch = 3, epochs = 2, verbose = 0)", fixed = TRUE)
   expect_identical(lines[[14]], "classes <- predict(model, x, type = \"class\")")
-  expect_identical(lines[[15]], "p <- kerasbridge::predict(model, x)")
+  expect_identical(lines[[15]], "p <- stats::predict(model, x)")
   expect_identical(lines[[17]], old_script[[17]])
   expect_s3_class(report, "kerasbridge_modernized")
   remark <- report[is.na(report$new) & report$line == 16, ]

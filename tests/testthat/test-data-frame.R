@@ -40,6 +40,32 @@ test_that("columns cross with their stated meaning", {
   }
 })
 
+test_that("64-bit integers and data.tables", {
+  skip_if_no_keras()
+  skip_if_not_installed("bit64")
+  skip_if_not_installed("data.table")
+  d <- data.table::data.table(y = c(1, 2, 3), a = bit64::as.integer64(c("1", "2", "16777216")), b = 3:1)
+  expect_equal(block_of(d[, c("a", "b")]), cbind(c(1, 2, 16777216), 3:1))
+  model <- numbers_model(2)
+  fit_once(model, y ~ a + b, data = d)
+  expect_identical(as.data.frame(model_schema(model))$kind, c("integer", "integer"))
+  expect_identical(dim(predict(model, d, verbose = 0)), c(3L, 1L))
+  d$a[2] <- NA
+  expect_error(predict(model, d, verbose = 0), "'a' has 1 missing value.*row 2", class = "kerasbridge_error_data")
+})
+
+test_that("single batches go by the schema too", {
+  skip_if_no_keras()
+  d <- data.frame(a = c(1, 2), b = c(3, 4))
+  model <- numbers_model(2)
+  fit_once(model, d, 1:2)
+  set_weights(model, list(cbind(c(1, 10)), array(0)))
+  expect_equal(as.vector(predict_on_batch(model, d[2:1])), c(31, 42))
+  expect_equal(test_on_batch(model, d[2:1], c(31, 41))$loss, 0.5)
+  expect_named(train_on_batch(model, d, c(0, 0)), "loss")
+  expect_error(predict_on_batch(model, d["a"]), "lack the column 'b'", class = "kerasbridge_error_data")
+})
+
 test_that("what has no meaning is refused by name", {
   skip_if_no_keras()
   model <- numbers_model(1)
@@ -176,4 +202,28 @@ test_that("a model with an input for each column takes them by name", {
   expect_error(predict(model, data.frame(x = 1, y = 2), verbose = 0), "lack the columns 'age', 'job'", class = "kerasbridge_error_data")
   other <- keras_model(list(job, age), out)
   expect_error(predict(other, data.frame(x = 1, y = 2), verbose = 0), "expected +got", class = "kerasbridge_error_data")
+})
+
+test_that("schema and levels are there again in a new session", {
+  skip_if_no_keras()
+  d <- data.frame(a = c(1, NA, 3, 4), o = factor(c("x", "y", "x", "y"), ordered = TRUE), kind = factor(c("u", "v", "w", "u"), c("w", "v", "u")))
+  model <- keras_model_sequential(input_shape = 3) |> layer_dense(3, activation = "softmax")
+  compile(model, "sgd", loss = "sparse_categorical_crossentropy")
+  fit_once(model, kind ~ ., data = d, schema = frame_schema(d[c("a", "o")], na = list(a = "mean")))
+  class <- predict(model, d, type = "class", verbose = 0)
+  for (ending in c(".keras", ".h5")) {
+    path <- withr::local_tempfile(fileext = ending)
+    save_model(model, path)
+    done <- run_r(c(
+      "library(kerasbridge)",
+      sprintf("model <- load_model('%s')", path),
+      "new <- data.frame(o = c('x', 'y', 'x', 'y'), a = c(1, NA, 3, 4))",
+      "print(as.character(predict(model, new, type = 'class', verbose = 0)))",
+      "print(levels(predict(model, new, type = 'class', verbose = 0)))",
+      "print(class(try(predict(model, data.frame(a = 1, o = 'z'), verbose = 0), silent = TRUE)))"
+    ), env = paste0("KERASBRIDGE_VENV=", Sys.getenv("KERASBRIDGE_VENV")))
+    expect_identical(done$status, 0L)
+    shown <- function(x) utils::capture.output(print(x))
+    expect_identical(utils::tail(done$output, 3), c(shown(as.character(class)), shown(c("w", "v", "u")), shown("try-error")))
+  }
 })

@@ -64,6 +64,17 @@ test_that("missing and infinite values are refused with their place", {
   expect_error(fit(model, matrix(0, 4, 2), c(0, 0, NA, 0), verbose = 0), "y[3]", fixed = TRUE)
 })
 
+test_that("columns that became NaN as a whole are named, with the cause", {
+  skip_if_no_keras()
+  model <- small_model(input = 3)
+  x <- cbind(a = 1:4, b = 5, c = 4:1)
+  expect_error(fit(model, scale(x), 1:4, verbose = 0), "1 of 3 columns.*'b'.*scale\\(\\)", class = "kerasbridge_error_data")
+  pixels <- array(runif(24), c(4, 2, 3))
+  pixels[, 2, 3] <- NaN
+  pixels[, 1, 1] <- NaN
+  expect_error(predict(model, pixels), "2 of 6 columns.*\\[, 1, 1\\], \\[, 2, 3\\]", class = "kerasbridge_error_data")
+})
+
 test_that("wrong arguments are named", {
   skip_if_no_keras()
   model <- small_model()
@@ -137,30 +148,54 @@ test_that("the history plots with ggplot2 and with base graphics", {
   expect_error(plot(history, metrics = "nope"), "'nope'")
 })
 
-interrupted_fit <- function() {
-  run_r(c(
-    "library(kerasbridge)",
-    "x <- matrix(rnorm(4e5), ncol = 4); y <- rowSums(x)",
-    "model <- keras_model_sequential(input_shape = 4) |> layer_dense(32) |> layer_dense(1)",
-    "compile(model, 'sgd', loss = 'mse')",
-    "fit(model, x, y, epochs = 1, verbose = 0)",
-    "system(sprintf('(sleep 6; kill -INT %d) > /dev/null 2>&1 &', Sys.getpid()))",
-    "started <- proc.time()[[3]]",
-    "history <- fit(model, x, y, epochs = 1e6, verbose = 0)",
-    "cat(history$interrupted, length(history$epoch) >= 1, proc.time()[[3]] - started < 30,",
-    "    dim(predict(model, x[1:3, ], verbose = 0)), '\\n')"
-  ), timeout = 120)
+# One process, one press of Ctrl-C for each way of running; a line for each.
+interrupt_script <- "
+library(kerasbridge)
+x <- matrix(sin(1:4e5), ncol = 4); y <- rowSums(x)
+model <- keras_model_sequential(input_shape = 4) |> layer_dense(32) |> layer_dense(1)
+compile(model, 'sgd', loss = 'mse')
+invisible(fit(model, x, y, epochs = 1, verbose = 0))
+press <- \\(...) for (after in c(...)) system(sprintf('(sleep %g; kill -INT %d) > /dev/null 2>&1 &', after, Sys.getpid()))
+many <- \\(f) for (i in 1:1e6) f()
+timed <- function(label, run) {
+  press(2)
+  started <- proc.time()[[3]]
+  out <- tryCatch(run(), interrupt = \\(i) 'interrupt', error = conditionMessage)
+  if (inherits(out, 'kerasbridge_history')) out <- paste('history', out$interrupted, length(out$epoch) == length(out$metrics$loss))
+  late <- proc.time()[[3]] - started > 20
+  cat(label, ':', out, if (late) 'LATE', dim(predict(model, x[1:3, ], verbose = 0)), '\\n')
 }
+"
 
-test_that("Ctrl-C ends fit with the epochs done, and the model stays usable", {
+test_that("Ctrl-C ends fit with the epochs done, and evaluate and predict as an interrupt, in every engine", {
   skip_if_no_keras()
   skip_on_os("windows")
-  # on a busy machine the signal may come before the first step, with nothing to keep: then again
-  for (attempt in 1:3) {
-    out <- interrupted_fit()
-    if (any(grepl("TRUE TRUE TRUE 3 1", out$output))) break
-  }
-  expect_match(paste(out$output, collapse = "\n"), "TRUE TRUE TRUE 3 1")
+  out <- run_r(c(
+    interrupt_script,
+    "for (engine in c('auto', 'keras', 'graph', 'xla')) timed(paste('fit', engine), \\() fit(model, x, y, epochs = 1e6, verbose = 0, engine = engine))",
+    "timed('hooks', \\() fit(model, x, y, epochs = 1e6, verbose = 0, callbacks = list(on_train_batch_end = \\(b) Sys.sleep(0.001))))",
+    "timed('generator', \\() fit(model, \\() list(x[1:32, ], y[1:32]), steps_per_epoch = 100, epochs = 1e6, verbose = 0))",
+    "timed('predict auto', \\() many(\\() predict(model, x, batch_size = 64, verbose = 0)))",
+    "timed('predict keras', \\() many(\\() predict(model, x, engine = 'keras', verbose = 0)))",
+    "timed('evaluate auto', \\() many(\\() evaluate(model, x, y, batch_size = 32, verbose = 0)))",
+    "timed('evaluate keras', \\() many(\\() evaluate(model, x, y, engine = 'keras', verbose = 0)))"
+  ), timeout = 240)
+  ways <- c(paste("fit", c("auto", "keras", "graph", "xla")), "hooks", "generator")
+  calls <- paste(rep(c("predict", "evaluate"), each = 2), c("auto", "keras"))
+  expect_equal(trimws(out$output), c(paste(ways, ": history TRUE TRUE 3 1"), paste(calls, ": interrupt 3 1")))
+})
+
+test_that("a second Ctrl-C interrupts R itself, and nothing trains on", {
+  skip_if_no_keras()
+  skip_on_os("windows")
+  out <- run_r(c(
+    interrupt_script,
+    "press(2, 2.7)",
+    "second <- tryCatch({ history <- fit(model, x, y, epochs = 1e6, verbose = 0); Sys.sleep(5); 'no second' }, interrupt = \\(i) 'second')",
+    "before <- get_weights(model); Sys.sleep(1)",
+    "cat(second, history$interrupted, identical(before, get_weights(model)))"
+  ), timeout = 120)
+  expect_identical(out$output, "second TRUE TRUE")
 })
 
 test_that("histories, layers and tensors summarise, format and show their structure", {
@@ -177,4 +212,24 @@ test_that("histories, layers and tensors summarise, format and show their struct
   expect_identical(summary(layer)$shape, c("(3, 2)", "(2)"))
   expect_output(str(layer), "Dense")
   expect_equal(summary(as_tensor(c(1, 2, 6)))[["Mean"]], 3)
+})
+
+test_that("hooks name their arguments freely, add to the logs, and say what they cost at every batch", {
+  skip_if_no_keras()
+  model <- small_model()
+  x <- matrix(1, 8, 2)
+  seen <- NULL
+  hooks <- list(
+    on_epoch_end = \(number, values) list(twice = 2 * values$loss, epochs_done = number),
+    on_train_batch_end = \(number) seen <<- c(seen, number)
+  )
+  history <- fit(model, x, rep(0, 8), epochs = 2, batch_size = 4, verbose = 0, callbacks = hooks)
+  expect_equal(seen, c(1, 2, 1, 2))
+  expect_equal(history$metrics$twice, 2 * history$metrics$loss)
+  expect_equal(history$metrics$epochs_done, c(1, 2))
+  Adding <- Callback("Adding", on_epoch_end = function(epoch, logs = NULL) list(own = self$model$count_params()))
+  expect_equal(fit(model, x, rep(0, 8), epochs = 1, verbose = 0, callbacks = Adding())$metrics$own, 3)
+  slow <- list(on_train_batch_end = \(batch, logs) Sys.sleep(0.3))
+  text <- capture.output(fit(model, x, rep(0, 8), epochs = 2, batch_size = 4, verbose = 2, callbacks = slow))
+  expect_length(grep("called at every batch took [0-9]+% of this epoch", text), 1)
 })

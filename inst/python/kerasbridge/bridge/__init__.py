@@ -30,19 +30,15 @@ from kerasbridge.bridge.convert import (
     sparse_rows,
     to_r_array,
 )
-from kerasbridge.bridge.outcome import (
-    Outcome,
-    RCodeError,
-    pending_r_key,
-    raise_interrupt,
-    raise_r_error,
-)
+from kerasbridge.bridge.from_r import RCodeError, Signal, pending_r_key, r_function
+from kerasbridge.bridge.outcome import Outcome, press, take_interrupted
 from kerasbridge.bridge.output import Output
 
 __all__ = [
     "Outcome",
     "Output",
     "RCodeError",
+    "Signal",
     "as_array",
     "as_bytes",
     "as_dict",
@@ -56,12 +52,13 @@ __all__ = [
     "dtype_of",
     "has",
     "method",
-    "raise_interrupt",
-    "raise_r_error",
+    "press",
+    "r_function",
     "shape_of",
     "sparse_rows",
     "start",
     "symbol",
+    "take_interrupted",
     "to_r_array",
     "whole_number",
     "class_kind",

@@ -3,27 +3,33 @@
 from __future__ import annotations
 
 import inspect
+import platform
 from typing import Any, Optional
 
 from kerasbridge import layers
 from kerasbridge.bridge import verbs
 from kerasbridge.bridge.classes import class_names
 from kerasbridge.bridge.convert import without_tuple_names
-from kerasbridge.bridge.outcome import outcome
+from kerasbridge.bridge.outcome import outcome, stop
 from kerasbridge.errors import UnsupportedError
+from kerasbridge.runtime import attached
 from kerasbridge.runtime import starting as runtime
 
 _OWN = "kerasbridge.layers."
+_STOPPABLE = {f"{verb}{end}" for verb in ("fit", "evaluate", "predict") for end in ("", "_pulled")}
 
 
 @outcome
-def start(backend: Optional[str] = None) -> dict:
+def start(backend: Optional[str] = None, r_version: Optional[str] = None) -> dict:
     """Start Keras; returns versions and the class names that R hangs its methods on."""
     keras = runtime.start(backend)
+    if r_version:
+        attached.session["r"] = r_version
     return {
         "keras": keras.__version__,
         "backend": keras.config.backend(),
         "backend_version": _backend_version(keras.config.backend()),
+        "python": platform.python_version(),
         "classes": class_names(keras),
     }
 
@@ -106,7 +112,10 @@ def method(
 @outcome
 def do(verb: str, kwargs: Optional[dict] = None) -> Any:
     """Run a verb of the engine (see `verbs.py`)."""
-    return verbs.lookup(verb)(**dict(kwargs or {}))
+    arguments = dict(kwargs or {})
+    if verb in _STOPPABLE:
+        arguments["stop"] = stop
+    return verbs.lookup(verb)(**arguments)
 
 
 def has(symbol: str) -> bool:

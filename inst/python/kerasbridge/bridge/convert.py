@@ -71,9 +71,7 @@ def data_array(value: Any) -> np.ndarray:
     return np.ascontiguousarray(array) if array.ndim else array
 
 
-def sparse_rows(
-    layout: str, first: Any, second: Any, values: Any, shape: Sequence[int]
-) -> Any:
+def sparse_rows(layout: str, first: Any, second: Any, values: Any, shape: Sequence[int]) -> Any:
     """A float32 CSR matrix (rows, columns) from the parts of a sparse matrix of R.
 
     Args:

@@ -4,39 +4,15 @@ from __future__ import annotations
 
 import functools
 import re
+import threading
+import time
 import traceback
 from typing import Any, Optional
 
+from kerasbridge.bridge import from_r
+from kerasbridge.bridge.from_r import RCodeError
 from kerasbridge.environment.messages import explain
 from kerasbridge.errors import KerasBridgeError
-
-
-class RCodeError(Exception):
-    """An error raised by R code that Python called; R holds the original condition under `key`."""
-
-    def __init__(self, message: str, key: str):
-        super().__init__(message)
-        self.key = key
-
-
-# keys of R errors that have not come back to R yet, newest last
-_pending: list = []
-
-
-def raise_r_error(message: str, key: str):
-    """Called by R when a function of the user failed; never returns."""
-    _pending.append(key)
-    raise RCodeError(message, key)
-
-
-def raise_interrupt():
-    """Called by R when the user pressed Ctrl-C (or Esc) inside an R function; never returns."""
-    raise KeyboardInterrupt
-
-
-def pending_r_key() -> Optional[str]:
-    """The key of an R error that is on its way back to R, or None."""
-    return _pending[-1] if _pending else None
 
 
 class Outcome:
@@ -96,10 +72,10 @@ def _r_key(exc: BaseException, r_error: Optional[RCodeError]) -> Optional[str]:
     then the newest R error is the one.
     """
     key = r_error.key if r_error is not None else None
-    if key is None and _pending and RCodeError.__name__ in f"{type(exc).__name__} {exc}":
-        key = _pending[-1]
+    if key is None and RCodeError.__name__ in f"{type(exc).__name__} {exc}":
+        key = from_r.pending_r_key()
     if key is not None:
-        _pending.clear()
+        from_r.arrived()
     return key
 
 
@@ -115,9 +91,12 @@ def first_lines(text: str, width: int = 300) -> str:
         "Graph execution error",
         "Arguments received",
     )
-    kept = []
+    ends = ("Arguments received", "Stack trace", "Call arguments received")
+    kept: list[str] = []
     for line in lines:
-        if line.startswith(("Arguments received", "Stack trace", "Call arguments received")):
+        if kept and line.startswith("Traceback (most recent call last)"):
+            break
+        if line.startswith(ends):
             break
         if line and not line.startswith(skip) and not set(line) <= set("-=~^ "):
             kept.append(line)
@@ -172,6 +151,32 @@ def describe(exc: BaseException) -> dict:
     }
 
 
+# set when R has seen an interrupt while Python was at work: R can only note it, Python has to stop
+stop = threading.Event()
+_interrupted: list[tuple[float, Outcome]] = []
+_depth = 0
+
+
+def _keep(done: Outcome) -> Outcome:
+    _interrupted[:] = [(time.monotonic(), done)]
+    return done
+
+
+def press() -> None:
+    """R has seen an interrupt, in R code that runs inside of Python; what runs ends soon."""
+    stop.set()
+
+
+def take_interrupted(seconds: float = 1.0) -> Optional[Outcome]:
+    """What a call gave that an interrupt ended not longer than `seconds` ago.
+
+    The press that ended it may reach R too, on the way back, and then R has lost the result.
+    """
+    kept = [done for when, done in _interrupted if time.monotonic() - when <= seconds]
+    _interrupted.clear()
+    return kept[0] if kept else None
+
+
 def _quotable(text: str) -> Optional[str]:
     """Python's own first line, unless it holds a person's data."""
     said = first_lines(text, 160)
@@ -187,11 +192,22 @@ def outcome(function):
 
     @functools.wraps(function)
     def wrapper(*args, **kwargs):
+        global _depth
+        if _depth == 0:
+            stop.clear()
+        _depth += 1
         try:
-            return Outcome(True, _countable(function(*args, **kwargs)))
+            value = _countable(function(*args, **kwargs))
+            done = Outcome(True, value)
+            return _keep(done) if getattr(value, "interrupted", False) is True else done
         except KeyboardInterrupt:
-            return Outcome(False, error={"kind": "interrupt", "message": "Interrupted."})
+            return _keep(Outcome(False, error={"kind": "interrupt", "message": "Interrupted."}))
         except BaseException as exc:  # noqa: B036 - an exit in user code must not end R
-            return Outcome(False, error=describe(exc))
+            error = describe(exc)
+            if stop.is_set() and error["r_key"] is None:
+                return _keep(Outcome(False, error={"kind": "interrupt", "message": "Interrupted."}))
+            return Outcome(False, error=error)
+        finally:
+            _depth -= 1
 
     return wrapper

@@ -17,6 +17,7 @@ _VERBS = {
     "fit_pulled": "kerasbridge.training.pulling:fit_pulled",
     "evaluate_pulled": "kerasbridge.training.pulling:evaluate_pulled",
     "predict_pulled": "kerasbridge.training.pulling:predict_pulled",
+    "hook_list": "kerasbridge.bridge.hooks:hook_list",
     # models
     "sequential": "kerasbridge.bridge.models:sequential",
     "functional": "kerasbridge.bridge.models:functional",
@@ -43,7 +44,10 @@ _VERBS = {
     "class_from_r": "kerasbridge.bridge.classes_from_r:class_from_r",
     # saving
     "save_model": "kerasbridge.saving:save_model",
-    "load_model": "kerasbridge.saving:load_model",
+    "load_model": "kerasbridge.bridge.files:load_model",
+    "inspect_model": "kerasbridge.bridge.files:inspect_model",
+    "model_details": "kerasbridge.saving.manifest:details",
+    "attach_detail": "kerasbridge.saving.manifest:attach",
     "save_weights": "kerasbridge.saving:save_weights",
     "load_weights": "kerasbridge.saving:load_weights",
     # data

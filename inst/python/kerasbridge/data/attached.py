@@ -1,21 +1,21 @@
-"""Where a model keeps the schema of the table it was trained on."""
+"""The schema of the table that a model was trained on: kept with the model, and in its file."""
 
 from __future__ import annotations
 
 from typing import Any, Optional
 
 from kerasbridge.data.schema import Learnt, Schema, as_schema
+from kerasbridge.runtime.attached import attach, details
 
-_ATTRIBUTE = "kerasbridge_schema"
+_KEY = "schema"
 
 
 def schema_of(model: Any) -> Optional[Schema]:
     """The schema of a model, or None."""
-    return as_schema(getattr(model, _ATTRIBUTE, None))
+    return as_schema(details(model).get(_KEY))
 
 
 def attach_schema(model: Any, schema: Learnt) -> None:
     """Let a model keep `schema` (a `Schema`, its plain data or its JSON); None takes it away."""
     found = as_schema(schema)
-    # as text: Keras follows dicts and lists that are set on a model
-    setattr(model, _ATTRIBUTE, None if found is None else found.to_json())
+    attach(model, _KEY, None if found is None else found.get_config())

@@ -19,15 +19,18 @@ from __future__ import annotations
 
 import datetime
 import numbers
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Iterable, Mapping, Optional, Sequence
 
 import numpy as np
 
+from kerasbridge.data.blocks import cores
 from kerasbridge.errors import DataError
 
 LEVELLED = ("factor", "ordered", "string")
 KINDS = ("number", "integer", "logical", *LEVELLED, "date", "datetime", "duration")
+_SMALL = 1 << 20  # numbers; below this threads cost more than they save
 _MISSING_INT64 = np.iinfo(np.int64).min  # also numpy's NaT
 
 
@@ -46,6 +49,19 @@ class FrameColumn:
     values: np.ndarray
     levels: Optional[list] = None
     missing: Optional[np.ndarray] = None
+    _range: Optional[tuple] = None
+
+    def range(self) -> Optional[tuple[float, float]]:
+        """Smallest and largest number that is there, NaN if one of them is NaN; None without any.
+
+        Measured once: it also tells whether every number is finite.
+        """
+        if self._range is None and len(self.values):
+            present = self.values if self.missing is None else self.values[~self.missing]
+            if len(present):
+                with np.errstate(invalid="ignore"):
+                    self._range = (float(present.min()), float(present.max()))
+        return self._range
 
     def texts(self) -> np.ndarray:
         """The texts (rows,) of a column with levels, as objects; None where missing."""
@@ -87,11 +103,16 @@ class Frame:
         return list(self.columns)
 
 
-def all_finite(values: np.ndarray) -> bool:
-    """Whether no number is infinite or NaN; False may be wrong for numbers near the largest."""
-    # a finite sum has only finite parts: no array of the column's size in the usual case
-    with np.errstate(all="ignore"):
-        return bool(np.isfinite(values.sum()))
+def measured(columns: Sequence[FrameColumn]) -> Sequence[FrameColumn]:
+    """The same columns, their ranges known: in threads where there is much to read."""
+    numbers = [column for column in columns if column.levels is None]
+    if sum(len(column.values) for column in numbers) < _SMALL:
+        for column in numbers:
+            column.range()
+        return columns
+    with ThreadPoolExecutor(min(cores(), len(numbers))) as pool:
+        list(pool.map(FrameColumn.range, numbers))
+    return columns
 
 
 def column_error(name: str, problem: str, row: Optional[int] = None, hint: Optional[str] = None):
@@ -318,11 +339,8 @@ def from_columns(columns: Sequence[Mapping]) -> Frame:
             parts = _columns_parts(np.where(missing, 0, whole), missing)
             made.append(FrameColumn(name, "integer", *parts))
             continue
-        if values.dtype.kind != "f":
-            made.append(FrameColumn(name, kind, values))
-            continue
-        missing = None if all_finite(values) else np.isnan(values)
-        if missing is not None and not missing.any():
-            missing = None
-        made.append(FrameColumn(name, kind, values, None, missing))
+        made.append(FrameColumn(name, kind, values))
+    for column in measured(made):
+        if column.levels is None and np.isnan(column.range() or 0.0).any():
+            column.missing, column._range = np.isnan(column.values), None
     return Frame(made)

@@ -17,7 +17,6 @@ from kerasbridge.data.frames import (
     LEVELLED,
     Frame,
     FrameColumn,
-    all_finite,
     as_frame,
     column_error,
 )
@@ -351,14 +350,13 @@ def learn_column(seen: FrameColumn, open: bool = False) -> Column:
             column.levels = list(seen.levels)
         return column
     _refuse_infinite(seen)
-    present = seen.values if seen.missing is None else seen.values[~seen.missing]
-    if len(present):
-        column.minimum, column.maximum = float(present.min()), float(present.max())
+    if seen.range() is not None:
+        column.minimum, column.maximum = seen.range()
         column.constant = (
-            column.minimum == column.maximum and len(present) > 1 and seen.missing is None
+            column.minimum == column.maximum and len(seen.values) > 1 and seen.missing is None
         )
-    if seen.kind == "datetime" and len(present):
-        column.origin = column.minimum
+        if seen.kind == "datetime":
+            column.origin = column.minimum
     return column
 
 
@@ -386,7 +384,7 @@ def _first_present(seen: FrameColumn) -> int:
 
 def _refuse_infinite(seen: FrameColumn) -> None:
     values = seen.values
-    if values.dtype.kind != "f" or (seen.missing is None and all_finite(values)):
+    if values.dtype.kind != "f" or seen.range() is None or np.isfinite(seen.range()).all():
         return
     infinite = np.isinf(values)
     if infinite.any():

@@ -6,6 +6,7 @@ import contextlib
 import warnings
 from typing import Any, Iterator, Optional
 
+from kerasbridge.data.schema import as_schema
 from kerasbridge.errors import FileError, KerasBridgeError
 from kerasbridge.runtime.attached import attach, details
 from kerasbridge.saving import manifest
@@ -18,7 +19,12 @@ from kerasbridge.saving.safety.config import (
     raise_refused,
 )
 from kerasbridge.saving.safety.memory import limited_variables, variables_limit
+from kerasbridge.saving.safety.texts import damaged
 from kerasbridge.saving.verifying import Verification
+
+
+class ModelFileWarning(UserWarning):
+    """Something about a loaded model that a person should know."""
 
 
 class Door:
@@ -46,6 +52,7 @@ class Door:
         self.allow = check_allow(allow)
         self.custom_objects = dict(custom_objects or {})
         self.max_size = None if max_size is None else int(max_size)
+        self._full_names: set = set()
         self.max_layers = MAX_LAYERS if max_layers is None else int(max_layers)
         self.contents: Contents = read_contents(filepath, self.max_size)
         self._verification = None if "changed" in self.allow else Verification(self.contents)
@@ -71,11 +78,20 @@ class Door:
         if compile and self.contents.training is not None:
             self.check(self.contents.training, True)
 
+    def objects(self) -> dict:
+        """What the call supplied, also under the full names that the file has for it."""
+        out = dict(self.custom_objects)
+        for name, registered in sorted(self._full_names):
+            short = name.split(">")[-1]
+            if short in out and short != registered:
+                out.setdefault(registered, out[short])
+        return out
+
     def check(self, config: Any, compile: bool = True, live: bool = True) -> None:
         """`check_config` with what this load allows and supplies."""
         if not compile and isinstance(config, dict):
             config = {key: value for key, value in config.items() if key != "compile_config"}
-        check_config(
+        audit = check_config(
             config,
             custom_objects=self.custom_objects,
             allow=[word for word in self.allow if word != "changed"],
@@ -84,6 +100,7 @@ class Door:
             origins=manifest.origins(self.contents.manifest),
             max_layers=self.max_layers,
         )
+        self._full_names.update((name, full or name) for name, _, full in audit.classes)
 
     def _check_whole(self) -> None:
         if self.contents.config is None:
@@ -169,19 +186,22 @@ class Door:
         if bad:
             more = f" and {len(bad) - 3} more" if len(bad) > 3 else ""
             text = f"{self.source} holds weights that are not numbers (NaN): {', '.join(bad[:3])}{more}."
-            warnings.warn(text, UserWarning, stacklevel=3)
+            warnings.warn(text, ModelFileWarning, stacklevel=3)
             attach(model, "notes", [*details(model).get("notes", []), text])
 
     def finish(self, model: Any) -> Any:
         """The model with the details that travelled in its file."""
         self.finish_weights(model)
         held = (self.contents.manifest or {}).get("details", {})
+        try:
+            as_schema(held.get("schema"))
+        except (KerasBridgeError, TypeError, ValueError, KeyError, AttributeError) as err:
+            raise damaged(
+                self.source, "kerasbridge.json", f"the data schema: {str(err)[:150]}"
+            ) from err
         for key, value in held.items():
             if key != "notes":
                 attach(model, key, value)
-        levels = held.get("levels")
-        if isinstance(levels, list) and all(isinstance(level, str) for level in levels):
-            model.kerasbridge_levels = tuple(levels)
         return model
 
 

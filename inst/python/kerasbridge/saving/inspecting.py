@@ -30,7 +30,7 @@ class Inspection(dict):
     (versions), `saved`, `model` (class and name), `layers` (dicts of `name`, `class`, `shape`,
     `parameters`), `parameters` (number of stored values, without the optimizer's), `weights` (number of
     arrays), `compiled`, `optimizer`, `optimizer_state`, `loss`, `metrics`, `custom` (dicts of `name`,
-    `kind`, `origin`, `source`), `findings`, `details` (schema, levels, history ...), `parts` (number with
+    `kind`, `origin`, `source`), `findings`, `details` (schema, history ...), `parts` (number with
     a checksum).
     """
 

@@ -1,6 +1,6 @@
 """What travels with a model beside its weights: the manifest of a file, and the details of a model.
 
-A model object carries details under keys: `attach(model, "levels", [...])`, `details(model)`. They are
+A model object carries details under keys: `attach(model, "schema", {...})`, `details(model)`. They are
 written to the manifest when the model is saved and are there again once it is loaded. Values are plain:
 None, truth values, numbers, texts, lists and dicts with text keys.
 
@@ -25,7 +25,7 @@ import time
 from typing import Any, Optional
 
 from kerasbridge.errors import ArgumentError, FileError
-from kerasbridge.runtime.attached import attach, details, forget
+from kerasbridge.runtime.attached import attach, details, forget, session
 from kerasbridge.saving.contents import Contents, checksum
 from kerasbridge.saving.safety.texts import damaged
 
@@ -94,9 +94,9 @@ def make(model: Any, parts: dict, custom_objects: list) -> dict:
         "python": platform.python_version(),
         "numpy": np.__version__,
     }
-    held = dict(details(model))
-    session = held.pop("session", {})
-    versions.update({k: v for k, v in session.items() if k == "r"})
+    held = details(model)
+    held.pop("notes", None)
+    versions.update(session)
     return {
         "format": FORMAT,
         "versions": versions,

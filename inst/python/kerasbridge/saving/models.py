@@ -140,7 +140,7 @@ def load_model(
     ):
         model = keras.saving.load_model(
             path,
-            custom_objects=custom_objects,
+            custom_objects=door.objects(),
             compile=compile and not older,
             safe_mode=door.safe_mode,
         )
@@ -159,9 +159,7 @@ def _compile_h5(model, path: str, door: Door) -> None:
     from kerasbridge.saving.optimizer_state import restore_from_h5
 
     version = door.contents.versions.get("keras_version")
-    context = Context(
-        version, door.custom_objects, door.allow, os.path.basename(door.contents.path)
-    )
+    context = Context(version, door.objects(), door.allow, os.path.basename(door.contents.path))
     compile_model(model, door.contents.training, context)
     restore_from_h5(model, path)
 

@@ -30,6 +30,7 @@ def evaluate(
     Raises:
         KeyboardInterrupt: a person stopped it; there is no partial result.
     """
+    guards.check_outside_graph("evaluate")
     engine = check_engine(engine)
     progress = Progress(output, check_verbose(verbose))
     guards.check_compiled(model, "evaluate")

@@ -108,7 +108,7 @@ def fit(
             and `History.engine_reason` says why).
         output: None (standard output) or an object with `write(text)`, `terminal`, `width`.
         stop: None or an object with `is_set()`, such as a `threading.Event`; once set, training
-            ends as by Ctrl-C.
+            ends as by Ctrl-C, also where it ends in an error.
 
     Returns:
         A `History`. After Ctrl-C it holds the finished epochs, `interrupted` is True, and the
@@ -117,6 +117,7 @@ def fit(
     Raises:
         ArgumentError, DataError: something that would fail or train on nonsense, before any step.
     """
+    guards.check_outside_graph("fit")
     engine = check_engine(engine)
     verbose = check_verbose(verbose)
     guards.check_compiled(model, "fit")
@@ -210,7 +211,10 @@ def fit(
                 history.engine, history.engine_reason = "keras", reason
                 progress.note(f"Engine: keras ({reason}).", least=2)
                 fit_plain(model, callbacks, history, progress, stop, arguments)
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, Exception) as error:
+        stopped = stop is not None and stop.is_set()
+        if not stopped and not isinstance(error, KeyboardInterrupt):
+            raise
         history.interrupted = True
         done = len(history.epoch)
         note = f"Training was stopped after {done} complete epoch{'' if done == 1 else 's'}."
@@ -227,4 +231,4 @@ def fit(
         history.seconds = time.perf_counter() - started
     if source:
         keep_levels(model, x)
-    return history
+    return history.keep_with(model)

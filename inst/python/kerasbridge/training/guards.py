@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import numbers
+import sys
 from typing import Any, Iterable, Optional
 
 import numpy as np
 
-from kerasbridge.errors import ArgumentError, DataError
+from kerasbridge.errors import ArgumentError, DataError, UnsupportedError
 
 
 def check_whole(value: Any, name: str, *, least: int, none: bool = True) -> Optional[int]:
@@ -32,6 +33,16 @@ def check_share(value: Any, name: str) -> float:
             argument=name,
         )
     return float(value)
+
+
+def check_outside_graph(verb: str) -> None:
+    """Refuse to train or predict inside a layer, loss or metric that TensorFlow is tracing."""
+    tf = sys.modules.get("tensorflow")
+    if tf is not None and getattr(tf, "inside_function", lambda: False)():
+        raise UnsupportedError(
+            f"`{verb}` was called inside a step that is being compiled, where there are no numbers yet.",
+            hint="Do it before training or in a callback, not in a layer, loss or metric.",
+        )
 
 
 def check_compiled(model: Any, verb: str) -> None:
@@ -260,7 +271,7 @@ def check_labels(model: Any, y: Any) -> None:
                 f"`{label}` has labels from {low:g} to {high:g}, but the output has {units} units, "
                 f"so labels must lie in 0 to {units - 1}.",
                 hint=(
-                    "The labels seem to count from 1: subtract 1."
+                    "The labels seem to count from 1: subtract 1 (in R a factor does it too)."
                     if shifted
                     else f"Give the last layer {int(high) + 1} units or more, or recode the labels."
                     if low >= 0

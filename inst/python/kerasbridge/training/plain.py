@@ -6,6 +6,7 @@ from typing import Any
 
 import keras
 
+from kerasbridge.runtime.quiet import hush_retracing
 from kerasbridge.training.history import History
 from kerasbridge.training.progress import Progress
 from kerasbridge.training.watch import Watch
@@ -29,6 +30,7 @@ def fit_plain(
     validation = (
         arguments.get("validation_data") is not None or (arguments.get("validation_split") or 0) > 0
     )
+    hush_retracing()
     watch = Watch(progress, stop, history, others=callbacks, validation=validation)
     model.fit(**arguments, callbacks=[*callbacks, watch], verbose=0)
 
@@ -36,6 +38,7 @@ def fit_plain(
 def evaluate_plain(
     model: Any, callbacks: list, progress: Progress, stop: Any, arguments: dict
 ) -> dict[str, float]:
+    hush_retracing()
     watch = Watch(progress, stop, title="Evaluate")
     return model.evaluate(**arguments, callbacks=[*callbacks, watch], verbose=0, return_dict=True)
 
@@ -43,5 +46,6 @@ def evaluate_plain(
 def predict_plain(
     model: Any, callbacks: list, progress: Progress, stop: Any, arguments: dict
 ) -> Any:
+    hush_retracing()
     watch = Watch(progress, stop, title="Predict")
     return model.predict(**arguments, callbacks=[*callbacks, watch], verbose=0)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Optional
+from typing import Any, Callable, Optional
 
 from kerasbridge.training import guards, shapes
 from kerasbridge.training.fitting import check_engine, is_arrays, is_source, ordinary_reason
@@ -29,6 +29,7 @@ def predict(
     Raises:
         KeyboardInterrupt: a person stopped it; there is no partial result.
     """
+    guards.check_outside_graph("predict")
     engine = check_engine(engine)
     progress = Progress(output, check_verbose(verbose))
     batch_size = guards.check_whole(batch_size, "batch_size", least=1)
@@ -88,5 +89,11 @@ def predict_nothing(model: Any, x: Any) -> Any:
         shape = tuple(0 if size is None else size for size in spec.shape)
         return np.zeros((0, *shape[1:]), dtype=spec.dtype)
 
-    spec = model.compute_output_spec(keras.tree.map_structure(symbolic, x))
-    return keras.tree.map_structure(empty, spec)
+    def each(structure: Any, convert: Callable[[Any], Any]) -> Any:
+        if isinstance(structure, dict):
+            return {key: each(value, convert) for key, value in structure.items()}
+        if isinstance(structure, (list, tuple)):
+            return type(structure)([each(value, convert) for value in structure])
+        return convert(structure)
+
+    return each(model.compute_output_spec(each(x, symbolic)), empty)

@@ -141,7 +141,7 @@ def fit_pulled(
     finally:
         progress.close()
         history.seconds = time.perf_counter() - started
-    return history
+    return history.keep_with(model)
 
 
 def _epoch(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Optional
 
+from kerasbridge.data.tables import side_by_side
 from kerasbridge.errors import DataError
 from kerasbridge.training.guards import leaves
 
@@ -37,10 +38,18 @@ def _advice(given: tuple, wanted: tuple) -> str:
         if wanted[-1] == 1:
             return "An axis is missing at the end: array_reshape(x, c(dim(x), 1)) adds it in R, x[..., None] in Python."
         if _fits((1, *given), wanted):
-            return "This looks like a single case: one axis before it makes it a batch of one."
+            return (
+                "This looks like a single case: one axis before it makes it a batch of one: "
+                f"{_kept(len(given))} or array_reshape(x, c(1, dim(x))) in R, x[None] in Python."
+            )
     if len(given) == len(wanted) and sorted(map(str, given[1:])) == sorted(map(str, wanted[1:])):
         return "The axes seem to be in another order: rows come first, then the axes of one case."
     return "The first axis counts the cases; the others must match the model's input."
+
+
+def _kept(axes: int) -> str:
+    """How R takes one case out of many and keeps its first axis, such as x[1, , , drop = FALSE]."""
+    return "x[1," + " ," * (axes - 1) + " , drop = FALSE]"
 
 
 def _inputs(model: Any) -> Optional[list]:
@@ -52,6 +61,18 @@ def _inputs(model: Any) -> Optional[list]:
     if not tensors:
         return None
     return [(t.name, tuple(t.shape)) for t in tensors]
+
+
+def _both_sides(model: Any, x: Any) -> str:
+    """What the model takes and what was given, as two columns of text."""
+    wanted = [f"{t.name} {_text(t.shape)} {t.dtype}" for t in model.inputs]
+    parts = x.items() if isinstance(x, dict) else enumerate(x)
+    given = [
+        f"{name if isinstance(name, str) else ''} {_text(getattr(part, 'shape', ()))} "
+        f"{getattr(getattr(part, 'dtype', None), 'name', getattr(part, 'dtype', ''))}".strip()
+        for name, part in parts
+    ]
+    return side_by_side(wanted, given)
 
 
 def check_inputs(model: Any, x: Any) -> None:
@@ -67,12 +88,13 @@ def check_inputs(model: Any, x: Any) -> None:
         names = [name for name, _ in wanted]
         parts = [(f"x[{name!r}]", x[name], shape) for name, shape in wanted if name in x]
         missing = [name for name in names if name not in x]
-        if missing and len(parts) + len(missing) == len(names) and len(x) == len(names):
-            return  # the model may name its inputs by its own structure
+        if missing and isinstance(getattr(model, "input", None), dict):
+            return  # the model names its inputs by its own structure
         if missing:
             raise DataError(
-                f"`x` lacks the input{'s' if len(missing) > 1 else ''} {', '.join(map(repr, missing))}.",
-                hint=f"The model's inputs: {', '.join(map(repr, names))}; given: {', '.join(map(repr, x))}.",
+                f"`x` lacks the input{'s' if len(missing) > 1 else ''} "
+                f"{', '.join(map(repr, missing))}.\n{_both_sides(model, x)}",
+                hint="Parts are matched by name; without names by position.",
                 argument="x",
             )
     elif isinstance(x, (list, tuple)):
@@ -80,9 +102,8 @@ def check_inputs(model: Any, x: Any) -> None:
             return
         if len(x) != len(wanted):
             raise DataError(
-                f"`x` has {len(x)} parts; the model has {len(wanted)} "
-                f"input{'s' if len(wanted) > 1 else ''}.",
-                hint="Inputs: " + ", ".join(f"{n} {_text(s)}" for n, s in wanted) + ".",
+                f"`x` has {len(x)} part{'' if len(x) == 1 else 's'}; the model has {len(wanted)} "
+                f"input{'s' if len(wanted) > 1 else ''}.\n{_both_sides(model, x)}",
                 argument="x",
             )
         parts = [(f"x[{i}]", part, shape) for i, (part, (_, shape)) in enumerate(zip(x, wanted))]
