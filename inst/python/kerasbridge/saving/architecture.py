@@ -167,7 +167,7 @@ def _from_tree(tree: Any, custom_objects: Optional[dict], argument: str, allow: 
 
         layers.register()
         check_older_config(tree, custom_objects, allow, f"`{argument}`")
-        return legacy.model_from_tree(tree, custom_objects)
+        return legacy.model_from_tree(tree, custom_objects, allow)
     check_config(
         tree, custom_objects=custom_objects, allow=allow, live=True, source=f"`{argument}`"
     )
