@@ -5,6 +5,9 @@
 tagged <- function(value, tag, ...) structure(list(value = value, ...), class = c(paste0("kb_", tag), "kb_tag"))
 
 to_python <- function(x) {
+  if (is_python(x)) {
+    return(check_alive(x, "an argument", NULL))
+  }
   if (!inherits(x, "kb_tag")) {
     if (is.function(x) && !is_python(x)) {
       return(as_python_function(x))
@@ -74,10 +77,8 @@ tensor_to_r <- function(x) {
   the$bridge$to_r_array(x)
 }
 
-# Python bytes from a raw vector, and back.
+# Python bytes from a raw vector.
 as_bytes <- function(x) {
   bridge_start()
   the$raw$as_bytes(reticulate::r_to_py(x))
 }
-
-as_raw <- function(x) as.raw(as.vector(x))

@@ -40,6 +40,7 @@ match_operands <- function(e1, e2, generic, frame) {
 }
 
 tensor_dtype <- function(x) {
+  check_alive(x, "x")
   bridge_start()
   the$bridge$dtype_of(x)
 }
@@ -143,6 +144,7 @@ mean.kerasbridge_variable <- function(x, ...) tensor_mean(x, ...)
 
 # ---- shape --------------------------------------------------------------------------------------------
 tensor_dim <- function(x) {
+  check_alive(x, "x")
   bridge_start()
   shape <- as.integer(the$bridge$shape_of(x))
   ifelse(shape < 0, NA_integer_, shape)
@@ -393,6 +395,9 @@ format.kerasbridge_variable <- function(x, ...) {
 
 print_tensor <- function(x, limit = 200) {
   cat(format(x), "\n", sep = "")
+  if (is_dead(x)) {
+    return(invisible(x))
+  }
   size <- prod(tensor_dim(x))
   if (!is.na(size) && size <= limit) {
     value <- tryCatch(tensor_as_array(x), error = \(e) NULL)

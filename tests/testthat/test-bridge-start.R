@@ -64,6 +64,7 @@ test_that("a fork is refused at once", {
 test_that("an object of an ended session says so", {
   skip_if_no_keras()
   path <- tempfile(fileext = ".rds")
+  withr::local_options(kerasbridge.keep = FALSE)
   saveRDS(small_model(), path)
   dead <- readRDS(path)
   expect_error(predict(dead, matrix(0, 1, 2)), class = "kerasbridge_error_dead")
