@@ -41,6 +41,7 @@ def run_python():
 # the last column: part of a test's name, the first version that is free of it, why.
 OLDER_KERAS = (
     ("complex64", (3, 9), "tensors of complex numbers came later", "2026-11-25"),
+    ("takes_raw_columns", (3, 4), "predict() makes no tensors of text columns", "2026-11-25"),
     ("test_rnn_is_the_loop", (3, 4), "keras.ops.scan came with 3.4", "2026-11-25"),
     ("test_rnn_hands_constants_on", (3, 4), "keras.ops.scan came with 3.4", "2026-11-25"),
     ("test_gradients_refuse", (3, 4), "symbolic inputs are not told from tensors", "2026-11-25"),
