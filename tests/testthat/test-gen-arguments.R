@@ -162,7 +162,8 @@ test_that("functions written by hand count positions from 1, too", {
     get_input_at = list(model$layers[[1]], 0), get_output_at = list(model$layers[[1]], 0),
     get_input_mask_at = list(model$layers[[1]], 0), get_output_mask_at = list(model$layers[[1]], 0),
     get_input_shape_at = list(model$layers[[1]], 0), get_output_shape_at = list(model$layers[[1]], 0),
-    timeseries_generator = list(x, 1:2, 1, start_index = 0)
+    timeseries_generator = list(x, 1:2, 1, start_index = 0),
+    source_timeseries = list(x, sequence_length = 1, start_index = 0)
   )
   for (name in names(calls)) {
     expect_error(do.call(name, calls[[name]]), "counts? from 1|between 2 and|at least 1", class = "kerasbridge_error_argument", info = name)
