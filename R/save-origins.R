@@ -10,6 +10,13 @@ spec_source <- function(spec) {
   if (is.null(parts)) NULL else paste(c(parts$before, parts$code), collapse = "\n")
 }
 
+# R code of a function and of what it uses from the workspace, or NULL.
+function_source <- function(f) {
+  f <- rlang::as_function(f)
+  code <- tryCatch(value_code(f), kerasbridge_no_source = \(e) NULL)
+  if (is.null(code)) NULL else paste(c(helper_code(list(f)), code), collapse = "\n")
+}
+
 no_source <- function() {
   stop(structure(class = c("kerasbridge_no_source", "error", "condition"), list(message = "no source", call = NULL)))
 }
@@ -183,6 +190,9 @@ class_in_session <- function(item) {
       next
     }
     value <- get(name, envir = env)
+    if (identical(item$kind, "function") && identical(name, item$name) && is.function(value)) {
+      return(value)
+    }
     if (inherits(value, c("kerasbridge_class", "R6ClassGenerator")) && identical(custom_name(value), item$name)) {
       return(value)
     }

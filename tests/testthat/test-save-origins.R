@@ -72,12 +72,12 @@ test_that("a layer written in R comes back in a new session: from the session, a
 
 test_that("the code of a class covers bases, private parts, active fields and losses", {
   skip_if_no_keras()
-  Base <- Layer("Base", call = function(inputs) inputs * 2)
+  Base <- Layer("Base", call = function(inputs) inputs * 2, parent_env = globalenv())
   Upper <- Layer(
     "Upper",
     call = function(inputs) super$call(inputs) + private$more + self$three,
     three = active_property(function() 3),
-    private = list(more = 1), inherit = Base
+    private = list(more = 1), inherit = Base, parent_env = globalenv()
   )
   spec <- attr(Upper, "spec")
   bridge_start()
@@ -86,9 +86,9 @@ test_that("the code of a class covers bases, private parts, active fields and lo
   for (expression in rlang::parse_exprs(code)) value <- eval(expression, env)
   expect_s3_class(value, "kerasbridge_class")
   expect_equal(as.array(value()(as_tensor(1))), array(6), ignore_attr = TRUE)
-  dense <- Layer("Wide", call = function(inputs) super$call(inputs), inherit = layer_dense)
+  dense <- Layer("Wide", call = function(inputs) super$call(inputs), inherit = layer_dense, parent_env = globalenv())
   expect_match(spec_source(attr(dense, "spec")), "inherit = \"keras.layers.Dense\"", fixed = TRUE)
-  held <- Layer("Held", call = function(inputs) inputs, thing = keras$layers$Dense(1L))
+  held <- Layer("Held", call = function(inputs) inputs, thing = keras$layers$Dense(1L), parent_env = globalenv())
   expect_null(spec_source(attr(held, "spec")))
 })
 
@@ -115,7 +115,7 @@ test_that("levels and history travel with the model into a new session", {
     save_model(model, path)
     out <- fresh_session(path, after = c(
       "h <- model_history(model)", "cat(class(h), h$epoch, names(h$metrics), '\\n')",
-      "cat(sprintf('%.6f', h$metrics$loss), '\\n')", "invisible(plot(h, method = 'base'))",
+      "cat(sprintf('%.6f', h$metrics$loss), '\\n')", "grDevices::pdf(NULL)", "invisible(plot(h, method = 'base'))",
       "p <- predict(model, as.matrix(iris[1:3, 1:4]), type = 'class', verbose = 0)",
       "cat(is.factor(p), levels(p), '\\n')"
     ))
@@ -126,4 +126,21 @@ test_that("levels and history travel with the model into a new session", {
     expect_match(text, "TRUE setosa versicolor virginica", fixed = TRUE)
   }
   expect_null(model_history(small_model()))
+})
+
+test_that("a registered function travels as code too", {
+  skip_if_no_keras()
+  env <- new.env(parent = globalenv())
+  third <- eval(quote(function(x) x / divisor), env)
+  assign("divisor", 3, envir = env)
+  expect_match(function_source(third), "divisor <- 3\nfunction", fixed = TRUE)
+  expect_null(function_source(sum))
+  half <- register_keras_serializable(third, name = "third_of")
+  model <- keras_model_sequential(input_shape = 2) |> layer_dense(1, use_bias = FALSE, kernel_initializer = "ones", activation = half)
+  path <- withr::local_tempfile(fileext = ".keras")
+  save_model(model, path)
+  seen <- inspect_model(path)$custom
+  expect_identical(seen[c("name", "kind", "origin")], data.frame(name = "third_of", kind = "function", origin = "written in R"))
+  out <- fresh_session(path, call = "load_model(path, r_code = TRUE)", after = "cat(predict(model, matrix(3, 1, 2), verbose = 0))")
+  expect_match(tail(out$output, 1), "^2$")
 })

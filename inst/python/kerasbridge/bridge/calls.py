@@ -16,6 +16,13 @@ from kerasbridge.runtime import attached
 from kerasbridge.runtime import starting as runtime
 
 _OWN = "kerasbridge.layers."
+# classes of Keras that write files, and those derived from them that write them whole or not at all
+_DURABLE = ("BackupAndRestore", "CSVLogger", "ModelCheckpoint")
+# public names whose place is taken by a function here that looks first
+_SAFER = {
+    "keras.models.model_from_json": "kerasbridge.bridge.files:model_from_json",
+    "keras.utils.get_file": "kerasbridge.saving.downloads:get_file",
+}
 _STOPPABLE = {f"{verb}{end}" for verb in ("fit", "evaluate", "predict") for end in ("", "_pulled")}
 
 
@@ -52,6 +59,8 @@ def resolve(symbol: str) -> Any:
     keras = runtime.start()
     if symbol.startswith(_OWN):
         return getattr(layers, symbol[len(_OWN) :])
+    if symbol in _SAFER:
+        return verbs.load(_SAFER[symbol])
     value: Any = keras
     for part in symbol.split(".")[1:]:
         try:
@@ -97,6 +106,10 @@ def call(symbol: str, args: Optional[list] = None, kwargs: Optional[dict] = None
     function = resolve(symbol)
     kwargs = dict(kwargs or {})
     _check_arguments(function, symbol, kwargs)
+    if symbol.startswith("keras.callbacks.") and symbol.split(".")[-1] in _DURABLE:
+        from kerasbridge import training
+
+        function = getattr(training, symbol.split(".")[-1])
     return without_tuple_names(function(*(args or ()), **kwargs))
 
 

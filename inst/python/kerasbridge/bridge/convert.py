@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import Any, Optional, Sequence
 
 import numpy as np
@@ -31,6 +32,21 @@ def without_tuple_names(value: Any) -> Any:
     if not isinstance(value, tuple) or fields is None:
         return value
     return dict(zip(fields, value))
+
+
+def with_parameters(function: Any, names: Sequence[str], optional: Sequence[bool]) -> None:
+    """Make the names of an R function's parameters visible to `inspect.signature()`.
+
+    What follows an optional parameter counts as optional, too: Python has no other way.
+    """
+    parameters = []
+    late = False
+    for name, has_default in zip(names, optional):
+        late = late or has_default
+        default = None if late else inspect.Parameter.empty
+        kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
+        parameters.append(inspect.Parameter(name, kind, default=default))
+    function.__signature__ = inspect.Signature(parameters)
 
 
 def as_slice(start: Optional[int], stop: Optional[int], step: Optional[int]) -> slice:
@@ -133,8 +149,8 @@ def as_bytes(value: Any) -> bytes:
     return bytes(value)
 
 
-def model_octets(model: Any, include_optimizer: bool = True) -> np.ndarray:
-    """A whole model as an array of bytes (rows,), which R takes as whole numbers."""
+def model_octets(model: Any, include_optimizer: bool = True) -> bytearray:
+    """A whole model as the kind of bytes that become a raw vector in R."""
     from kerasbridge.saving import model_to_bytes
 
-    return np.frombuffer(model_to_bytes(model, include_optimizer), dtype=np.uint8).astype(np.int32)
+    return bytearray(model_to_bytes(model, include_optimizer))

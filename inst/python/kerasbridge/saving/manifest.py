@@ -26,8 +26,9 @@ from typing import Any, Optional
 
 from kerasbridge.errors import ArgumentError, FileError
 from kerasbridge.runtime.attached import attach, details, forget, session
-from kerasbridge.saving.contents import Contents, checksum
+from kerasbridge.saving.contents import Contents
 from kerasbridge.saving.safety.texts import damaged
+from kerasbridge.saving.sweeping import Sweep, dataset_checksums
 
 FORMAT = 1
 
@@ -132,34 +133,7 @@ def part_checksums(contents: Contents) -> dict:
         }
     out = {name: {"crc32": value} for name, value in contents.texts.items()}
     out["structure"] = {"crc32": contents.structure}
-    for path, value in dataset_checksums(contents).items():
-        out[path] = {"crc32": value}
-    return out
-
-
-def dataset_checksums(contents: Contents) -> dict:
-    """Path -> CRC-32 of the values of each dataset of an HDF5 file, read straight from the file."""
-    import mmap
-
-    out, later = {}, []
-    with (
-        open(contents.path, "rb") as file,
-        mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as view,
-    ):
-        with memoryview(view) as whole:
-            for stored in contents.datasets:
-                if stored.offset is None and stored.nbytes:
-                    later.append(stored)
-                    continue
-                start = stored.offset or 0
-                with whole[start : start + stored.nbytes] as piece:
-                    out[f"/{stored.path}"] = checksum(piece)
-    if later:
-        import h5py
-        import numpy as np
-
-        with h5py.File(contents.path, "r") as opened:
-            for stored in later:
-                values = np.ascontiguousarray(opened[stored.path][()])
-                out[f"/{stored.path}"] = checksum(values.tobytes())
+    with open(contents.path, "rb") as file:
+        for path, value in dataset_checksums(contents, Sweep(file)).items():
+            out[path] = {"crc32": value}
     return out

@@ -395,7 +395,8 @@ def _look_at_class(node: dict, name: str, label: str, audit: Audit, objects: _Ob
     elif family in _STDLIB:
         audit.findings.append(Finding("callable", label, f"'{module}.{name}'"))
         return
-    audit.missing.append(Missing(name, module, registered, "class", label))
+    full = registered if registered and ">" in registered else name
+    audit.missing.append(Missing(name.split(">")[-1], module, full, "class", label))
 
 
 def _keras_class(name: str, module: Optional[str], objects: _Objects) -> str:
@@ -450,7 +451,10 @@ def _look_at_function(
     if not isinstance(name, str):
         audit.findings.append(Finding("form", label, "A function without a name"))
         return
-    if objects.known(name) or (registered and ">" in registered and objects.known(registered)):
+    audit.classes.add((name, module, name))
+    if objects.known(name) or objects.supplied(name):
+        return
+    if registered and ">" in registered and objects.known(registered):
         return
     family = module.split(".")[0] if module else "builtins"
     if family == "builtins":
@@ -474,7 +478,8 @@ def _look_at_function(
     elif family in _STDLIB:
         audit.findings.append(Finding("callable", label, f"'{module}.{name[:60]}'"))
         return
-    audit.missing.append(Missing(name, module, registered, "function", label))
+    full = registered if registered and ">" in registered else name
+    audit.missing.append(Missing(name.split(">")[-1], module, full, "function", label))
 
 
 def _builtin_function(name: str, objects: _Objects) -> bool:
