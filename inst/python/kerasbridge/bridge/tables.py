@@ -30,7 +30,11 @@ def classes(column: dict, target: Optional[dict] = None) -> dict:
     seen = frame.columns[column["name"]]
     known = learn_column(seen) if target is None else Column(**target)
     known.name = seen.name
-    return {"codes": check_levels(known, seen), "levels": known.levels, "kind": known.kind}
+    return {
+        "codes": check_levels(known, seen, response=True),
+        "levels": known.levels,
+        "kind": known.kind,
+    }
 
 
 def learn(

@@ -410,8 +410,11 @@ def _refuse_missing(column: Column, seen: FrameColumn) -> None:
     raise column_error(column.name, problem, seen.first_missing(), hint)
 
 
-def check_levels(column: Column, seen: FrameColumn) -> np.ndarray:
-    """Codes (rows,) into `vocabulary()`; the slot for unknown levels comes after it. Text if open."""
+def check_levels(column: Column, seen: FrameColumn, response: bool = False) -> np.ndarray:
+    """Codes (rows,) into `vocabulary()`; the slot for unknown levels comes after it. Text if open.
+
+    `response`: the levels are classes to predict, and the name is that of an argument.
+    """
     if seen.kind not in LEVELLED:  # only missing values, or no rows
         seen = FrameColumn(seen.name, "string", np.full(len(seen.values), -1), [], seen.missing)
     if seen.missing is not None and column.missing == "refuse":
@@ -433,13 +436,18 @@ def check_levels(column: Column, seen: FrameColumn) -> np.ndarray:
         if column.unknown == "refuse":
             row = int(np.argmax(unknown))
             known = ", ".join(f"'{level}'" for level in column.levels[:10])
-            more = "" if len(column.levels) <= 10 else ", ..."
-            raise column_error(
-                column.name,
-                f"has the level '{seen.levels[seen.values[row]]}', which training did not have",
-                row,
-                f"Levels: {known}{more or '.'} A slot for others is made by unknown = 'slot'.",
+            more = "." if len(column.levels) <= 10 else ", ..."
+            problem = (
+                f"has the level '{seen.levels[seen.values[row]]}', which training did not have"
             )
+            if response:
+                raise DataError(
+                    f"`{column.name}` {problem} (first in row {row + 1}).",
+                    hint=f"The classes are {known}{more}",
+                    details={"row": row + 1},
+                )
+            hint = f"Levels: {known}{more} A slot for others is made by unknown = 'slot'."
+            raise column_error(column.name, problem, row, hint)
         codes[unknown] = slot
     return codes
 
