@@ -60,7 +60,9 @@ def test_several_inputs_are_matched_by_name_and_number():
         predict(model, {"a": x, "b": x}, verbose=0)
     with pytest.raises(DataError, match="lacks the input 'b'.\nexpected +got"):
         predict(model, {"a": x}, verbose=0)
-    with pytest.raises(DataError, match=r"inputs 'a', 'b'.\nexpected +got\na \(any, 2\) float32 +c"):
+    with pytest.raises(
+        DataError, match=r"inputs 'a', 'b'.\nexpected +got\na \(any, 2\) float32 +c"
+    ):
         predict(model, {"c": x, "d": y}, verbose=0)
 
 

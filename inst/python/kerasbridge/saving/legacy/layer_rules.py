@@ -9,7 +9,7 @@ today's class doesn't take must have the value that changes nothing (`HARMLESS`)
 from __future__ import annotations
 
 import inspect
-from functools import lru_cache
+from functools import cache
 from typing import Any, Callable
 
 import keras
@@ -280,7 +280,7 @@ def safe_name(name: str) -> str:
 
 
 # ---- making the layer ------------------------------------------------------------------------------
-@lru_cache(maxsize=None)
+@cache
 def accepted(cls: type) -> frozenset:
     """Names of the options that a class takes, its bases' included."""
     found = set()
