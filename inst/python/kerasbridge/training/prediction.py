@@ -126,11 +126,9 @@ def warm_up(model: Any, rows: int = 1) -> None:
         shape = (rows, *(1 if size is None else size for size in spec.shape[1:]))
         return np.zeros(shape, "object" if spec.dtype == "string" else spec.dtype)
 
-    single = not isinstance(model.input, (list, tuple, dict))
-    if single:
-        data: Any = zeros(inputs[0])
-    elif isinstance(model.input, dict):
-        data = {name: zeros(spec) for name, spec in model.input.items()}
+    named = getattr(model, "input", None)
+    if isinstance(named, dict):
+        data: Any = {name: zeros(spec) for name, spec in named.items()}
     else:
-        data = [zeros(spec) for spec in inputs]
+        data = zeros(inputs[0]) if len(inputs) == 1 else [zeros(spec) for spec in inputs]
     predict(model, data, verbose=0)
