@@ -86,6 +86,7 @@ fit.kerasbridge_model <- function(object, x = NULL, y = NULL, ..., batch_size = 
   check_compiled(object, frame)
   check_fraction(validation_split, "validation_split", frame)
   given <- training_data(object, x, y, data, schema, validation_data, frame, learn = TRUE)
+  drop_kept(object, "its training did not come to an end")
   history <- bridge_do(
     "fit",
     model = object,
@@ -114,6 +115,7 @@ fit.kerasbridge_model <- function(object, x = NULL, y = NULL, ..., batch_size = 
   if (!is.null(given$schema)) {
     bridge_do("schema_attach", model = object, schema = given$schema, call = frame)
   }
+  keep_fresh(object)
   continued(resume, done)
 }
 
@@ -162,6 +164,7 @@ evaluate.kerasbridge_model <- function(object, x = NULL, y = NULL, ..., batch_si
     output = r_output(),
     call = frame
   )
+  settle_kept(object)
   lapply(out, as.numeric)
 }
 
@@ -206,6 +209,7 @@ predict.kerasbridge_model <- function(object, x, ..., type = c("response", "prob
     output = r_output(),
     call = frame
   )
+  settle_kept(object)
   as_prediction(object, keep_row_names(out, x), type, frame)
 }
 
@@ -246,6 +250,7 @@ train_on_batch <- function(object, x, y = NULL, sample_weight = NULL, class_weig
   frame <- rlang::current_env()
   check_model(object, frame)
   check_compiled(object, frame)
+  drop_kept(object, "`train_on_batch()` changed it after the last copy")
   out <- bridge_do(
     "train_on_batch",
     model = object,

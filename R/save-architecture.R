@@ -12,6 +12,7 @@
 #' @param overwrite Replace an existing file.
 #' @param yaml Text that `model_to_yaml()` gave, perhaps edited.
 #' @param custom_objects Named list: name -> class or function, for parts that Keras does not have.
+#' @param allow What is permitted although it is not safe, as for [load_model()].
 #' @return `model_to_json()` and `model_to_yaml()`: a string. `save_model_config()`: the path,
 #'   invisibly, or the JSON. `load_model_config()` and `model_from_yaml()`: a model with new weights.
 #' @details YAML needs the Python package PyYAML. It is read as plain values only, within limits on
@@ -38,11 +39,12 @@ save_model_config <- function(model, filepath = NULL, overwrite = FALSE) {
 
 #' @rdname save_model_config
 #' @export
-load_model_config <- function(filepath, custom_objects = NULL) {
+load_model_config <- function(filepath, custom_objects = NULL, allow = NULL) {
   frame <- rlang::current_env()
   bridge_do(
     "load_config", filepath = as_path_arg(filepath, "filepath", frame),
-    custom_objects = as_custom_objects_arg(custom_objects, "custom_objects", frame), call = frame
+    custom_objects = as_custom_objects_arg(custom_objects, "custom_objects", frame),
+    allow = as_allow_arg(allow, frame), call = frame
   )
 }
 
@@ -64,11 +66,12 @@ model_to_yaml <- function(object) {
 
 #' @rdname save_model_config
 #' @export
-model_from_yaml <- function(yaml, custom_objects = NULL) {
+model_from_yaml <- function(yaml, custom_objects = NULL, allow = NULL) {
   frame <- rlang::current_env()
   bridge_do(
     "model_from_yaml", text = as_string_arg(yaml, "yaml", frame),
-    custom_objects = as_custom_objects_arg(custom_objects, "custom_objects", frame), call = frame
+    custom_objects = as_custom_objects_arg(custom_objects, "custom_objects", frame),
+    allow = as_allow_arg(allow, frame), call = frame
   )
 }
 
@@ -171,6 +174,7 @@ register_keras_serializable <- function(object, name = NULL, package = NULL) {
   value <- as_custom_object(object, as_string_arg(label, "name", frame), "object", frame)
   out <- bridge_do(
     "register_object", target = value, name = label,
+    source = if (inherits(value, "kb_function")) function_source(value$value),
     package = convert_arg(package, "string", "package", frame) %||% "Custom", call = frame
   )
   if (is_class(object) && !is_python(object)) invisible(object) else invisible(out)
@@ -223,7 +227,7 @@ set_state_tree <- function(object, state_tree) {
   frame <- rlang::current_env()
   check_model(object, frame)
   bridge_do("set_state_tree", model = object, state = as_dict_arg(state_tree, "state_tree", frame), call = frame)
-  invisible(object)
+  keep_fresh(object)
 }
 
 #' Store the weights of a model or layer in fewer bits
@@ -249,7 +253,7 @@ quantize_weights <- function(object, mode, ...) {
     abort_argument("mode", "is missing.", "For instance `quantize_weights(model, \"int8\")`.", call = frame)
   }
   bridge_method(object, "quantize", list(mode = as_string_arg(mode, "mode", frame), ...), call = frame)
-  invisible(object)
+  weights_changed(object)
 }
 
 #' Generate text or other sequences from a model

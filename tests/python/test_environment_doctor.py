@@ -226,3 +226,29 @@ def test_try_imports_on_another_backend(make, clean):
     trial = try_imports(os.path.join(place, "bin", "python"), "jax", clean)
     assert trial.ok and "tensorflow" not in trial.versions and trial.versions["jax"] == "0.6.2"
     assert trial.shared in (True, False)
+
+
+def test_a_python_that_is_too_new_for_reticulate(make, clean):
+    place = make()
+    config = os.path.join(place, "pyvenv.cfg")
+    with open(config) as file:
+        text = file.read()
+    with open(config, "w") as file:
+        file.writelines(
+            "version = 3.13.1\n" if line.startswith("version") else line + "\n"
+            for line in text.splitlines()
+        )
+    row = rows_of(place, clean, deep=False, reticulate="1.28")["Python"]
+    assert row.status == doctor.PROBLEM
+    assert row.cause == "reticulate 1.28 can't use Python 3.12 or newer."
+    assert rows_of(place, clean, deep=False, reticulate="1.41")["Python"].status == doctor.OK
+
+
+def test_parts_of_other_systems(make, clean, tmp_path):
+    row = rows_of(make({"tensorflow-metal": "1.2.0"}), clean, deep=False)["tensorflow-metal"]
+    assert (row.status, row.fix) == (doctor.PROBLEM, "pip uninstall tensorflow-metal")
+    row = doctor._visual_cpp(str(tmp_path))
+    assert row.status == doctor.PROBLEM and "vcruntime140_1.dll" in row.found
+    for name in ("msvcp140.dll", "vcruntime140.dll", "vcruntime140_1.dll"):
+        (tmp_path / name).write_bytes(b"")
+    assert doctor._visual_cpp(str(tmp_path)).status == doctor.OK

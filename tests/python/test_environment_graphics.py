@@ -104,3 +104,19 @@ def test_facts_are_gathered_from_the_environment_and_nvidia_smi(tmp_path):
         assert str(lib) in verdict.details["searched"]
     smi.write_text("#!/bin/sh\necho 'Failed to initialize NVML'\nexit 18\n")
     assert graphics.gather(str(tmp_path / "env"), "tensorflow", environ).devices == []
+
+
+def test_the_parts_of_cuda_are_found_in_the_environment(tmp_path):
+    site = tmp_path / "lib" / "python3.11" / "site-packages"
+    (site / "nvidia" / "cuda_nvcc" / "bin").mkdir(parents=True)
+    (site / "nvidia" / "cuda_nvcc" / "bin" / "ptxas").write_bytes(b"")
+    (tmp_path / "pyvenv.cfg").write_text("version = 3.11.2\n")
+    for name, version in {
+        "nvidia_cudnn_cu12": "9.3.0.75",
+        "nvidia_cuda_nvcc_cu12": "12.5.82",
+    }.items():
+        info = site / f"{name}-{version}.dist-info"
+        info.mkdir()
+        (info / "METADATA").write_text("Name: x")
+    found = {name: version for name, version, _ in graphics.parts(str(tmp_path))}
+    assert found == {"CUDA": None, "cuDNN": "9.3.0.75", "ptxas": "12.5.82", "libdevice": None}

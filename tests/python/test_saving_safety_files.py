@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tarfile
 import zipfile
+from pathlib import Path
 
 import hostile_files
 import keras
@@ -16,7 +17,15 @@ import numpy as np
 import pytest
 from conftest import ENGINE
 from kerasbridge.errors import ArgumentError, FileError, UnsafeFileError
-from kerasbridge.saving import load_model, load_weights, save_model
+from kerasbridge.saving import (
+    load_model,
+    load_weights,
+    model_from_json,
+    model_from_yaml,
+    model_to_json,
+    save_model,
+)
+from kerasbridge.saving.downloads import get_file
 from kerasbridge.saving.safety.archives import check_archive
 
 
@@ -100,7 +109,7 @@ def test_weights_that_are_no_numbers_warn(model, tmp_path):
     model.layers[0].kernel.assign(np.full((3, 4), np.nan))
     path = tmp_path / "m.keras"
     save_model(model, path)
-    with pytest.warns(UserWarning, match=r"not numbers \(NaN\).*kernel"):
+    with pytest.warns(UserWarning, match=r"not numbers \(NaN\): layers/dense/vars/0\."):
         load_model(path)
 
 
@@ -158,3 +167,41 @@ def test_archives_of_downloads(tmp_path):
     (tmp_path / "text.tgz").write_text("hello")
     with pytest.raises(FileError, match="damaged"):
         check_archive(str(tmp_path / "text.tgz"), str(outside))
+
+
+def test_architectures_are_looked_at_too(model, tmp_path):
+    function = {
+        "module": "keras.utils",
+        "class_name": "function",
+        "config": "get_file",
+        "registered_name": "x",
+    }
+    tree = json.loads(model_to_json(model))
+    assert model_from_json(json.dumps(tree)).count_params() == 21
+    tree["config"]["layers"][1]["config"]["activation"] = function
+    for load, text in ((model_from_json, json.dumps(tree)), (model_from_yaml, json.dumps(tree))):
+        with pytest.raises(UnsafeFileError, match=r"layer 'd' \(Dense\).*keras\.utils\.get_file"):
+            load(text)
+    twice = keras.Sequential(
+        [keras.Input((2,)), keras.layers.Lambda(lambda x: x * 2, name="twice")]
+    )
+    with pytest.raises(UnsafeFileError, match="layer 'twice'"):
+        model_from_json(twice.to_json())
+    back = model_from_json(twice.to_json(), allow="lambda")
+    assert float(back(np.ones((1, 2)))[0, 0]) == 2
+
+
+def test_an_archive_is_looked_at_before_it_is_unpacked(tmp_path):
+    for name, member, words in (("good", "a.txt", None), ("bad", "../../a.txt", "leads out")):
+        path = tmp_path / f"{name}.tar.gz"
+        (tmp_path / "a.txt").write_text("hello")
+        with tarfile.open(path, "w:gz") as archive:
+            archive.add(tmp_path / "a.txt", arcname=member)
+        arguments = {"origin": path.as_uri(), "extract": True, "cache_dir": str(tmp_path / "cache")}
+        if words is None:
+            folder = get_file(**arguments)
+            assert [file.name for file in Path(folder).rglob("*.txt")] == ["a.txt"]
+        else:
+            with pytest.raises(UnsafeFileError, match=words):
+                get_file(**arguments)
+    assert not list((tmp_path / "cache").rglob("*bad*/*"))

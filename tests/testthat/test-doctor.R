@@ -100,3 +100,31 @@ test_that("a report names nobody, and a place that can't be written is an error"
     class = "kerasbridge_error_argument"
   )
 })
+
+test_that("the version the doctor reports is the one that runs", {
+  skip_if_no_keras()
+  bridge_start()
+  running <- reticulate::import("sys")$version_info
+  version <- paste(running$major, running$minor, running$micro, sep = ".")
+  expect_identical(kerasbridge_info()$python, version)
+  rows <- doctor_of_python(deep = FALSE)
+  expect_match(rows$found[rows$check == "Python"], paste0("^Python ", version, " at "))
+})
+
+test_that("what Python says in 200 lines becomes a few", {
+  skip_if_no_keras()
+  trace <- paste(c(
+    "Graph execution error:", "Detected at node gradient defined at (most recent call last):",
+    rep("  File \"layer.py\", line 1, in call", 200), "indices[0,1] = 10 is not in [0, 10)",
+    "\t [[{{node Gather}}]] [Op:__inference_one_step_1]"
+  ), collapse = "\n")
+  error <- tryCatch(
+    abort_from_python(list(kind = "python", type = "InvalidArgumentError", message = explain_message(trace)$cause, hint = explain_message(trace)$fix, traceback = trace), call = NULL),
+    error = identity
+  )
+  lines <- strsplit(conditionMessage(error), "\n")[[1]]
+  expect_lte(length(lines), 8)
+  expect_match(lines[[1]], "The number 10 was looked up in an embedding", fixed = TRUE)
+  expect_false(any(grepl("py_call_impl|Graph execution error|Detected at node", lines)))
+  expect_output(last_python_error(), "Graph execution error")
+})

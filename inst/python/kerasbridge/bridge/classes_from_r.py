@@ -272,6 +272,7 @@ def class_from_r(
     fields: Optional[dict] = None,
     package: str = "R",
     early: bool = False,
+    source: Optional[str] = None,
 ) -> type:
     """Build and register a class.
 
@@ -284,6 +285,7 @@ def class_from_r(
         fields: name -> value, set on the class.
         package: word before the name in saved files, `package>name`.
         early: run the Keras constructor before R's `initialize` (classes in the older style).
+        source: R code that makes the class anew; it is kept in saved files.
 
     Raises:
         ArgumentError: `name` can't be the name of a class.
@@ -318,6 +320,8 @@ def class_from_r(
         namespace["_r_early"] = True
     namespace["__module__"] = f"kerasbridge.{package}" if package == "R" else package
     namespace["_r_package"] = package
+    namespace["_r_origin"] = "written in R" if package == "R" else f"the R package '{package}'"
+    namespace["_r_source"] = source
     made_class = types.new_class(name, bases, {}, lambda space: space.update(namespace))
     if kind != "plain":
         keras.saving.register_keras_serializable(package=package, name=name)(made_class)

@@ -18,6 +18,9 @@ _VERBS = {
     "fit_pulled": "kerasbridge.training.pulling:fit_pulled",
     "evaluate_pulled": "kerasbridge.training.pulling:evaluate_pulled",
     "predict_pulled": "kerasbridge.training.pulling:predict_pulled",
+    "best_weights": "kerasbridge.training:best_weights",
+    "best_weights_callback": "kerasbridge.training:BestWeights",
+    "latest_checkpoint": "kerasbridge.training:latest_checkpoint",
     "hook_list": "kerasbridge.bridge.hooks:hook_list",
     # models
     "sequential": "kerasbridge.bridge.models:sequential",
@@ -45,9 +48,13 @@ _VERBS = {
     "class_from_r": "kerasbridge.bridge.classes_from_r:class_from_r",
     # saving
     "save_model": "kerasbridge.saving:save_model",
-    "load_model": "kerasbridge.saving:load_model",
+    "load_model": "kerasbridge.bridge.files:load_model",
+    "convert_model": "kerasbridge.saving.legacy:convert_model",
+    "inspect_model": "kerasbridge.bridge.files:inspect_model",
+    "model_details": "kerasbridge.saving.manifest:details",
+    "attach_detail": "kerasbridge.saving.manifest:attach",
     "save_weights": "kerasbridge.saving:save_weights",
-    "load_weights": "kerasbridge.saving:load_weights",
+    "load_weights": "kerasbridge.bridge.saving:load_weights",
     # data
     "generator_next": "kerasbridge.data.stepping:next_batch",
     "read_hdf5": "kerasbridge.data.hdf5:read_rows",
@@ -98,6 +105,9 @@ _VERBS = {
     "export_saved_model": "kerasbridge.saving:export_saved_model",
     "get_config": "kerasbridge.saving:get_config",
     "from_config": "kerasbridge.saving:from_config",
+    "keep": "kerasbridge.saving.keeping:keep",
+    "revive": "kerasbridge.saving.keeping:revive",
+    "sharing": "kerasbridge.saving.keeping:sharing",
     "load_config": "kerasbridge.saving:load_config",
     "load_model_tf": "kerasbridge.saving:load_model_tf",
     "load_saved_model": "kerasbridge.saving:load_saved_model",
@@ -131,5 +141,10 @@ def lookup(verb: str) -> Callable:
     Raises:
         KeyError: there is no such verb (a mistake in this package, never of its user).
     """
-    module, name = _VERBS[verb].split(":")
+    return load(_VERBS[verb])
+
+
+def load(path: str) -> Callable:
+    """The function that "module:name" stands for."""
+    module, name = path.split(":")
     return getattr(importlib.import_module(module), name)

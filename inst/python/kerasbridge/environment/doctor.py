@@ -68,7 +68,7 @@ def examine(
     if deep:
         rows.append(_imports(python, settings.backend, environ, timeout, reticulate))
     rows += _machine(prefix, environ)
-    rows.append(_graphics(place, settings.backend, environ))
+    rows += _graphics(place, settings.backend, environ)
     return rows
 
 
@@ -164,6 +164,16 @@ def _versions(
     ]
     if settings.backend == "tensorflow" and "tensorflow" in found:
         rows.append(_present("protobuf", found, None))
+    if "tensorflow-metal" in probe.distributions(place):
+        rows.append(
+            Check(
+                "tensorflow-metal",
+                PROBLEM,
+                probe.distributions(place)["tensorflow-metal"],
+                "With current versions of TensorFlow it gives wrong results or fails.",
+                "pip uninstall tensorflow-metal",
+            )
+        )
     return rows
 
 
@@ -343,6 +353,9 @@ def _machine(prefix: str, environ: Mapping[str, str]) -> List[Check]:
     rows.append(_disk(prefix))
     if platform.system() == "Linux":
         rows += _cpp_library(prefix, environ.get("LD_LIBRARY_PATH", ""))
+    if platform.system() == "Windows":
+        system = environ.get("SystemRoot", "C:\\Windows")
+        rows.append(_visual_cpp(os.path.join(system, "System32")))
     return rows
 
 
@@ -372,16 +385,44 @@ def _cpp_library(prefix: str, library_path: str) -> List[Check]:
     return [Check("C++ library", OK, shown)]
 
 
-def _graphics(place: str, backend: str, environ: Mapping[str, str]) -> Check:
-    verdict = graphics.judge(graphics.gather(place, backend, environ))
+# of Microsoft's Visual C++ runtime, which the wheels for Windows need
+_DLLS = ("msvcp140.dll", "vcruntime140.dll", "vcruntime140_1.dll")
+
+
+def _visual_cpp(folder: str) -> Check:
+    missing = [name for name in _DLLS if not os.path.exists(os.path.join(folder, name))]
+    if missing:
+        return Check(
+            "Visual C++ runtime",
+            PROBLEM,
+            f"missing: {', '.join(missing)}",
+            "TensorFlow can't be loaded without it.",
+            "Install the Microsoft Visual C++ Redistributable (x64): aka.ms/vs/17/release/vc_redist.x64.exe",
+        )
+    return Check("Visual C++ runtime", OK, "there")
+
+
+def _graphics(place: str, backend: str, environ: Mapping[str, str]) -> List[Check]:
+    facts = graphics.gather(place, backend, environ)
+    verdict = graphics.judge(facts)
     if verdict.found:
-        return Check("graphics card", OK, verdict.message)
-    # no card at all is no fault; a card that can't be used is one
-    usual = verdict.reason in ("no_driver", "no_macos_gpu", "windows_native", "no_backend")
-    status = OK if usual else WARNING
-    return Check(
-        "graphics card", status, f"not used ({verdict.reason})", verdict.message, verdict.fix
-    )
+        rows = [Check("graphics card", OK, verdict.message)]
+    else:
+        # no card at all is no fault; a card that can't be used is one
+        usual = verdict.reason in ("no_driver", "no_macos_gpu", "windows_native", "no_backend")
+        shown = f"not used ({verdict.reason})"
+        status = OK if usual else WARNING
+        rows = [Check("graphics card", status, shown, verdict.message, verdict.fix)]
+    if facts.wheel == "tensorflow" and facts.system == "Linux":
+        rows += [_part(*part) for part in graphics.parts(place)]
+    return rows
+
+
+def _part(name: str, version: Optional[str], package: str) -> Check:
+    if version is None:
+        cause = f"{name} is not in the environment; XLA and training on a card need it."
+        return Check(name, SKIPPED, "not there", cause, f"pip install {package}")
+    return Check(name, OK, version)
 
 
 def as_text(rows: List[Check], width: int = 100) -> str:

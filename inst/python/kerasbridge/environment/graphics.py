@@ -207,6 +207,23 @@ def wanted_libraries(version: str) -> Tuple[str, ...]:
     return (*_LIBRARIES, cudnn)
 
 
+def parts(path: str) -> List[Tuple[str, Optional[str], str]]:
+    """(name, version or place, pip package) of CUDA's parts in an environment."""
+    found = probe.distributions(path)
+    compiler = "nvidia-cuda-nvcc-cu12"
+    out: List[Tuple[str, Optional[str], str]] = [
+        ("CUDA", found.get("nvidia-cuda-runtime-cu12"), "nvidia-cuda-runtime-cu12"),
+        ("cuDNN", found.get("nvidia-cudnn-cu12"), "nvidia-cudnn-cu12"),
+    ]
+    for name, file in (("ptxas", "bin/ptxas"), ("libdevice", "nvvm/libdevice/libdevice.10.bc")):
+        places = [
+            os.path.join(site, "nvidia", "cuda_nvcc", file) for site in probe.site_folders(path)
+        ]
+        there = next((place for place in places if os.path.exists(place)), None)
+        out.append((name, there and found.get(compiler, there), compiler))
+    return out
+
+
 def package_of(library: str) -> str:
     """The pip package that brings a library."""
     return _LIBRARIES.get(library, "nvidia-cudnn-cu12")

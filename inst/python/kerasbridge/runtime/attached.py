@@ -1,4 +1,4 @@
-"""Plain values that belong to a model object: data schema, class levels, history ...
+"""Plain values that belong to a model object: data schema, history ...
 
 They are kept beside the model, not in it: Keras would track, copy or refuse an attribute of its own.
 """
@@ -8,6 +8,9 @@ from __future__ import annotations
 import weakref
 from typing import Any
 
+# versions of what this engine runs in, such as {"r": "4.2.2"}; they go into saved files
+session: dict = {}
+
 _held: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()
 
 
@@ -16,7 +19,7 @@ def attach(model: Any, key: str, value: Any) -> None:
 
     Args:
         model: a Keras model.
-        key: "schema", "levels", "history" ...: what the value is.
+        key: "schema", "history" ...: what the value is.
         value: plain: truth values, numbers, texts, lists and dicts with text keys.
     """
     held = _held.setdefault(model, {})

@@ -191,14 +191,11 @@ def _look_at_npz(out: Contents, content: bytes) -> None:
                     version = np.lib.format.read_magic(file)
                     read = getattr(np.lib.format, f"read_array_header_{version[0]}_{version[1]}")
                     shape, _, dtype = read(file)
-                if dtype.hasobject and shape != ():
+                if dtype.hasobject:  # as Keras itself writes them: one pickled dict a layer
                     raise _objects(out, info.filename)
                 nbytes = int(np.prod(shape, dtype=object)) * dtype.itemsize
                 if nbytes > info.file_size:
                     raise damaged(out.source, WEIGHTS_NPZ, f"'{info.filename}' is too short")
-                # Keras keeps a layer's arrays as one pickled dict: refused when it is read
-                if dtype.hasobject:
-                    raise _objects(out, info.filename)
                 out.datasets.append(Stored(info.filename, tuple(shape), str(dtype), nbytes, None))
     except FileError:
         raise
@@ -254,14 +251,9 @@ def _read_hdf5(path: str, max_size: Optional[int]) -> Contents:
                 out.training = value
     if out.kind == "h5" and not (isinstance(out.config, dict) and "class_name" in out.config):
         raise damaged(source, "model_config", "it does not describe a model")
-    if out.kind == "h5" and not any(s.path.startswith("model_weights/") for s in datasets):
-        if "model_weights" not in _groups(datasets) and out.manifest is None and not older:
-            raise damaged(source, "model_weights", "this part is missing", size)
+    if out.kind == "h5" and not older:
+        raise damaged(source, "model_weights", "this part is missing", size)
     return out
-
-
-def _groups(datasets: list) -> set:
-    return {stored.path.split("/")[0] for stored in datasets}
 
 
 def _text(value: Any) -> str:
@@ -274,6 +266,18 @@ def _as_manifest(value: Any, source: str) -> dict:
     from kerasbridge.saving.manifest import check_manifest
 
     return check_manifest(value, source)
+
+
+def of_optimizer(path: str) -> bool:
+    """Whether a dataset belongs to the optimizer."""
+    return path.startswith(("optimizer/", "optimizer_weights/", "_optimizer/"))
+
+
+def of_training(path: str) -> bool:
+    """Whether a dataset belongs to the optimizer or a metric, not to the model itself."""
+    return of_optimizer(path) or path.startswith(
+        ("metrics/", "_compile_metrics/", "_loss_tracker/")
+    )
 
 
 def checksum(data: Any, start: int = 0) -> int:

@@ -6,13 +6,25 @@ import contextlib
 import warnings
 from typing import Any, Iterator, Optional
 
+from kerasbridge.data.schema import as_schema
 from kerasbridge.errors import FileError, KerasBridgeError
 from kerasbridge.runtime.attached import attach, details
 from kerasbridge.saving import manifest
 from kerasbridge.saving.contents import Contents, PathLike, read_contents
-from kerasbridge.saving.safety.config import MAX_LAYERS, check_allow, check_config
+from kerasbridge.saving.safety.config import (
+    MAX_LAYERS,
+    audit_config,
+    check_allow,
+    check_config,
+    raise_refused,
+)
 from kerasbridge.saving.safety.memory import limited_variables, variables_limit
+from kerasbridge.saving.safety.texts import damaged
 from kerasbridge.saving.verifying import Verification
+
+
+class ModelFileWarning(UserWarning):
+    """Something about a loaded model that a person should know."""
 
 
 class Door:
@@ -40,9 +52,10 @@ class Door:
         self.allow = check_allow(allow)
         self.custom_objects = dict(custom_objects or {})
         self.max_size = None if max_size is None else int(max_size)
+        self._full_names: set = set()
         self.max_layers = MAX_LAYERS if max_layers is None else int(max_layers)
         self.contents: Contents = read_contents(filepath, self.max_size)
-        self._verification = None if "changed" in self.allow else Verification(self.contents)
+        self._verification = Verification(self.contents, "changed" not in self.allow)
 
     @property
     def source(self) -> str:
@@ -60,21 +73,25 @@ class Door:
             FileError: not a whole model, or classes are missing.
             UnsafeFileError: see `check_config`.
         """
-        if self.contents.config is None:
-            raise FileError(
-                f"{self.source} holds {self.contents.what}, not a whole model.",
-                hint="Make the model, then `load_model_weights()`.",
-                argument="filepath",
-            )
+        self._check_whole()
         self.check(self.contents.config, compile)
         if compile and self.contents.training is not None:
             self.check(self.contents.training, True)
+
+    def objects(self) -> dict:
+        """What the call supplied, also under the full names that the file has for it."""
+        out = dict(self.custom_objects)
+        for name, registered in sorted(self._full_names):
+            short = name.split(">")[-1]
+            if short in out and short != registered:
+                out.setdefault(registered, out[short])
+        return out
 
     def check(self, config: Any, compile: bool = True, live: bool = True) -> None:
         """`check_config` with what this load allows and supplies."""
         if not compile and isinstance(config, dict):
             config = {key: value for key, value in config.items() if key != "compile_config"}
-        check_config(
+        audit = check_config(
             config,
             custom_objects=self.custom_objects,
             allow=[word for word in self.allow if word != "changed"],
@@ -83,6 +100,38 @@ class Door:
             origins=manifest.origins(self.contents.manifest),
             max_layers=self.max_layers,
         )
+        self._full_names.update((name, full or name) for name, _, full in audit.classes)
+
+    def _check_whole(self) -> None:
+        if self.contents.config is None:
+            raise FileError(
+                f"{self.source} holds {self.contents.what}, not a whole model.",
+                hint="Make the model, then `load_model_weights()`.",
+                argument="filepath",
+            )
+
+    @property
+    def of_keras_2(self) -> bool:
+        """Whether Keras 1 or 2 wrote the file; the reader in `legacy/` is the one for it."""
+        from kerasbridge.saving.legacy.reading import major
+
+        written = major(self.contents.versions.get("keras_version"))
+        if self.contents.kind in ("h5", "older_weights"):
+            return (written or 0) < 3
+        return self.contents.kind == "keras" and written is not None and written < 3
+
+    def check_older_model(self, compile: bool = True) -> None:
+        """As `check_whole_model`, for a file of Keras 1 or 2.
+
+        Its reader imports nothing by name and says itself what is missing.
+
+        Raises:
+            FileError: not a whole model.
+            UnsafeFileError: see `check_older_config`.
+        """
+        self._check_whole()
+        for part in (self.contents.config, self.contents.training if compile else None):
+            check_older_config(part, self.custom_objects, self.allow, self.source, self.max_layers)
 
     @contextlib.contextmanager
     def building(self) -> Iterator[None]:
@@ -103,7 +152,7 @@ class Door:
             ours = _ours(err)
             if ours is not None:
                 raise ours from err
-            self.finish_checksums()
+            self._verification.finish()
             raise self._failed(err) from err
 
     def _failed(self, err: BaseException) -> FileError:
@@ -121,36 +170,58 @@ class Door:
             details={"type": type(err).__name__},
         )
 
-    def finish_checksums(self) -> None:
-        """Wait for the checksums.
+    def finish_weights(self, model: Any) -> None:
+        """The last looks at weights that were loaded; warns of values that are no numbers.
 
         Raises:
             FileError: names the part that is damaged.
         """
-        if self._verification is not None:
-            self._verification.finish()
-
-    def finish_weights(self, model: Any) -> None:
-        """The last looks at weights that were loaded; warns of values that are no numbers."""
-        self.finish_checksums()
-        bad = weights_not_numbers(model)
+        bad = self._verification.finish()
         if bad:
             more = f" and {len(bad) - 3} more" if len(bad) > 3 else ""
             text = f"{self.source} holds weights that are not numbers (NaN): {', '.join(bad[:3])}{more}."
-            warnings.warn(text, UserWarning, stacklevel=3)
+            warnings.warn(text, ModelFileWarning, stacklevel=3)
             attach(model, "notes", [*details(model).get("notes", []), text])
 
     def finish(self, model: Any) -> Any:
         """The model with the details that travelled in its file."""
         self.finish_weights(model)
         held = (self.contents.manifest or {}).get("details", {})
+        try:
+            as_schema(held.get("schema"))
+        except (KerasBridgeError, TypeError, ValueError, KeyError, AttributeError) as err:
+            raise damaged(
+                self.source, "kerasbridge.json", f"the data schema: {str(err)[:150]}"
+            ) from err
         for key, value in held.items():
             if key != "notes":
                 attach(model, key, value)
-        levels = held.get("levels")
-        if isinstance(levels, list) and all(isinstance(level, str) for level in levels):
-            model.kerasbridge_levels = tuple(levels)
         return model
+
+
+def check_older_config(
+    config: Any,
+    custom_objects: Optional[dict],
+    allow: Any = (),
+    source: str = "The model",
+    max_layers: int = MAX_LAYERS,
+) -> None:
+    """Refuse a configuration of Keras 1 or 2 that names more than parts of models.
+
+    The byte code of Lambda layers is left to `legacy/lambdas.py`, since the call may supply the function.
+
+    Raises:
+        UnsafeFileError: names the layer, what it holds, and the argument that permits it.
+    """
+    allowed = set(check_allow(allow))
+    refused = [
+        found
+        for found in audit_config(config, custom_objects, True, max_layers).findings
+        if found.kind not in allowed
+        and not (found.kind == "lambda" and found.says.endswith("of a Lambda layer"))
+    ]
+    if refused:
+        raise_refused(refused, source)
 
 
 def _ours(err: BaseException) -> Optional[KerasBridgeError]:
@@ -163,19 +234,3 @@ def _ours(err: BaseException) -> Optional[KerasBridgeError]:
         seen.add(id(node))
         node = node.__cause__ or node.__context__
     return None
-
-
-def weights_not_numbers(model: Any) -> list:
-    """Paths of the weights that hold NaN."""
-    import keras
-    import numpy as np
-
-    out = []
-    for variable in model.weights:
-        if "float" not in str(variable.dtype):
-            continue
-        values = np.asarray(keras.ops.convert_to_numpy(variable))
-        # the least value is NaN if any is: one fast pass
-        if values.size and np.isnan(values.astype("float32", copy=False).min()):
-            out.append(variable.path)
-    return out

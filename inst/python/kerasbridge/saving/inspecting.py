@@ -11,7 +11,14 @@ import re
 from typing import Any, Optional
 
 from kerasbridge.errors import ArgumentError, FileError, UnsafeFileError
-from kerasbridge.saving.contents import Contents, PathLike, check_source, read_contents
+from kerasbridge.saving.contents import (
+    Contents,
+    PathLike,
+    check_source,
+    of_optimizer,
+    of_training,
+    read_contents,
+)
 from kerasbridge.saving.safety.config import ALLOW, audit_config
 from kerasbridge.saving.safety.texts import MAX_TEXT, read_json
 
@@ -30,7 +37,7 @@ class Inspection(dict):
     (versions), `saved`, `model` (class and name), `layers` (dicts of `name`, `class`, `shape`,
     `parameters`), `parameters` (number of stored values, without the optimizer's), `weights` (number of
     arrays), `compiled`, `optimizer`, `optimizer_state`, `loss`, `metrics`, `custom` (dicts of `name`,
-    `kind`, `origin`, `source`), `findings`, `details` (schema, levels, history ...), `parts` (number with
+    `kind`, `origin`, `source`), `findings`, `details` (schema, history ...), `parts` (number with
     a checksum).
     """
 
@@ -136,25 +143,15 @@ def _described(contents: Contents) -> Inspection:
     out["saved"] = told.get("saved") or contents.versions.get("date_saved")
     out["details"] = told.get("details", {})
     out["parts"] = len(told.get("parts", {}))
-    weights = [s for s in contents.datasets if not _of_training(s.path)]
+    weights = [s for s in contents.datasets if not of_training(s.path)]
     out["weights"] = len(weights)
     out["parameters"] = sum(math.prod(s.shape) for s in weights)
-    out["optimizer_state"] = any(_of_optimizer(s.path) for s in contents.datasets)
+    out["optimizer_state"] = any(of_optimizer(s.path) for s in contents.datasets)
     _describe_model(out, contents, weights)
     _describe_training(out, contents)
     audits = [audit_config(c) for c in (contents.config, contents.training) if c is not None]
     _judge(out, audits, told)
     return out
-
-
-def _of_optimizer(path: str) -> bool:
-    return path.startswith(("optimizer/", "optimizer_weights/", "_optimizer/"))
-
-
-def _of_training(path: str) -> bool:
-    return _of_optimizer(path) or path.startswith(
-        ("metrics/", "_compile_metrics/", "_loss_tracker/")
-    )
 
 
 # ---- layers -----------------------------------------------------------------------------------------------

@@ -1,6 +1,6 @@
 """What travels with a model beside its weights: the manifest of a file, and the details of a model.
 
-A model object carries details under keys: `attach(model, "levels", [...])`, `details(model)`. They are
+A model object carries details under keys: `attach(model, "schema", {...})`, `details(model)`. They are
 written to the manifest when the model is saved and are there again once it is loaded. Values are plain:
 None, truth values, numbers, texts, lists and dicts with text keys.
 
@@ -25,9 +25,10 @@ import time
 from typing import Any, Optional
 
 from kerasbridge.errors import ArgumentError, FileError
-from kerasbridge.runtime.attached import attach, details, forget
-from kerasbridge.saving.contents import Contents, checksum
+from kerasbridge.runtime.attached import attach, details, forget, session
+from kerasbridge.saving.contents import Contents
 from kerasbridge.saving.safety.texts import damaged
+from kerasbridge.saving.sweeping import Sweep, dataset_checksums
 
 FORMAT = 1
 
@@ -94,9 +95,9 @@ def make(model: Any, parts: dict, custom_objects: list) -> dict:
         "python": platform.python_version(),
         "numpy": np.__version__,
     }
-    held = dict(details(model))
-    session = held.pop("session", {})
-    versions.update({k: v for k, v in session.items() if k == "r"})
+    held = details(model)
+    held.pop("notes", None)
+    versions.update(session)
     return {
         "format": FORMAT,
         "versions": versions,
@@ -132,34 +133,7 @@ def part_checksums(contents: Contents) -> dict:
         }
     out = {name: {"crc32": value} for name, value in contents.texts.items()}
     out["structure"] = {"crc32": contents.structure}
-    for path, value in dataset_checksums(contents).items():
-        out[path] = {"crc32": value}
-    return out
-
-
-def dataset_checksums(contents: Contents) -> dict:
-    """Path -> CRC-32 of the values of each dataset of an HDF5 file, read straight from the file."""
-    import mmap
-
-    out, later = {}, []
-    with (
-        open(contents.path, "rb") as file,
-        mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as view,
-    ):
-        with memoryview(view) as whole:
-            for stored in contents.datasets:
-                if stored.offset is None and stored.nbytes:
-                    later.append(stored)
-                    continue
-                start = stored.offset or 0
-                with whole[start : start + stored.nbytes] as piece:
-                    out[f"/{stored.path}"] = checksum(piece)
-    if later:
-        import h5py
-        import numpy as np
-
-        with h5py.File(contents.path, "r") as opened:
-            for stored in later:
-                values = np.ascontiguousarray(opened[stored.path][()])
-                out[f"/{stored.path}"] = checksum(values.tobytes())
+    with open(contents.path, "rb") as file:
+        for path, value in dataset_checksums(contents, Sweep(file)).items():
+            out[path] = {"crc32": value}
     return out

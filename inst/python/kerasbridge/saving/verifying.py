@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import mmap
-import os
 import threading
 import zipfile
 from typing import Optional
 
 from kerasbridge.errors import FileError
-from kerasbridge.saving.contents import MANIFEST, Contents, checksum
-from kerasbridge.saving.manifest import dataset_checksums
+from kerasbridge.saving.contents import MANIFEST, WEIGHTS, Contents, of_training
 from kerasbridge.saving.safety.archives import data_offset, read_member
 from kerasbridge.saving.safety.texts import damaged
+from kerasbridge.saving.sweeping import Sweep, dataset_checksums
 
 BESIDE = 32 * 2**20  # bytes from which on the work is done beside the loading
 
@@ -20,31 +18,41 @@ BESIDE = 32 * 2**20  # bytes from which on the work is done beside the loading
 class Verification:
     """The check of one file: at once for small ones, in a thread of its own for large ones.
 
-    `finish()` waits for it and raises what it found.
+    Args:
+        contents: the file, looked at.
+        compare: False takes parts that don't fit their checksum; NaN is looked for all the same.
     """
 
-    def __init__(self, contents: Contents):
-        self._contents = contents
+    def __init__(self, contents: Contents, compare: bool = True):
+        self._contents, self._compare = contents, compare
         self._error: Optional[BaseException] = None
         self._thread: Optional[threading.Thread] = None
-        compare_texts(contents)
+        self._not_numbers: list = []
+        if compare:
+            compare_texts(contents)
         if contents.size <= BESIDE:
-            compare_values(contents)
+            self._not_numbers = compare_values(contents, compare)
             return
         self._thread = threading.Thread(target=self._run, name="kerasbridge-checksum", daemon=True)
         self._thread.start()
 
     def _run(self) -> None:
         try:
-            compare_values(self._contents)
+            self._not_numbers = compare_values(self._contents, self._compare)
         except BaseException as err:  # noqa: B902 - handed to the thread that waits
             self._error = err
 
-    def finish(self) -> None:
+    def finish(self) -> list:
+        """Wait for the outcome: paths of the weights that hold NaN.
+
+        Raises:
+            FileError: names the part that is damaged.
+        """
         if self._thread is not None:
             self._thread.join()
         if self._error is not None:
             raise self._error
+        return [path for path in self._not_numbers if not of_training(path)]
 
 
 def changed(source: str, part: str, how: str) -> FileError:
@@ -75,35 +83,36 @@ def compare_texts(contents: Contents) -> None:
             raise changed(contents.source, name, "it is not what was written")
 
 
-def compare_values(contents: Contents) -> None:
-    """The weights (and all else in a zip): every byte is read once."""
-    if contents.kind == "keras":
-        _compare_members(contents)
-    elif contents.manifest is not None:
-        parts = contents.manifest["parts"]
-        for name, value in dataset_checksums(contents).items():
-            if value != parts[name]["crc32"]:
+def compare_values(contents: Contents, compare: bool = True) -> list:
+    """The weights (and all else in a zip): every byte is read once.
+
+    Returns:
+        Paths of the datasets that hold NaN.
+
+    Raises:
+        FileError: a part does not fit its checksum (with `compare`).
+    """
+    with open(contents.path, "rb") as file:
+        sweep = Sweep(file)
+        if contents.kind == "keras":
+            _compare_members(contents, sweep, compare)
+            return sweep.not_numbers
+        found = dataset_checksums(contents, sweep)
+    if compare and contents.manifest is not None:
+        for name, value in found.items():
+            if value != contents.manifest["parts"][name]["crc32"]:
                 raise changed(contents.source, name, "its values are not what was written")
+    return sweep.not_numbers
 
 
-def _compare_members(contents: Contents) -> None:
-    if not os.path.getsize(contents.path):
-        raise damaged(contents.source, "", "it is empty", 0)
-    with (
-        open(contents.path, "rb") as file,
-        mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as view,
-    ):
-        with memoryview(view) as whole:
-            for name, info in contents.members.items():
-                if info.compress_type != zipfile.ZIP_STORED:
-                    read_member(contents.path, name, contents.source)
-                    continue
-                start = data_offset(contents.path, info)
-                with whole[start : start + info.compress_size] as piece:
-                    if checksum(piece) != info.CRC:
-                        raise damaged(
-                            contents.source,
-                            name,
-                            "its bytes don't fit their checksum",
-                            contents.size,
-                        )
+def _compare_members(contents: Contents, sweep: Sweep, compare: bool) -> None:
+    for name, info in contents.members.items():
+        if info.compress_type != zipfile.ZIP_STORED:
+            read_member(contents.path, name, contents.source)
+            continue
+        datasets = contents.datasets if name == WEIGHTS else ()
+        start = data_offset(contents.path, info)
+        if sweep.stretch(start, info.compress_size, datasets) != info.CRC and compare:
+            raise damaged(
+                contents.source, name, "its bytes don't fit their checksum", contents.size
+            )

@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import threading
 import zipfile
 from typing import Any
 
 from kerasbridge.saving import manifest
 from kerasbridge.saving.contents import MANIFEST, Contents, read_contents
 from kerasbridge.saving.safety.config import audit_config
+from kerasbridge.saving.verifying import BESIDE
 
 _UNLIMITED = 2**62
+
+
+def _flush(path: str) -> None:
+    with contextlib.suppress(OSError), open(path, "rb+") as file:
+        os.fsync(file.fileno())
 
 
 def add_manifest(model: Any, path: str) -> None:
@@ -19,8 +28,15 @@ def add_manifest(model: Any, path: str) -> None:
     they lie in the file.
     """
     contents = read_contents(path, _UNLIMITED)
+    flushing = None
+    if contents.kind != "keras" and contents.size > BESIDE:
+        # the disk works while the checksums are computed; what is flushed at the end is little then
+        flushing = threading.Thread(target=_flush, args=(path,), daemon=True)
+        flushing.start()
     made = manifest.make(model, manifest.part_checksums(contents), custom_objects_of(contents))
     text = manifest.plain_text(made)
+    if flushing is not None:
+        flushing.join()
     if contents.kind == "keras":
         with zipfile.ZipFile(path, "a") as archive:
             archive.writestr(MANIFEST, text.encode("utf-8"))

@@ -237,4 +237,4 @@ def fit(
         history.seconds = time.perf_counter() - started
     if source:
         keep_levels(model, x)
-    return history
+    return history.keep_with(model)

@@ -133,6 +133,10 @@ class _Objects:
             return name.startswith("kerasbridge>")
         return self.keras.saving.get_registered_object(name, custom_objects=self.given) is not None
 
+    def supplied(self, name: str) -> bool:
+        """Whether the call itself brought the class, under its short or its full name."""
+        return name in self.given or name.split(">")[-1] in self.given
+
     def find(self, module: str, name: str) -> Any:
         """The object of a public module of Keras, or of an inner one that is loaded; else None."""
         loaded = sys.modules.get(module)
@@ -288,7 +292,7 @@ def raise_missing(missing: list, source: str, origins: Optional[dict] = None) ->
     hints = [f"Supply them: `custom_objects = list({names_list})`"]
     if has_code:
         hints.append(
-            "or let the R code run that the file holds: `r_code = TRUE` (look at it first with `inspect_model()`)"
+            "or, in R, let the code run that the file holds: `r_code = TRUE`; `inspect_model()` shows it"
         )
     elif from_r:
         hints.append(
@@ -371,7 +375,11 @@ def _look_at_class(node: dict, name: str, label: str, audit: Audit, objects: _Ob
         _look_at_function(node.get("config"), module, registered, label, audit, objects)
         return
     audit.classes.add((name, module, registered))
-    if objects.known(registered) or (registered is None and objects.known(name)):
+    if (
+        objects.known(registered)
+        or objects.supplied(name)
+        or (not registered and objects.known(name))
+    ):
         return
     family = module.split(".")[0] if module else None
     older = module is not None and module.startswith(
@@ -387,7 +395,8 @@ def _look_at_class(node: dict, name: str, label: str, audit: Audit, objects: _Ob
     elif family in _STDLIB:
         audit.findings.append(Finding("callable", label, f"'{module}.{name}'"))
         return
-    audit.missing.append(Missing(name, module, registered, "class", label))
+    full = registered if registered and ">" in registered else name
+    audit.missing.append(Missing(name.split(">")[-1], module, full, "class", label))
 
 
 def _keras_class(name: str, module: Optional[str], objects: _Objects) -> str:
@@ -442,7 +451,10 @@ def _look_at_function(
     if not isinstance(name, str):
         audit.findings.append(Finding("form", label, "A function without a name"))
         return
-    if objects.known(name) or (registered and ">" in registered and objects.known(registered)):
+    audit.classes.add((name, module, name))
+    if objects.known(name) or objects.supplied(name):
+        return
+    if registered and ">" in registered and objects.known(registered):
         return
     family = module.split(".")[0] if module else "builtins"
     if family == "builtins":
@@ -466,7 +478,8 @@ def _look_at_function(
     elif family in _STDLIB:
         audit.findings.append(Finding("callable", label, f"'{module}.{name[:60]}'"))
         return
-    audit.missing.append(Missing(name, module, registered, "function", label))
+    full = registered if registered and ">" in registered else name
+    audit.missing.append(Missing(name.split(">")[-1], module, full, "function", label))
 
 
 def _builtin_function(name: str, objects: _Objects) -> bool:
