@@ -43,3 +43,24 @@ as_prediction <- function(model, out, type, call) {
   }
   stats::setNames(factor(levels[number + 1L], levels, ordered = target$kind == "ordered"), rownames(out))
 }
+
+# Class weights named by level become those named by number. `schema`: that of the data, if it is new.
+level_weights <- function(model, weights, schema, call) {
+  if (is.null(names(weights))) {
+    return(weights)
+  }
+  levels <- schema_target(schema %||% model_schema_json(model))$levels
+  if (is.null(levels) || !any(names(weights) %in% levels)) {
+    return(weights)
+  }
+  unknown <- setdiff(names(weights), levels)
+  missing <- setdiff(levels, names(weights))
+  shown <- paste0("'", utils::head(levels, 10), "'", collapse = ", ")
+  if (length(unknown)) {
+    abort_argument("class_weight", sprintf("names '%s', which is no level of `y`.", unknown[[1]]), paste0("Its levels: ", shown, "."), call = call)
+  }
+  if (length(missing)) {
+    abort_argument("class_weight", sprintf("has no weight for the level '%s'.", missing[[1]]), "Give every level a weight (1 leaves it as it is).", call = call)
+  }
+  stats::setNames(as.list(weights), match(names(weights), levels) - 1L)
+}

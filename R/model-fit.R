@@ -22,23 +22,31 @@
 #' @param validation_data `list(x, y)` or `list(x, y, weights)` to validate on; wins over
 #'   `validation_split`.
 #' @param shuffle Shuffle the training rows before each epoch. Validation rows never are.
-#' @param class_weight Weight of each class, named by class number from 0: `list("0" = 1, "1" = 10)`.
+#' @param class_weight Weight of each class, named by class number from 0, `list("0" = 1, "1" = 10)`, or by
+#'   level where `y` is a factor, `c(benign = 1, malignant = 10)`.
 #' @param sample_weight Weight of each row.
-#' @param initial_epoch Epochs already done, for training that goes on.
+#' @param initial_epoch Epochs already done, for training that goes on: `epochs` is the number of the last one.
+#' @param resume A history of this model to go on from, such as that of an interrupted `fit()`: epochs count on
+#'   up to `epochs`, and the new history holds the earlier epochs too.
 #' @param steps_per_epoch,validation_steps Number of batches an epoch and a validation, for data of
 #'   no known length.
 #' @param validation_batch_size Samples a step in validation; `batch_size` by default.
 #' @param validation_freq Validate every so many epochs.
 #' @param engine `"auto"` measures which way of running the steps is fastest here; `"keras"` is Keras'
 #'   own loop, `"graph"` and `"xla"` force the others. The results are the same.
+#' @param expand Give a single case that lacks its first axis (a matrix for a model of matrices) that axis: a
+#'   batch of one.
 #' @param data A data frame for a formula. Its left side is what is predicted (it may be computed, such as
 #'   `log(price)`), its right side names columns. Without `x` the columns that the model knows are taken.
 #' @param schema A schema from [frame_schema()], for rules on missing values and unknown levels. Without one
 #'   it is taken from the data.
 #' @param ... Older spellings such as `nb_epoch`.
 #' @return A history: a list of class `kerasbridge_history` with `metrics` (a named list of numbers by
-#'   epoch), `params`, `epoch` (from 1), `interrupted`, `engine` and `seconds`. It prints, plots, and
-#'   becomes a data frame with [as.data.frame()].
+#'   epoch, `NA` where an epoch has none), `params`, `epoch` (from 1), `interrupted`, `engine`,
+#'   `engine_reason`, `seconds`, and what the run depended on: `seed` (`NULL` if none was set),
+#'   `deterministic`, `devices`, `versions`. It prints, plots, and becomes a data frame with
+#'   [as.data.frame()]. A loss or a weight that is not finite is a warning of class
+#'   `kerasbridge_warning_training`.
 #' @examplesIf is_keras_available()
 #' x <- matrix(runif(200), 100)
 #' y <- x[, 1] + x[, 2]
@@ -53,9 +61,11 @@ fit.kerasbridge_model <- function(object, x = NULL, y = NULL, ..., batch_size = 
                                   initial_epoch = 0, steps_per_epoch = NULL, validation_steps = NULL,
                                   validation_batch_size = NULL, validation_freq = 1,
                                   verbose = getOption("kerasbridge.verbose", "auto"),
-                                  engine = getOption("kerasbridge.engine", "auto"), data = NULL, schema = NULL) {
+                                  engine = getOption("kerasbridge.engine", "auto"), data = NULL, schema = NULL,
+                                  resume = NULL, expand = FALSE) {
   frame <- rlang::current_env()
   check_alive(object, "object", frame)
+  initial_epoch <- resumed_epoch(resume, initial_epoch, epochs, frame)
   dots <- older_spellings(list(...), names(formals()), frame)
   if ("epochs" %in% names(dots)) {
     epochs <- dots$epochs
@@ -67,7 +77,8 @@ fit.kerasbridge_model <- function(object, x = NULL, y = NULL, ..., batch_size = 
     if (!identical(as.double(validation_split), 0)) {
       abort_argument("validation_split", "needs data with a known number of rows.", "Give `validation_data`.", call = frame)
     }
-    return(fit_pulled(object, x, steps_per_epoch, epochs, callbacks, validation_data, validation_steps, validation_freq, class_weight, initial_epoch, verbose, frame))
+    history <- fit_pulled(object, x, steps_per_epoch, epochs, callbacks, validation_data, validation_steps, validation_freq, class_weight, initial_epoch, verbose, frame)
+    return(continued(resume, history))
   }
   if (is_pulled(validation_data)) {
     abort_argument("validation_data", "can be a function only where `x` is one.", call = frame)
@@ -88,7 +99,7 @@ fit.kerasbridge_model <- function(object, x = NULL, y = NULL, ..., batch_size = 
     validation_split = as.double(validation_split),
     validation_data = as_validation_arg(given$validation_data, "validation_data", frame),
     shuffle = as_bool_arg(shuffle, "shuffle", frame),
-    class_weight = as_class_weight_arg(class_weight, "class_weight", frame),
+    class_weight = as_class_weight_arg(level_weights(object, class_weight, given$schema, frame), "class_weight", frame),
     sample_weight = as_data_arg(sample_weight, "sample_weight", frame),
     initial_epoch = as_count(initial_epoch, "initial_epoch", frame, least = 0),
     steps_per_epoch = as_steps(steps_per_epoch, "steps_per_epoch", frame),
@@ -96,14 +107,16 @@ fit.kerasbridge_model <- function(object, x = NULL, y = NULL, ..., batch_size = 
     validation_batch_size = as_count(validation_batch_size, "validation_batch_size", frame),
     validation_freq = as_count(validation_freq, "validation_freq", frame),
     engine = as_string_arg(engine, "engine", frame),
+    expand = as_bool_arg(expand, "expand", frame),
     output = r_output(),
     call = frame
   )
+  done <- new_history(history, frame)
   if (!is.null(given$schema)) {
     bridge_do("schema_attach", model = object, schema = given$schema, call = frame)
   }
   keep_fresh(object)
-  new_history(history)
+  continued(resume, done)
 }
 
 #' Loss and metrics on given data
@@ -125,7 +138,8 @@ evaluate <- function(object, ...) {
 evaluate.kerasbridge_model <- function(object, x = NULL, y = NULL, ..., batch_size = NULL,
                                        verbose = getOption("kerasbridge.verbose", "auto"), sample_weight = NULL,
                                        steps = NULL, callbacks = NULL,
-                                       engine = getOption("kerasbridge.engine", "auto"), data = NULL) {
+                                       engine = getOption("kerasbridge.engine", "auto"), data = NULL,
+                                       expand = FALSE) {
   frame <- rlang::current_env()
   check_alive(object, "object", frame)
   extra_args(older_spellings(list(...), names(formals()), frame), character(), frame)
@@ -146,6 +160,7 @@ evaluate.kerasbridge_model <- function(object, x = NULL, y = NULL, ..., batch_si
     steps = as_steps(steps, "steps", frame),
     callbacks = as_callbacks_arg(callbacks, frame),
     engine = as_string_arg(engine, "engine", frame),
+    expand = as_bool_arg(expand, "expand", frame),
     output = r_output(),
     call = frame
   )
@@ -171,7 +186,8 @@ evaluate.kerasbridge_model <- function(object, x = NULL, y = NULL, ..., batch_si
 #' @export
 predict.kerasbridge_model <- function(object, x, ..., type = c("response", "prob", "class"), batch_size = NULL,
                                       verbose = getOption("kerasbridge.verbose", "auto"), steps = NULL,
-                                      callbacks = NULL, engine = getOption("kerasbridge.engine", "auto")) {
+                                      callbacks = NULL, engine = getOption("kerasbridge.engine", "auto"),
+                                      expand = FALSE) {
   frame <- rlang::current_env()
   check_alive(object, "object", frame)
   type <- rlang::arg_match(type, error_call = frame)
@@ -189,6 +205,7 @@ predict.kerasbridge_model <- function(object, x, ..., type = c("response", "prob
     steps = as_steps(steps, "steps", frame),
     callbacks = as_callbacks_arg(callbacks, frame),
     engine = as_string_arg(engine, "engine", frame),
+    expand = as_bool_arg(expand, "expand", frame),
     output = r_output(),
     call = frame
   )
@@ -271,6 +288,25 @@ predict_on_batch <- function(object, x) {
 
 batch_arg <- function(model, x, call) as_data_arg(prepare_x(model, x, model_schema_json(model), "x", call), "x", call)
 
+#' Compile the prediction of a model in advance
+#'
+#' The first prediction of a model takes a second or more, because its computation is compiled then. A server
+#' calls this once when it starts: later predictions answer at once.
+#'
+#' @param object A model that knows its inputs.
+#' @param rows How many rows later calls will have, roughly.
+#' @return The model, invisibly.
+#' @examplesIf is_keras_available()
+#' model <- keras_model_sequential(input_shape = 2) |> layer_dense(1)
+#' warm_up(model)
+#' @export
+warm_up <- function(object, rows = 1) {
+  frame <- rlang::current_env()
+  check_model(object, frame)
+  bridge_do("warm_up", model = object, rows = as_count(rows, "rows", frame), call = frame)
+  invisible(object)
+}
+
 # ---- argument checks of this room ---------------------------------------------------------------------
 check_model <- function(object, call, arg = "object") {
   check_alive(object, arg, call)
@@ -283,6 +319,27 @@ check_compiled <- function(object, call) {
   if (!isTRUE(py_attribute(object, "compiled"))) {
     abort_argument("object", "is not compiled.", "Say how it learns first: `compile(model, optimizer = \"adam\", loss = \"mse\")`.", call = call)
   }
+}
+
+# The epochs that a history to go on from has done.
+resumed_epoch <- function(resume, initial_epoch, epochs, call) {
+  if (is.null(resume)) {
+    return(initial_epoch)
+  }
+  if (!inherits(resume, "kerasbridge_history")) {
+    abort_argument("resume", paste0("must be a history that `fit()` returned, not ", describe_value(resume), "."), call = call)
+  }
+  if (!identical(as.double(initial_epoch), 0)) {
+    abort_argument("initial_epoch", "has no meaning beside `resume`, which says how many epochs are done.", call = call)
+  }
+  done <- max(0L, resume$epoch)
+  if (is.numeric(epochs) && length(epochs) == 1 && !is.na(epochs) && epochs <= done) {
+    abort_argument(
+      "epochs", sprintf("is %s, but %d epochs are done: nothing is left.", format(epochs), done),
+      "`epochs` is the number of the last epoch, not how many to add.", call = call
+    )
+  }
+  done
 }
 
 as_count <- function(x, arg, call, least = 1) {

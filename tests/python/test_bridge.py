@@ -190,3 +190,21 @@ def test_numbers_beyond_rs_integers_arrive_as_doubles():
     for value, kind in ((2**40, float), (-(2**31), float), (2**31 - 1, int), (True, bool)):
         assert type(outcome(lambda value=value: value)().value) is kind
         assert outcome(lambda value=value: value)().value == value
+
+
+def test_an_interrupt_lost_in_a_clean_up_still_stops():
+    from kerasbridge.bridge.outcome import lost_interrupts_stop, outcome, stop
+
+    class Interrupted:
+        def __del__(self):
+            raise KeyboardInterrupt
+
+    @outcome
+    def run():
+        with lost_interrupts_stop():
+            Interrupted()
+        return stop.is_set()
+
+    out = run()
+    assert not out.ok and out.error["kind"] == "interrupt"
+    assert bridge.method(lambda: 3, "__call__").value == 3  # the next call starts afresh

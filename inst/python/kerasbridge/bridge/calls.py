@@ -10,7 +10,7 @@ from kerasbridge import layers
 from kerasbridge.bridge import verbs
 from kerasbridge.bridge.classes import class_names
 from kerasbridge.bridge.convert import without_tuple_names
-from kerasbridge.bridge.outcome import outcome, stop
+from kerasbridge.bridge.outcome import lost_interrupts_stop, outcome, stop
 from kerasbridge.errors import UnsupportedError
 from kerasbridge.runtime import attached
 from kerasbridge.runtime import starting as runtime
@@ -126,9 +126,11 @@ def method(
 def do(verb: str, kwargs: Optional[dict] = None) -> Any:
     """Run a verb of the engine (see `verbs.py`)."""
     arguments = dict(kwargs or {})
-    if verb in _STOPPABLE:
-        arguments["stop"] = stop
-    return verbs.lookup(verb)(**arguments)
+    if verb not in _STOPPABLE:
+        return verbs.lookup(verb)(**arguments)
+    arguments["stop"] = stop
+    with lost_interrupts_stop():
+        return verbs.lookup(verb)(**arguments)
 
 
 def has(symbol: str) -> bool:

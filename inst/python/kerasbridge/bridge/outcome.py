@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import re
+import sys
 import threading
 import time
 import traceback
@@ -162,6 +164,27 @@ def _keep(done: Outcome) -> Outcome:
     return done
 
 
+@contextlib.contextmanager
+def lost_interrupts_stop():
+    """Within the block an interrupt that hits Python where it can't be raised sets `stop`.
+
+    Python drops what is raised while an object is being cleaned up; a press of Ctrl-C would be lost.
+    """
+    before = sys.unraisablehook
+
+    def hook(lost: Any) -> None:
+        if issubclass(lost.exc_type, KeyboardInterrupt):
+            stop.set()
+        else:
+            before(lost)
+
+    sys.unraisablehook = hook
+    try:
+        yield
+    finally:
+        sys.unraisablehook = before
+
+
 def press() -> None:
     """R has seen an interrupt, in R code that runs inside of Python; what runs ends soon."""
     stop.set()
@@ -199,7 +222,11 @@ def outcome(function):
         try:
             value = _countable(function(*args, **kwargs))
             done = Outcome(True, value)
-            return _keep(done) if getattr(value, "interrupted", False) is True else done
+            if hasattr(value, "interrupted"):  # a history
+                return _keep(done) if value.interrupted else done
+            if stop.is_set() and _depth == 1:
+                raise KeyboardInterrupt
+            return done
         except KeyboardInterrupt:
             return _keep(Outcome(False, error={"kind": "interrupt", "message": "Interrupted."}))
         except BaseException as exc:  # noqa: B036 - an exit in user code must not end R

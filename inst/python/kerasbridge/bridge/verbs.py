@@ -11,6 +11,7 @@ _VERBS = {
     "fit": "kerasbridge.training:fit",
     "evaluate": "kerasbridge.training:evaluate",
     "predict": "kerasbridge.training:predict",
+    "warm_up": "kerasbridge.training:warm_up",
     "train_on_batch": "kerasbridge.training:train_on_batch",
     "test_on_batch": "kerasbridge.training:test_on_batch",
     "predict_on_batch": "kerasbridge.training:predict_on_batch",

@@ -27,6 +27,7 @@ _LAZY = {
     "predict_on_batch": "kerasbridge.training.single",
     "test_on_batch": "kerasbridge.training.single",
     "train_on_batch": "kerasbridge.training.single",
+    "warm_up": "kerasbridge.training.prediction",
 }
 
 __all__ = sorted(_LAZY)

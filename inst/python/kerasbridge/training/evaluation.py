@@ -22,10 +22,11 @@ def evaluate(
     steps: Optional[int] = None,
     callbacks: Any = None,
     engine: str = "auto",
+    expand: bool = False,
     output: Any = None,
     stop: Any = None,
 ) -> dict[str, float]:
-    """Loss and metrics by name; arguments as in Keras, `engine`, `output`, `stop` as in `fit`.
+    """Loss and metrics by name; arguments as in Keras, `engine`, `expand`, `output`, `stop` as in `fit`.
 
     Raises:
         KeyboardInterrupt: a person stopped it; there is no partial result.
@@ -38,6 +39,7 @@ def evaluate(
     steps = guards.check_whole(steps, "steps", least=1)
     arrays = is_arrays(x, y, sample_weight)
     if arrays:
+        x = shapes.expand(model, x) if expand else x
         guards.count_rows(x, y, sample_weight)
         guards.check_labels(model, y)
         shapes.check_inputs(model, x)

@@ -8,6 +8,7 @@ import time
 from typing import Any, Optional
 
 from kerasbridge.errors import ArgumentError, KerasBridgeError
+from kerasbridge.runtime.facts import facts
 from kerasbridge.training import guards, shapes
 from kerasbridge.training.compiling import as_compiled
 from kerasbridge.training.history import History
@@ -97,15 +98,17 @@ def fit(
     validation_batch_size: Optional[int] = None,
     validation_freq: Any = 1,
     engine: str = "auto",
+    expand: bool = False,
     output: Any = None,
     stop: Any = None,
 ) -> History:
-    """Train a compiled model; arguments as in Keras, and three more.
+    """Train a compiled model; arguments as in Keras, and four more.
 
     Args:
         engine: "auto" measures and chooses, "keras" is Keras' own loop, "graph" and "xla" ask for
             the resident loop without or with XLA (Keras' loop is still taken where they can't run,
             and `History.engine_reason` says why).
+        expand: give a single case that lacks its first axis that axis: a batch of one.
         output: None (standard output) or an object with `write(text)`, `terminal`, `width`.
         stop: None or an object with `is_set()`, such as a `threading.Event`; once set, training
             ends as by Ctrl-C, also where it ends in an error.
@@ -141,6 +144,8 @@ def fit(
 
     callbacks = callback_list(callbacks)
     arrays = is_arrays(x, y, sample_weight)
+    if expand and arrays:
+        x = shapes.expand(model, x)
     samples = validation_samples = None
     if arrays:
         samples = guards.count_rows(x, y, sample_weight)
@@ -194,6 +199,7 @@ def fit(
             "validation_samples": validation_samples,
         }
     )
+    history.environment = facts()
     progress = Progress(output, verbose)
     resident = None
     started = time.perf_counter()

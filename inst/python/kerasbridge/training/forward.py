@@ -13,7 +13,7 @@ from kerasbridge.training.batching import rows_within
 from kerasbridge.training.eligible import overrides
 from kerasbridge.training.graphs import Graph, row_bytes, writes_weights
 from kerasbridge.training.loops import kept_entry
-from kerasbridge.training.placing import NotResident, as_array, flat, nest, to_tensor
+from kerasbridge.training.placing import NotResident, as_array, flat, nest, packed, to_tensor
 
 USUAL = 32  # rows a batch in Keras
 
@@ -113,7 +113,7 @@ def predict_resident(
         NotResident: what the model gives can't be collected here; nothing was lost.
     """
     floatx = keras.config.floatx()
-    arrays = nest(keras.utils.pack_x_y_sample_weight(x), lambda leaf: as_array(leaf, "data"))
+    arrays = nest(packed(x), lambda leaf: as_array(leaf, "data"))
 
     def cut(first: int, last: int) -> list:
         return [to_tensor(array[first:last], floatx) for array in flat(arrays)]

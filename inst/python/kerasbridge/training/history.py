@@ -26,6 +26,9 @@ class History:
         engine_reason: one sentence that says why.
         seconds: wall time of the whole fit.
         notes: sentences worth showing to a person (non-finite loss, interruption, ...).
+        warnings: those of the notes that say that something is wrong.
+        environment: what the run depended on: seed (None if none was set), deterministic, devices,
+            versions (see `kerasbridge.runtime.facts`).
     """
 
     def __init__(self, params: dict | None = None):
@@ -38,6 +41,8 @@ class History:
         self.engine_reason = ""
         self.seconds = 0.0
         self.notes: list[str] = []
+        self.warnings: list[str] = []
+        self.environment: dict[str, Any] = {}
 
     @property
     def history(self) -> dict[str, list]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Callable, Optional
 
+from kerasbridge.errors import ArgumentError
 from kerasbridge.training import guards, shapes
 from kerasbridge.training.fitting import check_engine, is_arrays, is_source, ordinary_reason
 from kerasbridge.training.progress import Progress, check_verbose
@@ -18,13 +19,14 @@ def predict(
     steps: Optional[int] = None,
     callbacks: Any = None,
     engine: str = "auto",
+    expand: bool = False,
     output: Any = None,
     stop: Any = None,
 ) -> Any:
     """Outputs, rows in the order of `x`: an array, or a nest of arrays as the model has outputs.
 
-    Zero rows give arrays with zero rows. Arguments as in Keras, `engine`, `output`, `stop` as in
-    `fit`.
+    Zero rows give arrays with zero rows. Arguments as in Keras, `engine`, `expand`, `output`, `stop` as
+    in `fit`.
 
     Raises:
         KeyboardInterrupt: a person stopped it; there is no partial result.
@@ -41,6 +43,7 @@ def predict(
 
         x, batch_size = ordered(model, x, batch_size), None
     if arrays:
+        x = shapes.expand(model, x) if expand else x
         rows = guards.count_rows(x, empty=True)
         shapes.check_inputs(model, x)
         guards.check_tokens(model, x)
@@ -97,3 +100,35 @@ def predict_nothing(model: Any, x: Any) -> Any:
         return convert(structure)
 
     return each(model.compute_output_spec(each(x, symbolic)), empty)
+
+
+def warm_up(model: Any, rows: int = 1) -> None:
+    """Predict `rows` rows of zeros, so that the first real prediction finds everything compiled.
+
+    Raises:
+        ArgumentError: the model doesn't say what inputs it takes.
+    """
+    import numpy as np
+
+    rows = guards.check_whole(rows, "rows", least=1, none=False)
+    try:
+        inputs = model.inputs
+    except (AttributeError, ValueError):
+        inputs = None
+    if not inputs:
+        raise ArgumentError(
+            "The model has not been built, so it isn't known what data it takes.",
+            hint="Call `predict` on a few rows instead.",
+            argument="object",
+        )
+
+    def zeros(spec: Any) -> Any:
+        shape = (rows, *(1 if size is None else size for size in spec.shape[1:]))
+        return np.zeros(shape, "object" if spec.dtype == "string" else spec.dtype)
+
+    named = getattr(model, "input", None)
+    if isinstance(named, dict):
+        data: Any = {name: zeros(spec) for name, spec in named.items()}
+    else:
+        data = zeros(inputs[0]) if len(inputs) == 1 else [zeros(spec) for spec in inputs]
+    predict(model, data, verbose=0)

@@ -34,26 +34,48 @@ def _fits(given: tuple, wanted: tuple) -> bool:
 
 
 def _advice(given: tuple, wanted: tuple) -> str:
-    if len(given) == len(wanted) - 1:
-        if wanted[-1] == 1:
-            return (
-                "An axis is missing at the end: array_reshape(x, c(dim(x), 1)) adds it in R, "
-                "numpy.expand_dims(x, -1) in Python."
-            )
-        if _fits((1, *given), wanted):
-            return (
-                "This looks like a single case: one axis before it makes it a batch of one: "
-                f"{_kept(len(given))} or array_reshape(x, c(1, dim(x))) in R, "
-                "numpy.expand_dims(x, 0) in Python."
-            )
+    if len(given) == len(wanted) - 1 and wanted[-1] == 1 and not _fits((1, *given), wanted):
+        return (
+            "An axis is missing at the end: array_reshape(x, c(dim(x), 1)) adds it in R, "
+            "numpy.expand_dims(x, -1) in Python."
+        )
+    if len(given) == len(wanted) - 1 and _fits((1, *given), wanted):
+        return (
+            "This looks like a single case: one axis before it makes it a batch of one: "
+            f"{_kept(len(given))} or array_reshape(x, c(1, dim(x))) in R, "
+            "numpy.expand_dims(x, 0) in Python. `expand = TRUE` does it."
+        )
     if len(given) == len(wanted) - 2 and wanted[-1] == 1 and _fits((1, *given, 1), wanted):
         return (
             "This looks like a single case of one channel: array_reshape(x, c(1, dim(x), 1)) adds both "
-            "axes in R, numpy.reshape(x, (1, *x.shape, 1)) in Python."
+            "axes in R, numpy.reshape(x, (1, *x.shape, 1)) in Python; `expand = TRUE` does too."
         )
     if len(given) == len(wanted) and sorted(map(str, given[1:])) == sorted(map(str, wanted[1:])):
         return "The axes seem to be in another order: rows come first, then the axes of one case."
     return "The first axis counts the cases; the others must match the model's input."
+
+
+def expand(model: Any, x: Any) -> Any:
+    """`x` with a first axis of 1 before each part that is a single case of the model's input."""
+    wanted = _inputs(model)
+    if wanted is None:
+        return x
+
+    def one(part: Any, shape: tuple) -> Any:
+        given = tuple(getattr(part, "shape", ()))
+        alone = given and not _fits(given, shape) and _fits((1, *given), shape)
+        return part[None] if alone else part
+
+    if isinstance(x, dict):
+        shapes = dict(wanted)
+        return {k: one(part, shapes[k]) if k in shapes else part for k, part in x.items()}
+    if isinstance(x, (list, tuple)):
+        return (
+            [one(part, shape) for part, (_, shape) in zip(x, wanted)]
+            if len(x) == len(wanted)
+            else x
+        )
+    return one(x, wanted[0][1]) if len(wanted) == 1 else x
 
 
 def _kept(axes: int) -> str:

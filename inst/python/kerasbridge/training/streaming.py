@@ -12,6 +12,7 @@ from typing import Any, Iterator, Optional
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 from kerasbridge.data.attached import attach_schema, schema_of
 from kerasbridge.data.sources import nests
@@ -21,7 +22,7 @@ from kerasbridge.errors import ArgumentError, DataError
 from kerasbridge.training import guards, shapes
 from kerasbridge.training.batching import evaluation_rows
 from kerasbridge.training.loops import step_loop
-from kerasbridge.training.placing import place
+from kerasbridge.training.placing import packed, place
 from kerasbridge.training.resident import Evaluator, Resident, Rows, Runner, make_chooser, pack
 
 
@@ -343,7 +344,7 @@ def predict_source(
     from kerasbridge.training.placing import NotResident
 
     def placed(x: Any) -> Any:
-        return place(keras.utils.pack_x_y_sample_weight(x))
+        return place(packed(x))
 
     head = placed(source.first_rows(2 * USUAL)[0])
     run = forward(model, head)
@@ -376,7 +377,7 @@ def predict_source(
             rows = int(tensors[0].shape[0])
             for first in range(0, rows, size):
                 batch = [tensor[first : first + size] for tensor in tensors]
-                outputs = [one.numpy() for one in keras.tree.flatten(run.traced(*batch))]
+                outputs = [one.numpy() for one in tf.nest.flatten(run.traced(*batch))]
                 here = int(batch[0].shape[0])
                 if any(one.ndim == 0 or one.shape[0] != here for one in outputs):
                     raise NotResident("the model's output has another number of rows")
@@ -399,4 +400,4 @@ def predict_source(
         windows.close()
     listing.on_predict_end()
     found = [whole[:at] for whole in found or []]
-    return keras.tree.pack_sequence_as(run.traced.structured_outputs, found)
+    return tf.nest.pack_sequence_as(run.traced.structured_outputs, found)

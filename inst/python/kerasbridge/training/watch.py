@@ -135,6 +135,7 @@ class Notices:
         """Through the output where a caller gave one, as a Python warning otherwise."""
         if self.history is not None:
             self.history.notes.append(text)
+            self.history.warnings.append(text)
         if self.progress.own_output:
             if self.progress.verbose:
                 self.progress.note("Warning: " + text)
