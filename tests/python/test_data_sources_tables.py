@@ -148,6 +148,10 @@ def test_bad_rows_are_skipped_and_counted(tmp_path):
     np.testing.assert_array_equal(np.concatenate([source[i][1] for i in range(3)]), y)
     np.testing.assert_array_equal(rows_of(source.split(0.5)[1])[1], y[3:])
     assert any("row 3" in sentence for sentence in source.problems)
+    words = write(tmp_path / "words.csv", "kind,y\na,1\nb\na,3\n")
+    assert (
+        CsvSource(words, y="y", on_error="skip").skipped == 1
+    )  # levels are learnt in another pass
 
 
 def test_other_ways_of_writing(tmp_path):

@@ -166,3 +166,40 @@ def test_a_person_can_stop(data):
     history = training.fit(model(), source, epochs=50, verbose=0, callbacks=[ending], stop=stop)
     assert history.interrupted and len(history.epoch) == 1
     assert not threads()
+
+
+def test_memory_stays_flat_however_large_the_file(run_python, tmp_path):
+    # 1.5 GB of which the disk holds nothing: a file with a hole; anonymous memory is limited too
+    result = run_python(
+        f"""
+import resource
+import numpy as np
+import keras
+from kerasbridge import training
+from kerasbridge.data.sources import NpySource
+
+def peak():
+    lines = dict(line.split(":", 1) for line in open("/proc/self/status"))
+    return int(lines["VmHWM"].split()[0]) >> 10
+
+path = {str(tmp_path / "large.npy")!r}
+rows, width = 60_000, 6_000
+np.lib.format.open_memmap(path, mode="w+", dtype="float32", shape=(rows, width))
+np.save(path + ".y.npy", np.zeros(rows, "float32"))
+small = path + ".small.npy"
+np.save(small, np.zeros((2000, width), "float32"))
+np.save(small + ".y.npy", np.zeros(2000, "float32"))
+model = keras.Sequential([keras.Input((width,)), keras.layers.Dense(1)])
+model.compile("sgd", "mse")
+options = dict(epochs=1, verbose=0, engine="graph")
+training.fit(model, NpySource(small, small + ".y.npy", batch_size=500), **options)
+before = peak()
+resource.setrlimit(resource.RLIMIT_DATA, (4 << 30, 4 << 30))
+history = training.fit(model, NpySource(path, path + ".y.npy", batch_size=500), **options)
+assert history.params["samples"] == rows and history.engine == "graph"
+print("grown by", peak() - before)
+""",
+        timeout=300,
+    )
+    assert result.returncode == 0, result.stderr[-2000:]
+    assert int(result.stdout.split()[-1]) < 300

@@ -14,6 +14,7 @@ from kerasbridge.data.decode import pillow as _pillow
 from kerasbridge.data.decode import pixels
 from kerasbridge.errors import ArgumentError
 
+_COARSE = 1.3  # pixels of an image of bytes for one of the result, from which they are averaged
 FILL_MODES = ("nearest", "constant", "reflect", "wrap")
 
 
@@ -35,18 +36,19 @@ def affine_matrix(
         zx, zy: zoom of rows and columns; below 1 shows less of the image, larger.
     """
     angle, slant = math.radians(theta), math.radians(shear)
-    rotation = np.array(
+    cos, sin, lean, up = math.cos(angle), math.sin(angle), math.sin(slant), math.cos(slant)
+    # rotation, then shift, then shear, then zoom
+    a, b = cos * zx, -(cos * lean + sin * up) * zy
+    d, e = sin * zx, (cos * up - sin * lean) * zy
+    c, f = cos * tx - sin * ty, sin * tx + cos * ty
+    row, column = (shape[0] - 1) / 2, (shape[1] - 1) / 2
+    return np.array(
         [
-            [math.cos(angle), -math.sin(angle), 0],
-            [math.sin(angle), math.cos(angle), 0],
-            [0, 0, 1],
+            [a, b, c + row - a * row - b * column],
+            [d, e, f + column - d * row - e * column],
+            [0.0, 0.0, 1.0],
         ]
     )
-    shift = np.array([[1, 0, tx], [0, 1, ty], [0, 0, 1]], dtype=float)
-    shearing = np.array([[1, -math.sin(slant), 0], [0, math.cos(slant), 0], [0, 0, 1]])
-    zoom = np.diag([zx, zy, 1.0])
-    middle = np.array([[1, 0, (shape[0] - 1) / 2], [0, 1, (shape[1] - 1) / 2], [0, 0, 1]])
-    return middle @ rotation @ shift @ shearing @ zoom @ np.linalg.inv(middle)
 
 
 def _index(position: np.ndarray, size: int, mode: str) -> np.ndarray:
@@ -68,19 +70,11 @@ def apply_affine(
             "wrap" the other side, "constant" the value `cval`.
     """
     size = image.shape[:2]
-    lines, (a, b, c, d, e, f) = _seen(image, size, matrix, fill_mode)
     pillow = _pillow()
     out = np.empty((*size, image.shape[2]), dtype=np.float32)
     for channel in range(image.shape[2]):
-        band = pillow.fromarray(np.ascontiguousarray(lines[..., channel], dtype=np.float32))
-        seen = band.transform(
-            size[::-1],
-            pillow.Transform.AFFINE,
-            (a, b, c, d, e, f),
-            pillow.Resampling.BILINEAR,
-            fillcolor=cval if fill_mode == "constant" else None,
-        )
-        out[..., channel] = np.asarray(seen)
+        band = pillow.fromarray(np.ascontiguousarray(image[..., channel], dtype=np.float32))
+        out[..., channel] = np.asarray(through(band, size, matrix, fill_mode, cval))
     return out
 
 
@@ -94,49 +88,96 @@ def through(
         cval: a whole number from 0 to 255 for images of bytes.
     """
     pillow = _pillow()
-    shape = (image.size[1], image.size[0])
-    padded, coefficients = _seen(image, size, matrix, fill_mode, shape)
-    if padded is not image:
-        image = pillow.fromarray(padded)
+    place, before, after = _seen((image.size[1], image.size[0]), size, matrix, fill_mode)
     fill: Any = None
     if fill_mode == "constant":
         fill = cval if image.mode == "F" else (int(cval),) * len(image.getbands())
         fill = fill[0] if isinstance(fill, tuple) and len(fill) == 1 else fill
+    elif any(before) or any(after):
+        image = extended(image, before, after, fill_mode)
+    if image.mode != "F" and abs(place[0] * place[4] - place[1] * place[3]) > _COARSE:
+        # several pixels for each of the result: four of them are averaged, sooner than blended
+        half = tuple(v if i % 3 == 2 else v / 2 for i, v in enumerate(place))
+        double = (2 * size[1], 2 * size[0])
+        nearest = pillow.Resampling.NEAREST
+        seen = image.transform(double, pillow.Transform.AFFINE, half, nearest, fillcolor=fill)
+        return seen.reduce(2)
     return image.transform(
         size[::-1],
         pillow.Transform.AFFINE,
-        coefficients,
+        place,
         pillow.Resampling.BILINEAR,
         fillcolor=fill,
     )
 
 
-def _seen(
-    image: Any, size: tuple, matrix: np.ndarray, fill_mode: str, shape: Optional[tuple] = None
-) -> tuple[Any, tuple]:
-    """(the image with what lies beyond its border as far as it is seen, Pillow's coefficients).
+def extended(image: Any, before: tuple, after: tuple, fill_mode: str) -> Any:
+    """A Pillow image with rows and columns (counts) added before and after its own.
 
-    Pillow's places are those of corners: the middle of the first pixel is 0.5, not 0.
+    Args:
+        fill_mode: "nearest", "reflect" or "wrap", see `apply_affine`.
     """
-    shape = image.shape[:2] if shape is None else shape
-    half = np.array([[1, 0, 0.5], [0, 1, 0.5], [0, 0, 1]])
-    back = np.array([[1, 0, -0.5], [0, 1, -0.5], [0, 0, 1]])
-    scale = np.diag([shape[0] / size[0], shape[1] / size[1], 1.0])
+    pillow = _pillow()
+    (top, left), (bottom, right) = before, after
+    width, height = image.size
+    if fill_mode != "nearest" and (max(top, bottom) > height or max(left, right) > width):
+        array = np.asarray(image)  # the image comes more than once
+        rows = _index(np.arange(-top, height + bottom), height, fill_mode)
+        columns = _index(np.arange(-left, width + right), width, fill_mode)
+        return pillow.fromarray(np.ascontiguousarray(array[rows][:, columns]))
+    wide, high = left + width + right, top + height + bottom
+    out = image.crop((-left, -top, width + right, height + bottom))
+    flips = pillow.Transpose
+
+    def strip(first: int, last: int, count: int, across: bool, end: bool) -> Any:
+        """What goes beside the pixels first .. last - 1 of `out`, along columns or rows."""
+
+        def cut(a: int, b: int) -> Any:
+            return out.crop((a, top, b, top + height) if across else (0, a, wide, b))
+
+        if fill_mode == "nearest":
+            edge = cut(last - 1, last) if end else cut(first, first + 1)
+            shape = (count, height) if across else (wide, count)
+            return edge.resize(shape, pillow.Resampling.NEAREST)
+        if fill_mode == "wrap":
+            return cut(first, first + count) if end else cut(last - count, last)
+        near = cut(last - count, last) if end else cut(first, first + count)
+        return near.transpose(flips.FLIP_LEFT_RIGHT if across else flips.FLIP_TOP_BOTTOM)
+
+    if left:
+        out.paste(strip(left, left + width, left, True, False), (0, top))
+    if right:
+        out.paste(strip(left, left + width, right, True, True), (left + width, top))
+    if top:
+        out.paste(strip(top, top + height, top, False, False), (0, 0))
+    if bottom:
+        out.paste(strip(top, top + height, bottom, False, True), (0, high - bottom))
+    return out
+
+
+def _seen(shape: tuple, size: tuple, matrix: np.ndarray, fill_mode: str) -> tuple:
+    """(Pillow's coefficients, rows and columns that are seen before the image, and after it).
+
+    Pillow's places are those of corners: the middle of the first pixel is 0.5, not 0. The
+    coefficients count from the first row and column that is seen.
+    """
+    (a, b, c), (d, e, f) = matrix[0].tolist(), matrix[1].tolist()
+    high, wide = shape[0] / size[0], shape[1] / size[1]
+    # places of middles to places of corners, then from the size wanted to that of the image;
     # what floating point leaves of a whole number is no fraction
-    m = np.round(scale @ half @ matrix @ back, 9)
+    c, f = c + 0.5 - 0.5 * (a + b), f + 0.5 - 0.5 * (d + e)
+    a, b, c = round(a * high, 9), round(b * high, 9), round(c * high, 9)
+    d, e, f = round(d * wide, 9), round(e * wide, 9), round(f * wide, 9)
+    before = after = (0, 0)
     if fill_mode != "constant":
-        corners = m @ np.array([[0, 0, size[0], size[0]], [0, size[1], 0, size[1]], [1] * 4])
-        low, high = corners[:2].min(axis=1), corners[:2].max(axis=1)
-        before = np.maximum(0, np.ceil(-low)).astype(int)
-        after = np.maximum(0, np.ceil(high - np.array(shape))).astype(int)
-        if before.any() or after.any():
-            rows = np.arange(-before[0], shape[0] + after[0])
-            columns = np.arange(-before[1], shape[1] + after[1])
-            image = np.asarray(image).take(_index(rows, shape[0], fill_mode), axis=0)
-            image = image.take(_index(columns, shape[1], fill_mode), axis=1)
-            m[0, 2] += before[0]
-            m[1, 2] += before[1]
-    return image, (m[1, 1], m[1, 0], m[1, 2], m[0, 1], m[0, 0], m[0, 2])
+        rows = (c, c + a * size[0], c + b * size[1], c + a * size[0] + b * size[1])
+        columns = (f, f + d * size[0], f + e * size[1], f + d * size[0] + e * size[1])
+        before = (max(0, math.ceil(-min(rows))), max(0, math.ceil(-min(columns))))
+        after = (
+            max(0, math.ceil(max(rows) - shape[0])),
+            max(0, math.ceil(max(columns) - shape[1])),
+        )
+    return (e, d, f + before[1], b, a, c + before[0]), before, after
 
 
 def _pair(value: Any, name: str, around_one: bool) -> Optional[tuple[float, float]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from typing import Any, Optional, Sequence
 
@@ -13,6 +14,7 @@ MODES = {"rgb": "RGB", "rgba": "RGBA", "grayscale": "L"}
 CHANNELS = {"rgb": 3, "rgba": 4, "grayscale": 1}
 _WAYS = ("NEAREST", "BILINEAR", "BICUBIC", "LANCZOS", "BOX", "HAMMING")
 _DEEP = ("I", "I;16", "I;16B", "I;16L", "F")  # more than 8 bits a value
+_BLOCKS = 8  # pieces of memory that Pillow keeps for the next image instead of giving them back
 _quiet = False
 
 
@@ -25,6 +27,9 @@ def pillow() -> Any:
         raise InstallError("Reading images needs Pillow.", hint="pip install pillow") from None
     if not _quiet:
         warnings.filterwarnings("ignore", module=r"PIL\..*")
+        core = getattr(Image, "core", None)
+        if "PILLOW_BLOCKS_MAX" not in os.environ and hasattr(core, "set_blocks_max"):
+            core.set_blocks_max(_BLOCKS)
         _quiet = True
     return Image
 
@@ -56,9 +61,9 @@ def decode(path: Any, color_mode: str, size: Optional[tuple] = None) -> Any:
                 image.draft(MODES[color_mode], (int(size[1]), int(size[0])))
             image.load()
             if color_mode == "grayscale" and image.mode in _DEEP:
-                return image.convert("I").convert("F") if image.mode != "F" else image.copy()
+                return image if image.mode == "F" else image.convert("I").convert("F")
             mode = MODES[color_mode]
-            return image.convert(mode) if image.mode != mode else image.copy()
+            return image if image.mode == mode else image.convert(mode)
     except Exception as exc:  # a damaged file makes Pillow raise errors of many kinds
         reason = "is missing" if isinstance(exc, FileNotFoundError) else "can't be read as an image"
         raise FileError(

@@ -321,9 +321,13 @@ def flow_from_table(
     class_mode: Optional[str] = "categorical",
     subset: Optional[str] = None,
     interpolation: str = "nearest",
+    drop_duplicates: bool = False,
     **reading: Any,
 ) -> ImageBatches:
-    """Batches of images by path; `y` holds class names, or values (a list of columns) for "raw"."""
+    """Batches of images by path; `y` holds class names, or values (a list of columns) for "raw".
+
+    `drop_duplicates` leaves out rows whose path came before.
+    """
     check_reading(color_mode, class_mode)
     base = Path(directory or ".")
     paths = [base / file for file in files]
@@ -343,6 +347,12 @@ def flow_from_table(
         names = [str(name) for name in classes] if classes else sorted(set(given))
         rows = np.array([i for i, name in enumerate(given) if name in names], dtype=np.int64)
         codes = np.array([names.index(given[i]) for i in rows], dtype=np.int32)
+    if drop_duplicates:
+        first_of: dict = {}
+        for at, row in enumerate(rows):
+            first_of.setdefault(str(files[row]), at)
+        kept = sorted(first_of.values())
+        rows, codes = rows[kept], codes[kept]
     first, end = generator.bounds(len(rows), subset)
     rows, codes = rows[first:end], codes[first:end]
     _some(len(rows), "dataframe")

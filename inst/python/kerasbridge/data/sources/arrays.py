@@ -105,7 +105,7 @@ class _ArraySource(Source):
                 argument="path",
                 details={"file": file, "row": row},
             )
-        if not hasattr(self, "_limits"):
+        if self._counting:
             self._skip(int(bad.sum()), sentence)
         good = ~bad
         return nests.mapped(lambda array: array[good], block)
@@ -147,12 +147,12 @@ class NpySource(_ArraySource):
         parts = [_as_nest(part) for part in (x, y, sample_weight) if part is not None]
         self._nest = tuple(parts)
         self.files = [str(nests.flat(self._nest)[0])]
-        self._mapped = nests.mapped(map_file, self._nest)
         self._counted = self._count()
         self._ready()
 
     def _opened(self, file: int) -> Any:
-        return self._mapped
+        # mapped anew each time: what was read of a map counts as this process's memory until it ends
+        return nests.mapped(map_file, self._nest)
 
 
 def map_file(path: str) -> np.ndarray:

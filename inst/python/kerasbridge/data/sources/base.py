@@ -85,6 +85,7 @@ class Source(keras.utils.PyDataset):
         self.problems: list[str] = []
         self.validation: Optional[Source] = None
         self._share = validation_split
+        self._counting = False  # whether this is the pass that looks for what to skip
         self._lock = threading.Lock()
         self._reset()
 
@@ -123,15 +124,19 @@ class Source(keras.utils.PyDataset):
     def _tried(self, part: Part) -> Part:
         """The part with the number of rows that can be read."""
         rows = 0
+        self._counting = True
         try:
             for block in self.read(part, 0, part.rows):
                 rows += nests.rows_of(block)
         except KerasBridgeError as error:
             self._skip(part.rows, str(error.message))
             return part._replace(rows=0)
+        finally:
+            self._counting = False
         return part._replace(rows=rows)
 
     def _skip(self, rows: int, sentence: str) -> None:
+        """Note that rows are left out, once: not again when they are read."""
         self.skipped += rows
         if len(self.problems) < _MOST_PROBLEMS:
             self.problems.append(sentence)

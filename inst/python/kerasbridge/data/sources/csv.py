@@ -337,7 +337,7 @@ class CsvSource(TableSource):
         numbers = np.delete(np.arange(table.num_rows + len(gone)), gone)
         if self.on_error == "stop":
             self._bad_length(data, file, first, exc)
-        elif len(gone) and not hasattr(self, "_limits"):
+        elif len(gone) and self._counting:
             self._skip(len(gone), f"'{name}', row {first + int(gone[0]) + 1}: wrong length.")
         table = table.combine_chunks()
         arrays = []

@@ -112,7 +112,6 @@ class TableSource(Source):
 
     def read(self, part: Part, first: int, last: int) -> Iterator[Any]:
         names = [column.name for column in self.layout.columns]
-        counting = not hasattr(self, "_limits")  # the pass that looks for rows to skip
         row = 0  # rows of the part before this batch, those that are skipped included
         good = 0  # the same without them
         for batch in self.tables(part, names):
@@ -131,7 +130,7 @@ class TableSource(Source):
                         argument="path",
                         details={"file": self.file_of(part), "row": number},
                     )
-                if counting:
+                if self._counting:
                     self._skip(int(trouble.bad.sum()), sentence)
                 parts = cols.usable(parts, trouble)
             row += batch.num_rows

@@ -39,12 +39,12 @@ class TimeseriesSource(IndexSource):
         **reading: Any,
     ):
         super().__init__(**reading)
-        self.data = _array(data, "data")
-        self.targets = None if targets is None else _array(targets, "targets")
+        self._data, self._targets = _kept(data, "data"), _kept(targets, "targets")
         self.sequence_length = positive(sequence_length, "sequence_length")
         self.sampling_rate = positive(sampling_rate, "sampling_rate")
         self.sequence_stride = positive(sequence_stride, "sequence_stride")
-        steps = len(self.data)
+        steps = len(_array(self._data))
+        self._targeted = None if targets is None else len(_array(self._targets))
         end = steps if end is None else int(end)
         if not 0 <= start < end <= steps:
             raise ArgumentError(
@@ -62,18 +62,18 @@ class TimeseriesSource(IndexSource):
 
     def count(self) -> int:
         starts = self.end - self.start - self._span + 1
-        if self.targets is not None:
-            starts = min(starts, len(self.targets) - self.start)
+        if self._targeted is not None:
+            starts = min(starts, self._targeted - self.start)
         return max(0, -(-starts // self.sequence_stride))
 
     def load(self, rows: np.ndarray) -> tuple:
         begins = self.start + rows * self.sequence_stride
         steps = begins[:, None] + np.arange(self.sequence_length) * self.sampling_rate
-        x = _numbers(self.data[steps])
+        x = _numbers(_array(self._data)[steps])
         self._finite(x, begins, "data")
-        if self.targets is None:
+        if self._targeted is None:
             return (x,)
-        y = _numbers(self.targets[begins])
+        y = _numbers(_array(self._targets)[begins])
         self._finite(y, begins, "targets")
         return (x, y)
 
@@ -89,13 +89,21 @@ class TimeseriesSource(IndexSource):
                 )
 
 
-def _array(value: Any, name: str) -> np.ndarray:
+def _kept(value: Any, name: str) -> Any:
+    """An array of numbers, or the path of one."""
+    if value is None:
+        return None
     if isinstance(value, (str, os.PathLike)):
-        value = map_file(os.path.expanduser(os.fspath(value)))
-    value = np.asanyarray(value)
-    if value.ndim == 0 or value.dtype.kind not in "biuf":
+        value = os.path.expanduser(os.fspath(value))
+    array = _array(value)
+    if array.ndim == 0 or array.dtype.kind not in "biuf":
         raise DataError(f"`{name}` must be an array of numbers, time first.", argument=name)
-    return value
+    return value if isinstance(value, str) else array
+
+
+def _array(value: Any) -> np.ndarray:
+    # mapped anew each time: what was read of a map counts as this process's memory until it ends
+    return map_file(value) if isinstance(value, str) else np.asanyarray(value)
 
 
 def _numbers(array: np.ndarray) -> np.ndarray:
