@@ -16,14 +16,13 @@ from kerasbridge.runtime import attached
 from kerasbridge.runtime import starting as runtime
 
 _OWN = "kerasbridge.layers."
-
+# classes of Keras that write files, and those derived from them that write them whole or not at all
+_DURABLE = ("BackupAndRestore", "CSVLogger", "ModelCheckpoint")
 # public names whose place is taken by a function here that looks first
 _SAFER = {
     "keras.models.model_from_json": "kerasbridge.bridge.files:model_from_json",
     "keras.utils.get_file": "kerasbridge.saving.downloads:get_file",
 }
-# classes of Keras that write files, and those derived from them that write them whole or not at all
-_DURABLE = ("BackupAndRestore", "CSVLogger", "ModelCheckpoint")
 _STOPPABLE = {f"{verb}{end}" for verb in ("fit", "evaluate", "predict") for end in ("", "_pulled")}
 
 

@@ -48,6 +48,7 @@ _VERBS = {
     # saving
     "save_model": "kerasbridge.saving:save_model",
     "load_model": "kerasbridge.bridge.files:load_model",
+    "convert_model": "kerasbridge.saving.legacy:convert_model",
     "inspect_model": "kerasbridge.bridge.files:inspect_model",
     "model_details": "kerasbridge.saving.manifest:details",
     "attach_detail": "kerasbridge.saving.manifest:attach",

@@ -159,6 +159,15 @@ def _from_tree(tree: Any, custom_objects: Optional[dict], argument: str, allow: 
             hint="For the configuration of a layer or an optimizer use from_config().",
             argument=argument,
         )
+    from kerasbridge.saving import legacy
+
+    if legacy.is_older_tree(tree):
+        from kerasbridge import layers
+        from kerasbridge.saving.door import check_older_config
+
+        layers.register()
+        check_older_config(tree, custom_objects, allow, f"`{argument}`")
+        return legacy.model_from_tree(tree, custom_objects, allow)
     check_config(
         tree, custom_objects=custom_objects, allow=allow, live=True, source=f"`{argument}`"
     )

@@ -11,7 +11,13 @@ from kerasbridge.errors import FileError, KerasBridgeError
 from kerasbridge.runtime.attached import attach, details
 from kerasbridge.saving import manifest
 from kerasbridge.saving.contents import Contents, PathLike, read_contents
-from kerasbridge.saving.safety.config import MAX_LAYERS, check_allow, check_config
+from kerasbridge.saving.safety.config import (
+    MAX_LAYERS,
+    audit_config,
+    check_allow,
+    check_config,
+    raise_refused,
+)
 from kerasbridge.saving.safety.memory import limited_variables, variables_limit
 from kerasbridge.saving.safety.texts import damaged
 from kerasbridge.saving.verifying import Verification
@@ -67,12 +73,7 @@ class Door:
             FileError: not a whole model, or classes are missing.
             UnsafeFileError: see `check_config`.
         """
-        if self.contents.config is None:
-            raise FileError(
-                f"{self.source} holds {self.contents.what}, not a whole model.",
-                hint="Make the model, then `load_model_weights()`.",
-                argument="filepath",
-            )
+        self._check_whole()
         self.check(self.contents.config, compile)
         if compile and self.contents.training is not None:
             self.check(self.contents.training, True)
@@ -100,6 +101,37 @@ class Door:
             max_layers=self.max_layers,
         )
         self._full_names.update((name, full or name) for name, _, full in audit.classes)
+
+    def _check_whole(self) -> None:
+        if self.contents.config is None:
+            raise FileError(
+                f"{self.source} holds {self.contents.what}, not a whole model.",
+                hint="Make the model, then `load_model_weights()`.",
+                argument="filepath",
+            )
+
+    @property
+    def of_keras_2(self) -> bool:
+        """Whether Keras 1 or 2 wrote the file; the reader in `legacy/` is the one for it."""
+        from kerasbridge.saving.legacy.reading import major
+
+        written = major(self.contents.versions.get("keras_version"))
+        if self.contents.kind in ("h5", "older_weights"):
+            return (written or 0) < 3
+        return self.contents.kind == "keras" and written is not None and written < 3
+
+    def check_older_model(self, compile: bool = True) -> None:
+        """As `check_whole_model`, for a file of Keras 1 or 2.
+
+        Its reader imports nothing by name and says itself what is missing.
+
+        Raises:
+            FileError: not a whole model.
+            UnsafeFileError: see `check_older_config`.
+        """
+        self._check_whole()
+        for part in (self.contents.config, self.contents.training if compile else None):
+            check_older_config(part, self.custom_objects, self.allow, self.source, self.max_layers)
 
     @contextlib.contextmanager
     def building(self) -> Iterator[None]:
@@ -165,6 +197,31 @@ class Door:
             if key != "notes":
                 attach(model, key, value)
         return model
+
+
+def check_older_config(
+    config: Any,
+    custom_objects: Optional[dict],
+    allow: Any = (),
+    source: str = "The model",
+    max_layers: int = MAX_LAYERS,
+) -> None:
+    """Refuse a configuration of Keras 1 or 2 that names more than parts of models.
+
+    The byte code of Lambda layers is left to `legacy/lambdas.py`, since the call may supply the function.
+
+    Raises:
+        UnsafeFileError: names the layer, what it holds, and the argument that permits it.
+    """
+    allowed = set(check_allow(allow))
+    refused = [
+        found
+        for found in audit_config(config, custom_objects, True, max_layers).findings
+        if found.kind not in allowed
+        and not (found.kind == "lambda" and found.says.endswith("of a Lambda layer"))
+    ]
+    if refused:
+        raise_refused(refused, source)
 
 
 def _ours(err: BaseException) -> Optional[KerasBridgeError]:

@@ -125,47 +125,46 @@ def load_model(
         max_size=max_size,
         max_layers=max_layers,
     )
+    if door.of_keras_2:
+        from kerasbridge.saving import legacy
+
+        door.check_older_model(compile)
+        with door.building(), _quiet_legacy_warning():
+            model = legacy.read(
+                name, custom_objects=door.custom_objects, compile=compile, allow=door.allow
+            )
+        return door.finish(model)
     door.check_whole_model(compile)
     older = door.contents.kind == "h5"
-    objects = dict(_legacy_names() if older else {}, **door.objects())
     with (
         door.building(),
         _quiet_legacy_warning(),
         _named(name, ".h5" if older else ".keras") as path,
     ):
         model = keras.saving.load_model(
-            path, custom_objects=objects, compile=compile, safe_mode=door.safe_mode
+            path,
+            custom_objects=door.objects(),
+            compile=compile and not older,
+            safe_mode=door.safe_mode,
         )
-        if older and compile:
-            from kerasbridge.saving.optimizer_state import restore_from_h5
-
-            restore_from_h5(model, path)
+        if older and compile and door.contents.training:
+            _compile_h5(model, path, door)
     return door.finish(model)
 
 
-# short name -> the loss's own name; `.h5` files hold what the user typed
-_LOSS_ALIASES = {
-    "mse": "mean_squared_error",
-    "mae": "mean_absolute_error",
-    "mape": "mean_absolute_percentage_error",
-    "msle": "mean_squared_logarithmic_error",
-    "bce": "binary_crossentropy",
-    "kld": "kl_divergence",
-    "kullback_leibler_divergence": "kl_divergence",
-    "logcosh": "log_cosh",
-    "cosine": "cosine_similarity",
-    "cosine_proximity": "cosine_similarity",
-}
+def _compile_h5(model, path: str, door: Door) -> None:
+    """Compile a model of an `.h5` file, which holds what the user typed: "mse", "ce", "acc".
 
+    Keras' own reader of these files knows none of the short names.
+    """
+    from kerasbridge.saving.legacy.compiling import compile_model
+    from kerasbridge.saving.legacy.context import Context
+    from kerasbridge.saving.optimizer_state import restore_from_h5
 
-def _legacy_names() -> dict:
-    """Short names that `.h5` files hold for losses and metrics, which today's loader can't resolve."""
-    names = {}
-    for short, full in _LOSS_ALIASES.items():
-        function = getattr(keras.losses, full, None)
-        if function is not None:
-            names[short] = names[short.upper()] = function
-    return names
+    version = door.contents.versions.get("keras_version")
+    context = Context(version, door.objects(), door.allow, os.path.basename(door.contents.path))
+    compile_model(model, door.contents.training, context)
+    restore_from_h5(model, path)
 
 
 def save_weights(
@@ -260,6 +259,10 @@ def load_weights(
         elif by_name or skip_mismatch:
             with read_lists(name) as source:
                 report = named_weights.load_lists(model, name, source, skip_mismatch, by_name)
+        elif door.of_keras_2:
+            from kerasbridge.saving import legacy
+
+            report = named_weights.loaded_whole(model, lambda: legacy.load_weights(model, name))
         else:
             if tree:
                 named_weights.prepare_optimizer(model, name)

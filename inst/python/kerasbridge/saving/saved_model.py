@@ -13,6 +13,7 @@ import numpy as np
 
 from kerasbridge.errors import ArgumentError, DataError, FileError, UnsupportedError
 from kerasbridge.files import recover, replacing_files, replacing_folder
+from kerasbridge.saving.legacy import metadata
 
 PathLike = Union[str, "os.PathLike[str]"]
 WHOLE_MODEL = os.path.join("assets.extra", "model.keras")
@@ -154,9 +155,10 @@ class InferenceModel:
         self.endpoint = endpoint
         self._function = signatures[endpoint]
         _, keywords = self._function.structured_input_signature
-        # the order of the arguments of the model, where the folder tells it
-        self._specs = {name: keywords[name] for name in keywords}
-        self.outputs = list(self._function.structured_outputs)
+        # the order of the model's own inputs and outputs, where the folder tells it
+        inputs, outputs = metadata.order(folder)
+        self._specs = {name: keywords[name] for name in metadata.sorted_by(list(keywords), inputs)}
+        self.outputs = metadata.sorted_by(list(self._function.structured_outputs), outputs)
 
     @property
     def inputs(self) -> dict:

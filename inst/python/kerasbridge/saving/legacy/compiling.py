@@ -31,9 +31,7 @@ ALIASES = {
     "squared_hinge": "squared_hinge",
 }
 # words that stand for a metric chosen by loss and shapes; Keras resolves them
-_CHOSEN_BY_LOSS = {
-    "accuracy": "accuracy", "acc": "accuracy", "crossentropy": "crossentropy", "ce": "crossentropy",
-}  # fmt: skip
+_CHOSEN_BY_LOSS = ("accuracy", "acc", "crossentropy", "ce")
 
 _METRIC_NAMES = {
     "CosineProximity": "CosineSimilarity",
@@ -54,6 +52,14 @@ def _function(module: Any, name: str) -> Optional[Callable]:
     ):
         return found
     return None
+
+
+def _known(module: Any, name: str) -> bool:
+    """Whether Keras itself finds a function by this name."""
+    try:
+        return callable(module.get(name))
+    except ValueError:
+        return False
 
 
 def _kept(cls: type, config: dict) -> dict:
@@ -84,8 +90,9 @@ def loss(value: Any, ctx: Context) -> Any:
         if custom is not None:
             return custom() if isinstance(custom, type) else custom
         bare = name.rpartition(">")[2] if isinstance(name, str) else name
-        if _function(keras.losses, bare) is not None:
-            return ALIASES.get(bare.lower(), bare)
+        function = _function(keras.losses, bare)
+        if function is not None:
+            return bare if _known(keras.losses, bare) else function
         if isinstance(bare, str) and isinstance(getattr(keras.losses, bare, None), type):
             return getattr(keras.losses, bare)()
         raise ctx.refusal(
@@ -137,13 +144,13 @@ def _metric_name(name: Any, shown: Optional[str], ctx: Context) -> Any:
             custom if shown in (None, name) else keras.metrics.MeanMetricWrapper(custom, name=shown)
         )
     bare = name.rpartition(">")[2] if isinstance(name, str) else ""
-    if bare.lower() in _CHOSEN_BY_LOSS:
-        return _CHOSEN_BY_LOSS[bare.lower()]
+    if bare.lower() in _CHOSEN_BY_LOSS and shown in (None, bare):
+        return bare
     function = _function(keras.metrics, bare)
     if function is not None:
-        if shown in (None, bare):
-            return bare if getattr(keras.metrics, bare, None) is not None else ALIASES[bare.lower()]
-        return keras.metrics.MeanMetricWrapper(function, name=shown)
+        if shown in (None, bare) and _known(keras.metrics, bare):
+            return bare
+        return keras.metrics.MeanMetricWrapper(function, name=shown or bare)
     if isinstance(getattr(keras.metrics, bare, None), type):
         return getattr(keras.metrics, bare)()
     raise ctx.refusal(

@@ -24,9 +24,8 @@ def rewrite(config: dict, ctx: Context) -> None:
         UnsupportedError: its name is not known, or the byte code is another Python's.
     """
     given = ctx.custom_objects.get(config.get("name"))
-    config["function"] = given or _function(
-        config.get("function"), config.pop("function_type", None), ctx
-    )
+    kind = config.pop("function_type", None)
+    config["function"] = given or _function(config.get("function"), kind, ctx)
     shape_kind = config.pop("output_shape_type", "raw")
     if given is not None or config.get("output_shape") is None:
         config.pop("output_shape", None)

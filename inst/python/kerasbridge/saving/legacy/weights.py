@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import zipfile
 from typing import Any, Optional
 
 import numpy as np
@@ -150,15 +151,20 @@ class _Own:
 
 
 def load_weights(model: Any, path: str) -> Any:
-    """Weights of a file of Keras 1 or 2 (`.h5`, whole models included) into `model`.
+    """Weights of a file of Keras 1 or 2 (whole models included) into `model`.
 
     Raises:
         FileError: damaged, or without weights.
         UnsupportedError: they don't fit; names the layer.
     """
+    source = os.path.basename(path)
+    if zipfile.is_zipfile(path):
+        from kerasbridge.saving.legacy import tree
+
+        tree.load(model, path, Context(reading.version_of(path), source=source))
+        return model
     stored = reading.read_h5(path)
     if not stored.layers:
         raise FileError(f"'{path}' holds no weights in the layout of Keras 2.", argument="filepath")
-    ctx = Context(stored.version, source=os.path.basename(path))
-    load(model, stored, ctx)
+    load(model, stored, Context(stored.version, source=source))
     return model
