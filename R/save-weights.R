@@ -25,6 +25,9 @@
 #' @param skip_mismatch Leave layers as they are whose weights in the file have another shape, instead
 #'   of an error.
 #' @param by_name Load only into layers whose name is in the file.
+#' @param allow `"changed"` takes a file whose parts don't fit their checksum.
+#' @param max_size Number of bytes that the content of the file may have; by default 256 MiB, for larger
+#'   files 20 times their size.
 #' @param ... Not used; refused.
 #' @return `save_model_weights()`: the path, invisibly. `load_model_weights()`: the model, invisibly.
 #'   `loaded_weights()`: a data frame of class `kerasbridge_weights_report` with a row for each layer that
@@ -53,10 +56,11 @@ save_model_weights <- function(object, filepath, overwrite = FALSE, ..., max_sha
 
 #' @rdname save_model_weights
 #' @export
-load_model_weights <- function(object, filepath, skip_mismatch = FALSE, ..., by_name = FALSE) {
+load_model_weights <- function(object, filepath, skip_mismatch = FALSE, ..., by_name = FALSE, allow = NULL,
+                               max_size = NULL) {
   frame <- rlang::current_env()
   rlang::check_dots_empty()
-  read_weights(object, filepath, skip_mismatch, by_name, frame)
+  read_weights(object, filepath, skip_mismatch, by_name, frame, allow, max_size)
 }
 
 #' @rdname save_model_weights
@@ -67,13 +71,14 @@ loaded_weights <- function(object) {
   get0("kerasbridge_loaded", envir = reference_of(object), inherits = FALSE)
 }
 
-read_weights <- function(object, filepath, skip_mismatch, by_name, frame) {
+read_weights <- function(object, filepath, skip_mismatch, by_name, frame, allow = NULL, max_size = NULL) {
   check_model(object, frame)
   drop_kept(object, "loading weights into it did not come to an end")
   report <- bridge_do(
     "load_weights", model = object, filepath = as_path_arg(filepath, "filepath", frame),
     skip_mismatch = as_bool_arg(skip_mismatch, "skip_mismatch", frame),
-    by_name = as_bool_arg(by_name, "by_name", frame), call = frame
+    by_name = as_bool_arg(by_name, "by_name", frame), allow = as_allow_arg(allow, frame),
+    max_size = as_limit_arg(max_size, "max_size", frame), call = frame
   )
   assign("kerasbridge_loaded", new_weights_report(report), envir = reference_of(object))
   keep_fresh(object)

@@ -250,6 +250,7 @@ def load_weights(
             return _load_sharded(model, name, skip_mismatch, by_name)
         if is_safetensors(name):
             return load_safetensors(model, name, skip_mismatch, by_name)
+        raise FileError(f"'{name}' is not a file of weights.", argument="filepath")
     door = Door(name, allow=allow, max_size=max_size)
     tree = door.contents.kind in ("keras", "weights")
     with door.building():

@@ -66,17 +66,21 @@ def write_older(model: Any, path: Union[str, os.PathLike], overwrite: bool) -> N
     import h5py
     import keras
 
-    with replacing(path, overwrite) as temporary, h5py.File(temporary, "w") as file:
-        layers = list(model.layers)
-        _write_names(file, "layer_names", [layer.name for layer in layers])
-        file.attrs["backend"] = keras.config.backend().encode()
-        file.attrs["keras_version"] = keras.__version__.encode()
-        for layer in layers:
-            weights = list(layer.trainable_weights) + list(layer.non_trainable_weights)
-            _write_weights(file.create_group(layer.name), weights)
-        inside = {id(w) for layer in layers for w in layer.weights}
-        own = [w for w in model.weights if id(w) not in inside]
-        _write_weights(file.create_group("top_level_model_weights"), own)
+    from kerasbridge.saving.writing import add_manifest
+
+    with replacing(path, overwrite) as temporary:
+        with h5py.File(temporary, "w") as file:
+            layers = list(model.layers)
+            _write_names(file, "layer_names", [layer.name for layer in layers])
+            file.attrs["backend"] = keras.config.backend().encode()
+            file.attrs["keras_version"] = keras.__version__.encode()
+            for layer in layers:
+                weights = list(layer.trainable_weights) + list(layer.non_trainable_weights)
+                _write_weights(file.create_group(layer.name), weights)
+            inside = {id(w) for layer in layers for w in layer.weights}
+            own = [w for w in model.weights if id(w) not in inside]
+            _write_weights(file.create_group("top_level_model_weights"), own)
+        add_manifest(model, temporary)
 
 
 def _write_weights(group: Any, weights: list) -> None:
