@@ -70,7 +70,7 @@ unwrap <- function(outcome, call) {
   if (!isTRUE(outcome$ok)) {
     raise_outcome(outcome$error, call)
   }
-  outcome$value
+  guard_callable(outcome$value)
 }
 
 # An outcome whose value stays in Python.

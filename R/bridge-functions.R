@@ -2,7 +2,8 @@
 
 # A Python callable around an R function (or a formula such as ~ .x * 2). What doesn't end in a value
 # (an error, an interrupt, a jump out of it) goes through Python and happens when the call returns to R.
-as_python_function <- function(f, name = NULL) {
+# With `signature` Python sees the names of its parameters, which some Keras functions look at.
+as_python_function <- function(f, name = NULL, signature = FALSE) {
   if (rlang::is_formula(f)) {
     f <- rlang::as_function(f)
   }
@@ -23,7 +24,13 @@ as_python_function <- function(f, name = NULL) {
     rlang::env(f = f, guard_r_code = guard_r_code, baseenv())
   )
   attr(guarded, "py_function_name") <- name
-  the$raw$r_function(reticulate::r_to_py(guarded, convert = TRUE), name)
+  out <- the$raw$r_function(reticulate::r_to_py(guarded, convert = TRUE), name)
+  parameters <- formals(args(f))
+  if (signature && all(grepl("^[A-Za-z][A-Za-z0-9_]*$", names(parameters)))) {
+    optional <- vapply(parameters, \(default) !identical(default, quote(expr = )), NA)
+    the$raw$with_parameters(out, to_list(as.list(names(parameters))), to_list(as.list(unname(optional))))
+  }
+  out
 }
 
 # What an R function returns to Python: whole structures element by element, the rest as it is.

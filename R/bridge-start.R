@@ -13,6 +13,7 @@ declare_python_needs <- function() {
 
 # A module that starts Keras when first touched: the exported objects `keras` and `tf`.
 delayed_module <- function(name) {
+  check_process()
   key <- paste0("module_", name)
   the[[key]] <- the[[key]] %||% reticulate::import(
     name,
@@ -52,17 +53,20 @@ bridge_environment <- function() {
   invisible()
 }
 
+# The interpreter that use_python(), use_virtualenv() or use_condaenv() named in this session, or NULL.
+# reticulate has no function that tells.
+requested_python <- function() {
+  if (!isNamespaceLoaded("reticulate")) {
+    return(NULL)
+  }
+  state <- get0(".globals", asNamespace("reticulate"), inherits = FALSE)
+  if (is.environment(state)) state$required_python_version
+}
+
 # Start Python and Keras and load the engine's border. Cheap when done already.
 bridge_start <- function(call = rlang::caller_env()) {
   if (the$started) {
-    if (!identical(the$pid, Sys.getpid())) {
-      abort_kind(
-        "fork",
-        "Keras was started in another process and can't be used in a copy of it.",
-        i = "Use new processes instead of forks: `parallel::makePSOCKcluster()` or `future::plan(\"multisession\")`.",
-        call = call
-      )
-    }
+    check_process(call)
     return(invisible())
   }
   bridge_environment()
@@ -220,23 +224,6 @@ kerasbridge_info <- function() {
 #' @export
 print.kerasbridge_info <- function(x, ...) {
   cat(paste0(format(paste0(names(x), ":")), " ", vapply(x, \(v) first_line(v), ""), "\n"), sep = "")
-  invisible(x)
-}
-
-# Whether an object is held by Python; the pointer of one from an earlier session is dead.
-is_python <- function(x) inherits(x, "python.builtin.object")
-
-is_dead <- function(x) is_python(x) && reticulate::py_is_null_xptr(x)
-
-check_alive <- function(x, arg, call = rlang::caller_env()) {
-  if (is_dead(x)) {
-    abort_kind(
-      "dead",
-      paste0("`", arg, "` belongs to an R session that has ended."),
-      i = "Models don't survive `saveRDS()` or a restart: use `save_model()` and `load_model()`.",
-      call = call
-    )
-  }
   invisible(x)
 }
 

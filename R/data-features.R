@@ -65,6 +65,9 @@ learn_features <- function(formula, data, encodings, na, unknown, cross_bins, ca
     crosses = tagged(lapply(parts$crosses, \(names) tagged(list(columns = tagged(as.list(names), "list"), bins = bins), "dict")), "list"),
     missing = as_rules_arg(na, "na", call), unknown = as_rules_arg(unknown, "unknown", call), call = call
   )
+  for (name in as.character(unlist(bridge_do("features_describe", features = json, call = call)$constants))) {
+    rlang::warn(sprintf("Column '%s' holds one value only: there is nothing to learn from it.", name), class = "kerasbridge_warning_data")
+  }
   list(features = structure(list(json = json), class = "kerasbridge_features"), y = target$y, kind = target$kind)
 }
 
@@ -72,6 +75,9 @@ learn_features <- function(formula, data, encodings, na, unknown, cross_bins, ca
 response_target <- function(y, name, call) {
   if (is.null(y)) {
     return(list())
+  }
+  if (is.character(y)) {
+    y <- factor(y, sort(unique(y), method = "radix"))
   }
   if (is.factor(y)) {
     classes <- class_codes(y, NULL, name, call)

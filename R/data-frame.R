@@ -140,7 +140,7 @@ formula_parts <- function(formula, data, call, crosses = FALSE) {
       abort_argument("formula", sprintf("has a response of %d values for %d rows.", NROW(y), nrow(data)), call = call)
     }
   }
-  list(x = take_columns(data, names), y = if (is.character(y)) factor(y, sort(unique(y), method = "radix")) else y, name = name, crosses = crossed)
+  list(x = take_columns(data, names), y = y, name = name, crosses = crossed)
 }
 
 # Columns of any sort of data frame; `[` means something else to some of them.
@@ -167,7 +167,8 @@ training_data <- function(model, x, y, data, schema, validation_data, call, lear
     parts$name <- names(parts$y)
     parts$y <- parts$y[[1]]
   }
-  if (is.factor(parts$y) || is.character(parts$y) && !is.null(target$levels)) {
+  parts$y <- plain_response(parts$y, parts$x, target, call)
+  if (is.factor(parts$y) || is.character(parts$y)) {
     classes <- class_codes(parts$y, target, "y", call)
     parts$y <- classes$codes
     if (is.null(target$levels)) {
@@ -190,6 +191,22 @@ training_data <- function(model, x, y, data, schema, validation_data, call, lear
     validation_data <- list(prepare_x(model, more$x, keep, "validation_data", call), more$y)
   }
   list(x = parts$x, y = parts$y, validation_data = validation_data, schema = if (learn && !identical(keep, known)) keep)
+}
+
+# A list of single numbers as a vector; text only where the model knows its classes.
+plain_response <- function(y, x, target, call) {
+  if (is.list(y) && !is.data.frame(y) && is.null(names(y)) && length(y) > 1 && all(lengths(y) == 1L) &&
+      all(vapply(y, is.atomic, NA)) && !is_python(x) && !is.null(dim(x)) && length(y) == nrow(x)) {
+    y <- unlist(y)
+  }
+  if (is.character(y) && is.null(target$levels)) {
+    abort_kind(
+      "data", sprintf("`y` is text (%s of length %d).", class(y)[[1]], length(y)),
+      i = "For classes make it a factor: `factor(y)`; the model then knows the levels. For numbers: `as.numeric(y)`.",
+      argument = "y", call = call
+    )
+  }
+  y
 }
 
 # What was given as x, y and data, as x and y: a formula is applied, a target taken from its column.

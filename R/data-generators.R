@@ -16,6 +16,7 @@ fit_pulled <- function(object, generator, steps_per_epoch, epochs, callbacks, va
   } else {
     validation_data <- as_validation_arg(validation_data, "validation_data", frame)
   }
+  drop_kept(object, "its training did not come to an end")
   history <- bridge_do(
     "fit_pulled",
     model = object, pull = tagged(pull_function(generator, "generator", frame), "function"),
@@ -31,6 +32,7 @@ fit_pulled <- function(object, generator, steps_per_epoch, epochs, callbacks, va
   if (!is.null(ended)) {
     rlang::warn(ended, class = "kerasbridge_warning_generator", call = frame)
   }
+  keep_fresh(object)
   new_history(history)
 }
 

@@ -19,15 +19,15 @@ as_data_arg <- function(x, arg, call) {
     refuse_na_data(x, arg, call)
     x <- as.integer(x) - 1L
   }
-  if (!(is.numeric(x) || is.logical(x) || is.character(x))) {
-    abort_kind("data", paste0("`", arg, "` must be numbers, not ", describe_value(x), "."), argument = arg, call = call)
-  }
   if (inherits(x, c("Date", "POSIXt", "integer64"))) {
     abort_kind(
       "data", paste0("`", arg, "` holds ", class(x)[[1]], " values."),
       i = "Turn them into numbers that mean something to the model, for instance `as.numeric(x)`.",
       argument = arg, call = call
     )
+  }
+  if (!(is.numeric(x) || is.logical(x) || is.character(x))) {
+    abort_kind("data", paste0("`", arg, "` must be numbers, not ", describe_value(x), "."), argument = arg, call = call)
   }
   refuse_na_data(x, arg, call)
   tagged(as_array(x), "data")

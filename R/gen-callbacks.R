@@ -3,7 +3,8 @@
 #' Resume an Interrupted Training
 #'
 #' Writes the state of the training to a folder as it goes; a later `fit()` with the same folder
-#' continues where an interrupted one stopped.
+#' continues where an interrupted one stopped. Weights and epoch are replaced together or not at
+#' all; when training has ended only the callback's own files are removed.
 #'
 #' @param backup_dir Folder for the state; used by nothing else. (path; required)
 #' @param save_freq "epoch" (default), or a number of batches after which to save. (whole number or
@@ -33,7 +34,8 @@ callback_backup_and_restore <- function(
 
 #' Log Epochs to a CSV File
 #'
-#' Writes one line per epoch with the loss and all metrics.
+#' Writes one line per epoch with the loss and all metrics. An older log is replaced when the first
+#' epoch has ended; the file always consists of whole lines.
 #'
 #' @param filename File to write. (path; required)
 #' @param separator Separator of the columns. (string; default `","`)
@@ -224,10 +226,11 @@ callback_learning_rate_scheduler <- function(schedule, verbose = 0, ...) {
 #' Save the Model while Training
 #'
 #' Writes the model, or its weights, after epochs or after a number of batches; on request only if
-#' it is the best so far.
+#' it is the best so far. A file is whole or not there, also when R is killed.
+#' `latest_checkpoint()` finds the newest, `callback_best_weights()` keeps the best in memory.
 #'
 #' @param filepath File to write; may hold `{epoch}` or names of logged values in braces. Ends in
-#'   `.keras` or `.weights.h5`. (path; required)
+#'   `.keras` or `.h5`; for weights alone in `.weights.h5`. (path; required)
 #' @param monitor Name of the value to watch, as it appears in the history, such as "val_loss".
 #'   (string; default `"val_loss"`)
 #' @param verbose Print a line whenever the callback acts? (`TRUE` or `FALSE`; default `0`)

@@ -650,14 +650,12 @@ layer_spectral_normalization <- function(
 #'   [keras.layers.TFSMLayer](https://www.tensorflow.org/api_docs/python/tf/keras/layers/TFSMLayer).
 #'   `keras_help(layer_tfsm)` shows the text of the installed version.
 #' @examplesIf is_keras_available()
-#' \donttest{
 #' model <- keras_model_sequential(input_shape = 4) |>
 #'   layer_dense(units = 1)
 #' folder <- tempfile()
 #' model$export(folder, verbose = FALSE)
 #' reloaded <- layer_tfsm(filepath = folder)
 #' reloaded(op_ones(c(1, 4)))
-#' }
 #' @export
 layer_tfsm <- function(
   object, filepath, call_endpoint = "serve", call_training_endpoint = NULL, trainable = TRUE,

@@ -38,7 +38,7 @@ compile.kerasbridge_model <- function(object, optimizer = "rmsprop", loss = NULL
     args$loss_weights <- as.list(loss_weights)
   }
   do.call(bridge_do, c(list("compile", model = object), args, list(call = frame)))
-  invisible(object)
+  keep_fresh(object)
 }
 
 # A list of metrics, also when one was given alone; a list of lists for several outputs.

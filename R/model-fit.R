@@ -75,6 +75,7 @@ fit.kerasbridge_model <- function(object, x = NULL, y = NULL, ..., batch_size = 
   check_compiled(object, frame)
   check_fraction(validation_split, "validation_split", frame)
   given <- training_data(object, x, y, data, schema, validation_data, frame, learn = TRUE)
+  drop_kept(object, "its training did not come to an end")
   history <- bridge_do(
     "fit",
     model = object,
@@ -101,6 +102,7 @@ fit.kerasbridge_model <- function(object, x = NULL, y = NULL, ..., batch_size = 
   if (!is.null(given$schema)) {
     bridge_do("schema_attach", model = object, schema = given$schema, call = frame)
   }
+  keep_fresh(object)
   new_history(history)
 }
 
@@ -147,6 +149,7 @@ evaluate.kerasbridge_model <- function(object, x = NULL, y = NULL, ..., batch_si
     output = r_output(),
     call = frame
   )
+  settle_kept(object)
   lapply(out, as.numeric)
 }
 
@@ -189,6 +192,7 @@ predict.kerasbridge_model <- function(object, x, ..., type = c("response", "prob
     output = r_output(),
     call = frame
   )
+  settle_kept(object)
   as_prediction(object, keep_row_names(out, x), type, frame)
 }
 
@@ -229,6 +233,7 @@ train_on_batch <- function(object, x, y = NULL, sample_weight = NULL, class_weig
   frame <- rlang::current_env()
   check_model(object, frame)
   check_compiled(object, frame)
+  drop_kept(object, "`train_on_batch()` changed it after the last copy")
   out <- bridge_do(
     "train_on_batch",
     model = object,

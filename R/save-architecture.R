@@ -223,7 +223,7 @@ set_state_tree <- function(object, state_tree) {
   frame <- rlang::current_env()
   check_model(object, frame)
   bridge_do("set_state_tree", model = object, state = as_dict_arg(state_tree, "state_tree", frame), call = frame)
-  invisible(object)
+  keep_fresh(object)
 }
 
 #' Store the weights of a model or layer in fewer bits
@@ -249,7 +249,7 @@ quantize_weights <- function(object, mode, ...) {
     abort_argument("mode", "is missing.", "For instance `quantize_weights(model, \"int8\")`.", call = frame)
   }
   bridge_method(object, "quantize", list(mode = as_string_arg(mode, "mode", frame), ...), call = frame)
-  invisible(object)
+  weights_changed(object)
 }
 
 #' Generate text or other sequences from a model

@@ -27,6 +27,9 @@
 #'   MiB, for larger files 20 times their size, and for the model's variables 64 MiB beyond five times the
 #'   weights that the file stores.
 #' @param max_layers Number of layers from which on a model is refused; 10,000 by default.
+#' @param cached `TRUE` gives the very object again that the file was loaded to before, if the file hasn't
+#'   changed since: for servers that ask for a model with every request. What is done to it, is done to
+#'   all.
 #' @param ... Not used; refused.
 #' @section Safety:
 #' A file is looked at as a whole before anything is built of it. Refused, with an error of class
@@ -66,10 +69,15 @@ save_model <- function(model, filepath, overwrite = FALSE, include_optimizer = T
 #' @rdname save_model
 #' @export
 load_model <- function(filepath, custom_objects = NULL, compile = TRUE, safe_mode = TRUE, allow = NULL,
-                       r_code = FALSE, max_size = NULL, max_layers = NULL) {
+                       r_code = FALSE, max_size = NULL, max_layers = NULL, cached = FALSE) {
   frame <- rlang::current_env()
   path <- as_path_arg(filepath, "filepath", frame)
   r_code <- as_bool_arg(r_code, "r_code", frame)
+  cached <- as_bool_arg(cached, "cached", frame)
+  settings <- list(custom_objects, compile, safe_mode, allow, r_code, max_size, max_layers)
+  if (cached && !is.null(known <- cached_model(path, settings))) {
+    return(known)
+  }
   model <- bridge_do(
     "load_model", filepath = path, custom_objects = objects_for_file(path, custom_objects, r_code, frame),
     compile = as_bool_arg(compile, "compile", frame), safe_mode = as_bool_arg(safe_mode, "safe_mode", frame),
@@ -78,6 +86,12 @@ load_model <- function(filepath, custom_objects = NULL, compile = TRUE, safe_mod
   )
   for (note in bridge_do("model_details", model = model, call = frame)$notes) {
     rlang::warn(note, class = "kerasbridge_warning")
+  }
+  if (is_model(model)) {
+    keep_fresh(model)
+  }
+  if (cached) {
+    remember_model(model, path, settings)
   }
   model
 }
@@ -119,41 +133,21 @@ model_history <- function(object) {
   if (is.null(held)) NULL else new_history(held)
 }
 
-#' Save and load the weights alone
-#'
-#' @param object A model.
-#' @param filepath Path ending in `.weights.h5`, or in `.h5` for the older layout that goes by layer name.
-#' @param overwrite Replace an existing file.
-#' @param skip_mismatch Leave layers as they are whose weights in the file have another shape, instead
-#'   of an error.
-#' @param ... Not used; refused.
-#' @return `save_model_weights()`: the path, invisibly. `load_model_weights()`: the model, invisibly.
-#' @examplesIf is_keras_available()
-#' model <- keras_model_sequential(input_shape = 2) |> layer_dense(1)
-#' path <- tempfile(fileext = ".weights.h5")
-#' save_model_weights(model, path)
-#' load_model_weights(model, path)
-#' @export
-save_model_weights <- function(object, filepath, overwrite = FALSE, ...) {
-  frame <- rlang::current_env()
-  rlang::check_dots_empty()
-  check_model(object, frame)
-  out <- bridge_do(
-    "save_weights", model = object, filepath = as_path_arg(filepath, "filepath", frame),
-    overwrite = as_bool_arg(overwrite, "overwrite", frame), call = frame
-  )
-  invisible(out)
+# Models that were loaded with `cached = TRUE`, by file and arguments; a file that has changed since counts
+# as another.
+cache_key <- function(path, settings) {
+  info <- file.info(path, extra_cols = FALSE)
+  stamp <- format(c(info$size, as.numeric(info$mtime)), digits = 20)
+  paste(c(normalizePath(path, mustWork = FALSE), stamp, rlang::hash(settings)), collapse = " ")
 }
 
-#' @rdname save_model_weights
-#' @export
-load_model_weights <- function(object, filepath, skip_mismatch = FALSE, ...) {
-  frame <- rlang::current_env()
-  rlang::check_dots_empty()
-  check_model(object, frame)
-  bridge_do(
-    "load_weights", model = object, filepath = as_path_arg(filepath, "filepath", frame),
-    skip_mismatch = as_bool_arg(skip_mismatch, "skip_mismatch", frame), call = frame
-  )
-  invisible(object)
+cached_model <- function(path, settings) {
+  found <- the$loaded_models[[cache_key(path, settings)]]
+  if (!is.null(found) && !is_dead(found)) found
+}
+
+remember_model <- function(model, path, settings) {
+  place <- paste0(normalizePath(path, mustWork = FALSE), " ")
+  the$loaded_models <- the$loaded_models[!startsWith(names(the$loaded_models) %||% character(), place)]
+  the$loaded_models[[cache_key(path, settings)]] <- model
 }

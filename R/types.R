@@ -334,7 +334,7 @@ as_function_arg <- function(x, arg, call) {
   if (!is.function(x) && !rlang::is_formula(x)) {
     abort_argument(arg, paste0("must be a function or a formula, not ", describe_value(x), "."), call = call)
   }
-  tagged(x, "function", name = arg)
+  tagged(x, "function", name = arg, signature = TRUE)
 }
 
 as_object_arg <- function(x, arg, call) {

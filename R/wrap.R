@@ -241,6 +241,9 @@ compose_with <- function(object, layer, frame, input = NULL, spread = FALSE) {
   check_alive(object, "object", frame)
   if (is_sequential(object)) {
     bridge_do("add_layer", model = object, layer = layer, input = if (!is.null(input)) tagged(input, "dict"), call = frame)
+    if (!is.null(kept_copy(object))) {
+      drop_kept(object, "a layer was added after the last copy")
+    }
     return(invisible(object))
   }
   if (!is.null(input)) {

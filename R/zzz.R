@@ -3,9 +3,11 @@
 
 .onLoad <- function(libname, pkgname) {
   namespace <- topenv()
+  the$loaded <- proc.time()[["elapsed"]]
   makeActiveBinding("keras", \() delayed_module("keras"), namespace)
   makeActiveBinding("tf", \() delayed_module("tensorflow"), namespace)
   when_loaded("reticulate", \(...) prepare_reticulate())
+  register_deployment()
 }
 
 # `%*%` is exported for tensors and does what base R's does otherwise: no message about it.

@@ -98,6 +98,24 @@ except Exception as error:
     assert refusal == "InvalidArgumentError"
 
 
+def test_encoding_ahead_of_a_model():
+    table = frame(50).drop(columns="words")
+    found = Features.learn(
+        table,
+        encoding={"city": {"how": "hash", "bins": 5}},
+        missing={"income": "mean", "é": "level"},
+    )
+    out = found.encode(table)
+    assert out.dtype == np.float32 and out.shape == (50, len(found.names()))
+    named = dict(zip(found.names(), out.T))
+    np.testing.assert_array_equal(named["income_missing"], table["income"].isna())
+    np.testing.assert_array_equal(named["é_pilot"], table["é"] == "pilot")
+    np.testing.assert_array_equal(named["member"], table["member"])
+    np.testing.assert_allclose(named["size"], table["size"].cat.codes / 2)
+    assert abs(named["age b"].mean()) < 1e-5 and abs(named["age b"].std() - 1) < 1e-3
+    assert found.encode(table[:0]).shape == (0, len(found.names()))
+
+
 def test_text_trains_on_the_resident_path_as_on_keras_own(features):
     from kerasbridge import training
 

@@ -131,6 +131,9 @@ def test_rules_and_levels(schema):
     assert numbers["string"] == [0, 2, 1]
     assert checked.missing["number"].tolist() == [False, True, False]
     assert schema.columns["number"].indicator and not schema.columns["duration"].indicator
+    nothing = schema.check({**of_all_kinds(), "string": [None] * 3, "number": [None] * 3})
+    assert nothing.values["string"].tolist() == [2, 2, 2]
+    assert nothing.values["number"].tolist() == [2.25] * 3
     other = {**of_all_kinds(), "string": ["new", "née", None], "further": [1, 2, 3]}
     later = schema.check(dict(reversed(other.items())))
     assert later.values["string"].tolist() == [3, 0, 2]
@@ -180,7 +183,7 @@ def test_rules_that_do_not_fit(rules, pattern):
 
 
 def test_what_training_can_not_use():
-    with pytest.raises(DataError, match="'a' has 1 missing value, and no rule.*row 2"):
+    with pytest.raises(DataError, match="'a' has 1 missing value, and no rule for it.*row 2"):
         Schema.learn({"a": [1, None]})
     with pytest.raises(DataError, match="no rows"):
         Schema.learn({"a": []})

@@ -29,6 +29,7 @@ def test_the_ordinary_case_is_the_newest_pair():
         "h5py>=3.10",
         "scipy",
         "pillow",
+        "safetensors",
         "pyarrow",
     ]
     assert (found.tensorflow, found.keras, found.gpu) == ("2.21.0", "3.15.1", False)

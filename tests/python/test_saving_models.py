@@ -2,16 +2,9 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import subprocess
-import sys
-import time
-
 import keras
 import numpy as np
 import pytest
-from conftest import ENGINE
 from kerasbridge.errors import FileError
 from kerasbridge.saving import load_model, load_weights, save_model, save_weights
 
@@ -31,7 +24,7 @@ def test_round_trip(model, tmp_path, ending):
     assert save_model(model, path) == str(path)
     back = load_model(path)
     np.testing.assert_array_equal(back.predict(x, verbose=0), model.predict(x, verbose=0))
-    assert int(back.optimizer.iterations) == 1
+    assert int(back.optimizer.iterations.numpy()) == 1
     one = model.fit(x, np.ones(5), shuffle=False, verbose=0).history["loss"]
     two = back.fit(x, np.ones(5), shuffle=False, verbose=0).history["loss"]
     np.testing.assert_allclose(one, two, rtol=1e-6)
@@ -75,34 +68,3 @@ def test_weights_round_trip(model, tmp_path):
         np.testing.assert_array_equal(a, b)
     with pytest.raises(FileError, match="does not end in"):
         save_weights(model, tmp_path / "w.txt")
-
-
-_SAVER = """
-import sys, keras
-from kerasbridge.saving import load_model, save_model
-m = load_model(sys.argv[1])
-print('ready', flush=True)
-while True:
-    save_model(m, sys.argv[1], overwrite=True)
-"""
-
-
-@pytest.mark.parametrize("ending", [".keras", ".h5"])
-def test_killed_while_saving_the_file_stays_whole(model, tmp_path, ending):
-    path = tmp_path / f"m{ending}"
-    save_model(model, path)
-    env = {**os.environ, "PYTHONPATH": str(ENGINE)}
-    child = subprocess.Popen(
-        [sys.executable, "-c", _SAVER, str(path)], stdout=subprocess.PIPE, env=env
-    )
-    try:
-        assert child.stdout.readline().strip() == b"ready"
-        for _ in range(20):
-            time.sleep(0.05)
-            child.send_signal(signal.SIGSTOP)
-            load_model(path)  # whatever moment it was stopped at
-            child.send_signal(signal.SIGCONT)
-    finally:
-        child.kill()
-        child.wait(30)
-    assert load_model(path).count_params() == model.count_params()

@@ -23,7 +23,7 @@ ops_flatten <- function(x) {
 # Data types of a result, `;` between those of a list; "" for plain R values.
 ops_dtypes <- function(x) {
   if (is.list(x) && !is.object(x)) return(paste(vapply(x, ops_dtypes, ""), collapse = ";"))
-  if (is.atomic(x)) "" else as.character(op_dtype(x))
+  if (is.atomic(x)) "" else tensor_dtype(x)
 }
 
 # What is wrong with `x`, or an empty vector when it is as expected.

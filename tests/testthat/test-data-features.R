@@ -75,6 +75,11 @@ test_that("one call makes a model that takes raw columns, in R and in plain Pyth
   expect_identical(dim(predict(model, new[0, ], verbose = 0)), c(0L, 1L))
   expect_error(predict(model, transform(new, size = "xl"), verbose = 0), "'size' has the level 'xl'", class = "kerasbridge_error_data")
   expect_error(predict(model, transform(new, age = NA), verbose = 0), "'age'.*missing", class = "kerasbridge_error_data")
+  # a column of nothing but NA has no type of its own
+  expect_equal(
+    predict(model, transform(new, job = NA, income = NA), verbose = 0),
+    predict(model, transform(new, job = NA_character_, income = NA_real_), verbose = 0)
+  )
   path <- withr::local_tempfile(fileext = ".keras")
   save_model(model, path)
   there <- run_python(c(
@@ -111,6 +116,7 @@ test_that("responses of every kind", {
   own <- keras_model_tabular(Sepal.Length ~ Species, iris, network = \(x) layer_dense(x, 5, name = "mine"))
   expect_identical(get_layer(own, "mine")$units, 5L)
   bad <- function(pattern, ...) expect_error(keras_model_tabular(..., data = iris), pattern, class = "kerasbridge_error_argument")
+  expect_warning(feature_space(~ ., data.frame(a = c(1, 1), b = 1:2)), "'a' holds one value", class = "kerasbridge_warning_data")
   bad("left side", ~ .)
   bad("hidden", Species ~ ., hidden = 1.5)
 })

@@ -183,6 +183,8 @@ test_that("constant columns and rounded whole numbers are pointed out", {
   skip_if_no_keras()
   model <- numbers_model(2)
   expect_warning(fit_once(model, data.frame(a = c(5, 5, 5), b = 1:3), 1:3), "'a' holds one value", class = "kerasbridge_warning_data")
+  scaled <- as.data.frame(scale(cbind(a = c(5, 5, 5), b = 1:3)))
+  expect_error(fit_once(numbers_model(2), scaled, 1:3), "'a' holds nothing but missing values.*scale\\(\\)", class = "kerasbridge_error_data")
   big <- data.frame(a = c(1, 2), b = c(1, 2)^1 * 123456789)
   big$b <- as.integer(big$b)
   expect_warning(predict(numbers_model(2), big, verbose = 0), "'b'.*16,777,216", class = "kerasbridge_warning_data")
@@ -226,4 +228,28 @@ test_that("schema and levels are there again in a new session", {
     shown <- function(x) utils::capture.output(print(x))
     expect_identical(utils::tail(done$output, 3), c(shown(as.character(class)), shown(c("w", "v", "u")), shown("try-error")))
   }
+})
+
+test_that("text goes where the model takes text, and nowhere else", {
+  skip_if_no_keras()
+  model <- small_model()
+  expect_error(predict(model, matrix(c("a", "b"), 1), verbose = 0), "`x` holds text; the model takes float32.*feature_space", class = "kerasbridge_error_data")
+  expect_error(fit_once(model, matrix(0, 2, 2), c("a", "b")), "`y` is text.*factor\\(y\\)", class = "kerasbridge_error_data")
+  expect_error(fit_once(model, kind ~ a + b, data = data.frame(kind = "u", a = 1:2, b = 2:1)), "`y` is text", class = "kerasbridge_error_data")
+  expect_error(fit_once(model, matrix(0, 2, 2), as.Date("2020-01-01") + 0:1), "`y` holds Date values", class = "kerasbridge_error_data")
+  words <- layer_input(1, dtype = "string", name = "s")
+  lookup <- keras_model(words, layer_string_lookup(words, vocabulary = c("a", "b"), num_oov_indices = 0))
+  for (x in list(c("b", "a"), matrix(c("b", "a")), data.frame(s = c("b", "a")))) {
+    expect_equal(as.vector(predict(lookup, x, verbose = 0)), c(1, 0))
+  }
+})
+
+test_that("a response may be a list of numbers or a data frame of one column", {
+  skip_if_no_keras()
+  model <- small_model()
+  known_weights(model)
+  x <- matrix(c(0, 1, 0, 1), 2)
+  loss <- evaluate(model, x, c(0.5, 2), verbose = 0)$loss
+  expect_equal(evaluate(model, x, list(0.5, 2), verbose = 0)$loss, loss)
+  expect_equal(evaluate(model, x, data.frame(y = c(0.5, 2)), verbose = 0)$loss, loss)
 })

@@ -110,7 +110,9 @@ test_that("whole numbers beyond R's integers cross exactly", {
   skip_if_no_keras()
   model <- keras_model_sequential(list(layer_dense(units = 2^40)))
   expect_match(model_to_json(model), "\"units\": 1099511627776", fixed = TRUE)
-  expect_identical(as.numeric(op_bitwise_and(c(2^40 + 1, 3), c(2^40, 1))), c(2^40, 1))
+  if (is_keras_available("3.6")) {
+    expect_identical(as.numeric(op_bitwise_and(c(2^40 + 1, 3), c(2^40, 1))), c(2^40, 1))
+  }
   expect_identical(convert_arg(2^53 - 1, "int", "arg", quote(f(x)))$value, "9007199254740991")
   expect_error(op_sum(c(1, 2), axis = 3e9), "`axis` is beyond any axis", class = "kerasbridge_error_argument")
   expect_error(layer_input(3e9), "`shape` must be whole numbers", class = "kerasbridge_error_argument")
@@ -176,6 +178,7 @@ test_that("requirements on single axes count from 1", {
   skip_if_no_keras()
   spec <- input_spec(axes = list("1" = 4, "-1" = 8))
   expect_identical(bridge_method(spec, "get_config")$axes, list("0" = 4L, "-1" = 8L))
+  expect_identical(bridge_method(input_spec(axes = list("-1" = 8)), "get_config")$axes, list("-1" = 8L))
   expect_error(input_spec(axes = list("0" = 4)), "`axes` counts from 1", class = "kerasbridge_error_argument")
   expect_error(input_spec(axes = list(4)), "`axes` must be a list named by axes", class = "kerasbridge_error_argument")
 })

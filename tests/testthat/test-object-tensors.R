@@ -127,3 +127,55 @@ test_that("symbolic tensors and variables behave alike", {
   expect_output(print(v), "variable")
   expect_output(print(as_tensor(c(1, 2))), "shape \\(2\\), float32")
 })
+
+test_that("cumulative sums run as R's do, the first axis fastest", {
+  skip_if_no_keras()
+  m <- matrix(c(1, 2, 3, 4, 5, 6), 2)
+  for (x in list(as_tensor(m), keras_variable(m))) {
+    expect_equal(as.numeric(cumsum(x)), cumsum(m))
+    expect_equal(as.numeric(cumprod(x)), cumprod(m))
+  }
+})
+
+test_that("missing and infinite values are found", {
+  skip_if_no_keras()
+  x <- c(1, NaN, Inf)
+  t <- as_tensor(x)
+  expect_identical(as.logical(is.na(t)), c(FALSE, TRUE, FALSE))
+  expect_identical(as.logical(is.nan(t)), is.nan(x))
+  expect_identical(as.logical(is.finite(t)), is.finite(x))
+  expect_identical(as.logical(is.infinite(keras_variable(x))), is.infinite(x))
+  expect_true(anyNA(t))
+  expect_false(anyNA(as_tensor(1:3)))
+  expect_s3_class(is.na(layer_input(2)), "kerasbridge_keras_tensor")
+})
+
+test_that("a symbolic tensor has a shape and no values", {
+  skip_if_no_keras()
+  x <- layer_input(3, name = "place")
+  expect_identical(length(x), NA_integer_)
+  for (f in list(as.array, as.matrix, as.numeric, as.integer, as.logical, as.vector, anyNA)) {
+    expect_error(f(x), "is a symbolic tensor", class = "kerasbridge_error_argument")
+  }
+  expect_output(str(x), "symbolic tensor 'place'")
+  expect_match(format(x), "shape (NA, 3), float32", fixed = TRUE)
+})
+
+test_that("layers, models and histories print, format, summarise", {
+  skip_if_no_keras()
+  model <- small_model()
+  history <- fit(model, matrix(0, 4, 2), rep(0, 4), epochs = 2, verbose = 0)
+  expect_output(str(model), "Sequential model")
+  expect_output(print(model), "Compiled: optimizer")
+  expect_match(format(model$layers[[1]]), "Dense\\), 3 parameters")
+  expect_output(str(model$layers[[1]]), "Dense")
+  expect_identical(summary(model$layers[[1]])$params, c(2, 1))
+  expect_output(print(history), "History of 2 epochs")
+  expect_match(format(history), "history of 2 epochs")
+  expect_output(str(history), "2 epochs")
+  expect_identical(summary(history)$metric, "loss")
+  # a Sequential that has been built has an input, also when nothing described it
+  late <- keras_model_sequential() |> layer_dense(1)
+  late(as_tensor(matrix(0, 2, 5)))
+  expect_identical(dim(late$input), c(NA, 5L))
+})

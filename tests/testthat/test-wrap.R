@@ -109,3 +109,19 @@ test_that("an error in an R function comes back as that error", {
   compile(model, "sgd", loss = \(y_true, y_pred) stop(condition))
   expect_error(fit(model, matrix(1, 4, 2), rep(1, 4), epochs = 1, verbose = 0), class = "my_error")
 })
+
+test_that("Python sees the parameters of an R function", {
+  skip_if_no_keras()
+  seen <- \(f) {
+    out <- as_python_function(f, "f", signature = TRUE)
+    as.character(reticulate::import("inspect")$signature(out))
+  }
+  expect_identical(seen(\(params, inputs, training = FALSE) 1), "(params, inputs, training=None)")
+  expect_identical(seen(\(x = 1, y) 1), "(x=None, y=None)")
+  expect_match(seen(\(x, ...) 1), "args")
+  # a mask reaches the function of a lambda layer that asks for it
+  masked <- layer_lambda(f = \(inputs, mask = NULL) if (is.null(mask)) inputs else op_cast(mask, "float32"))
+  x <- matrix(c(0, 5), 1)
+  out <- layer_embedding(x, 6, 2, mask_zero = TRUE) |> masked()
+  expect_equal(as.array(out), matrix(c(0, 1), 1))
+})

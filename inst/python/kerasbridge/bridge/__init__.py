@@ -29,6 +29,7 @@ from kerasbridge.bridge.convert import (
     shape_of,
     sparse_rows,
     to_r_array,
+    with_parameters,
 )
 from kerasbridge.bridge.from_r import RCodeError, Signal, pending_r_key, r_function
 from kerasbridge.bridge.outcome import Outcome, press, take_interrupted
@@ -61,6 +62,7 @@ __all__ = [
     "take_interrupted",
     "to_r_array",
     "whole_number",
+    "with_parameters",
     "class_kind",
     "forgotten_keys",
     "parameters_of",

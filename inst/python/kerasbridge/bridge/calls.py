@@ -16,6 +16,8 @@ from kerasbridge.runtime import attached
 from kerasbridge.runtime import starting as runtime
 
 _OWN = "kerasbridge.layers."
+# classes of Keras that write files, and those derived from them that write them whole or not at all
+_DURABLE = ("BackupAndRestore", "CSVLogger", "ModelCheckpoint")
 _STOPPABLE = {f"{verb}{end}" for verb in ("fit", "evaluate", "predict") for end in ("", "_pulled")}
 
 
@@ -97,6 +99,10 @@ def call(symbol: str, args: Optional[list] = None, kwargs: Optional[dict] = None
     function = resolve(symbol)
     kwargs = dict(kwargs or {})
     _check_arguments(function, symbol, kwargs)
+    if symbol.startswith("keras.callbacks.") and symbol.split(".")[-1] in _DURABLE:
+        from kerasbridge import training
+
+        function = getattr(training, symbol.split(".")[-1])
     return without_tuple_names(function(*(args or ()), **kwargs))
 
 

@@ -147,6 +147,7 @@ def features_describe(features: str) -> dict:
         "crosses": [":".join(cross["columns"]) for cross in found.crosses],
         "width": len(found.names()),
         "schema": found.schema.to_json(),
+        "constants": found.schema.constants(),
     }
 
 

@@ -17,6 +17,9 @@ _VERBS = {
     "fit_pulled": "kerasbridge.training.pulling:fit_pulled",
     "evaluate_pulled": "kerasbridge.training.pulling:evaluate_pulled",
     "predict_pulled": "kerasbridge.training.pulling:predict_pulled",
+    "best_weights": "kerasbridge.training:best_weights",
+    "best_weights_callback": "kerasbridge.training:BestWeights",
+    "latest_checkpoint": "kerasbridge.training:latest_checkpoint",
     "hook_list": "kerasbridge.bridge.hooks:hook_list",
     # models
     "sequential": "kerasbridge.bridge.models:sequential",
@@ -49,7 +52,7 @@ _VERBS = {
     "model_details": "kerasbridge.saving.manifest:details",
     "attach_detail": "kerasbridge.saving.manifest:attach",
     "save_weights": "kerasbridge.saving:save_weights",
-    "load_weights": "kerasbridge.saving:load_weights",
+    "load_weights": "kerasbridge.bridge.saving:load_weights",
     # data
     "generator_next": "kerasbridge.data.stepping:next_batch",
     "read_hdf5": "kerasbridge.data.hdf5:read_rows",
@@ -100,6 +103,9 @@ _VERBS = {
     "export_saved_model": "kerasbridge.saving:export_saved_model",
     "get_config": "kerasbridge.saving:get_config",
     "from_config": "kerasbridge.saving:from_config",
+    "keep": "kerasbridge.saving.keeping:keep",
+    "revive": "kerasbridge.saving.keeping:revive",
+    "sharing": "kerasbridge.saving.keeping:sharing",
     "load_config": "kerasbridge.saving:load_config",
     "load_model_tf": "kerasbridge.saving:load_model_tf",
     "load_saved_model": "kerasbridge.saving:load_saved_model",

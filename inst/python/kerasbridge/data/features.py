@@ -201,7 +201,10 @@ class Features:
         # called outright: a compiled graph for one pass would cost more than it saves
         parts = []
         for at in range(0, rows, _CHUNK):
-            part = {name: values[at : at + _CHUNK] for name, values in x.items()}
+            part = {
+                name: keras.ops.convert_to_tensor(values[at : at + _CHUNK])
+                for name, values in x.items()
+            }
             parts.append(keras.ops.convert_to_numpy(model(part, training=False)))
         return np.concatenate(parts)
 

@@ -65,6 +65,8 @@ class FrameColumn:
 
     def texts(self) -> np.ndarray:
         """The texts (rows,) of a column with levels, as objects; None where missing."""
+        if self.levels is None:  # only missing values, or no rows
+            return np.full(len(self.values), None, dtype=object)
         table = np.array([*self.levels, None], dtype=object)
         return table[self.values]
 

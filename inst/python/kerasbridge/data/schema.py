@@ -363,10 +363,8 @@ def learn_column(seen: FrameColumn, open: bool = False) -> Column:
 def _check_kind(column: Column, seen: FrameColumn) -> None:
     if seen.kind in _ACCEPTS[column.kind]:
         return
-    if not column.levelled and not np.size(seen.values):
-        return  # no rows: a type that was never needed
-    if not column.levelled and seen.missing is not None and seen.missing.all():
-        return  # nothing but missing values: the rule for these decides
+    if not np.size(seen.values) or (seen.missing is not None and seen.missing.all()):
+        return  # no value, so no kind: no rows, or the rule for missing ones decides
     hint = f"Turn it into {_WORDS[column.kind]} first, as in training."
     if column.levelled and seen.kind in ("number", "integer", "logical"):
         hint = "Levels are matched by name: turn the column into text or a factor first."
@@ -398,17 +396,18 @@ def _refuse_infinite(seen: FrameColumn) -> None:
 
 def _refuse_missing(column: Column, seen: FrameColumn) -> None:
     count = int(seen.missing.sum())
-    if count == len(seen.missing):
-        problem = "holds nothing but missing values"
-    else:
-        problem = f"has {count} missing value{'s' if count > 1 else ''}, and no rule for them"
     how = "na = 'level'" if column.levelled else "na = 'median'"
-    raise column_error(
-        column.name,
-        problem,
-        seen.first_missing(),
-        f"Remove these rows, fill them, or give the column a rule such as {how}.",
-    )
+    hint = f"Remove these rows, fill them, or give the column a rule such as {how}."
+    if count == len(seen.missing) and count > 1:
+        if not column.levelled:
+            hint = (
+                "Leave it out. A column of one value becomes NaN when it is divided by its standard "
+                "deviation, as scale() does in R."
+            )
+        raise column_error(column.name, "holds nothing but missing values", 0, hint)
+    problem = f"has {count} missing value"
+    problem += "s, and no rule for them" if count > 1 else ", and no rule for it"
+    raise column_error(column.name, problem, seen.first_missing(), hint)
 
 
 def check_levels(column: Column, seen: FrameColumn) -> np.ndarray:

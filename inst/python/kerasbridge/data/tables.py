@@ -111,6 +111,8 @@ def prepare(model: Any, table: Any, schema: Optional[Schema] = None) -> Prepared
                 + "."
             )
         used = set(x)
+        if len(x) == 1 and not isinstance(getattr(model, "input", None), dict):
+            x = next(iter(x.values()))  # Keras warns of a dict for a single input
     elif inputs is not None and len(inputs) > 1:
         raise DataError(
             "The model's inputs are not columns of the data.\n" + _side_by_side(inputs, schema),

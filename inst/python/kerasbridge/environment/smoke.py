@@ -15,10 +15,10 @@ _MARK = "kerasbridge-smoke:"
 _PROGRAM = """
 import importlib, json, os, sys, tempfile
 versions = {"python": sys.version.split()[0]}
-import numpy, h5py, scipy, PIL, pyarrow
+import numpy, h5py, scipy, PIL, pyarrow, safetensors
 import keras
 backend = importlib.import_module(os.environ["KERAS_BACKEND"])
-for module in (keras, numpy, h5py, scipy, PIL, pyarrow, backend):
+for module in (keras, numpy, h5py, scipy, PIL, pyarrow, safetensors, backend):
     name = {"PIL": "pillow"}.get(module.__name__, module.__name__)
     versions[name] = str(module.__version__)
 x = numpy.linspace(0.0, 1.0, 32, dtype="float32").reshape(8, 4)

@@ -7,7 +7,7 @@ or the new one. What a killed process leaves beside it is cleared by the next wr
 
 from __future__ import annotations
 
-from kerasbridge.files.folders import recover, replacing_files, replacing_folder
+from kerasbridge.files.folders import recover, replacing_files, replacing_folder, workplace
 from kerasbridge.files.single import check_room, check_target, replacing, write_text
 
 __all__ = [
@@ -17,5 +17,6 @@ __all__ = [
     "replacing",
     "replacing_files",
     "replacing_folder",
+    "workplace",
     "write_text",
 ]

@@ -90,15 +90,15 @@ def replacing_folder(
             argument=argument,
         )
     recover(target.parent)
-    with explained(target.parent, argument), _workplace(target.parent) as workplace:
-        fresh, old = os.path.join(workplace, "new"), os.path.join(workplace, "old")
+    with explained(target.parent, argument), workplace(target.parent) as place:
+        fresh, old = os.path.join(place, "new"), os.path.join(place, "old")
         yield fresh
         _flush_tree(fresh)
         if not target.exists() or not _exchange(fresh, str(target)):
             moves = [["new", target.name]]
             if target.exists():
                 moves.insert(0, [target.name, "old"])
-            _note(workplace, moves)
+            _note(place, moves)
             if target.exists():
                 os.rename(target, old)
             os.rename(fresh, target)
@@ -121,20 +121,21 @@ def replacing_files(
 
     folder = real_path(os.path.join(os.fspath(folder), "any"), argument).parent
     recover(folder)
-    with explained(folder, argument), _workplace(folder) as workplace:
-        fresh = os.path.join(workplace, "files")
+    with explained(folder, argument), workplace(folder) as place:
+        fresh = os.path.join(place, "files")
         os.mkdir(fresh)
         yield fresh
         _flush_tree(fresh)
         names = sorted(os.listdir(fresh), key=lambda name: (last is not None and last(name), name))
-        _note(workplace, [[os.path.join("files", name), name] for name in names])
+        _note(place, [[os.path.join("files", name), name] for name in names])
         for name in names:
             os.replace(os.path.join(fresh, name), os.path.join(folder, name))
         flush(folder)
 
 
 @contextlib.contextmanager
-def _workplace(parent: PathLike) -> Iterator[str]:
+def workplace(parent: PathLike) -> Iterator[str]:
+    """A new folder in `parent` that goes when the work is done, or with the next write there."""
     path = leftovers.new_name(parent)
     try:
         os.mkdir(path, 0o777)
@@ -143,11 +144,11 @@ def _workplace(parent: PathLike) -> Iterator[str]:
         _finish(path)
 
 
-def _finish(workplace: str) -> None:
+def _finish(place: str) -> None:
     """Complete the moves that were begun, if any, and remove the workplace."""
-    parent = os.path.dirname(workplace)
+    parent = os.path.dirname(place)
     try:
-        with open(os.path.join(workplace, _NOTE), encoding="utf-8") as file:
+        with open(os.path.join(place, _NOTE), encoding="utf-8") as file:
             moves = json.load(file)
         moves = [[os.path.normpath(str(a)), os.path.normpath(str(b))] for a, b in moves]
     except (OSError, ValueError, TypeError):
@@ -155,27 +156,27 @@ def _finish(workplace: str) -> None:
     for source, goal in moves:
         outward = source == "new" or source.startswith("files" + os.sep)
         if outward and os.path.basename(goal) == goal and goal not in (os.curdir, os.pardir):
-            fresh, target = os.path.join(workplace, source), os.path.join(parent, goal)
+            fresh, target = os.path.join(place, source), os.path.join(parent, goal)
             with contextlib.suppress(OSError):
                 if os.path.isdir(fresh) and os.path.isdir(target):
-                    os.rename(target, os.path.join(workplace, "old"))
+                    os.rename(target, os.path.join(place, "old"))
                 if os.path.lexists(fresh):
                     os.replace(fresh, target)
-            old = os.path.join(workplace, "old")
+            old = os.path.join(place, "old")
             if not os.path.lexists(target) and os.path.isdir(old):
                 os.rename(old, target)
-    shutil.rmtree(workplace, ignore_errors=True)
+    shutil.rmtree(place, ignore_errors=True)
 
 
-def _note(workplace: str, moves: list) -> None:
+def _note(place: str, moves: list) -> None:
     """Write down what is about to be moved: from here on the new files win."""
-    partial = os.path.join(workplace, _NOTE + ".part")
+    partial = os.path.join(place, _NOTE + ".part")
     with open(partial, "w", encoding="utf-8") as file:
         json.dump(moves, file)
         file.flush()
         os.fsync(file.fileno())
-    os.replace(partial, os.path.join(workplace, _NOTE))
-    flush(workplace)
+    os.replace(partial, os.path.join(place, _NOTE))
+    flush(place)
 
 
 def recover(folder: PathLike) -> None:

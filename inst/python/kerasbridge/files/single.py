@@ -7,10 +7,11 @@ import errno
 import os
 import shutil
 import stat
+import time
 from pathlib import Path
 from typing import Iterator, Union
 
-from kerasbridge.errors import FileError
+from kerasbridge.errors import FileError, KerasBridgeError
 from kerasbridge.files import folders, leftovers
 
 PathLike = Union[str, "os.PathLike[str]"]
@@ -109,9 +110,9 @@ def explained(folder: PathLike, argument: str = "filepath") -> Iterator[None]:
     """Turn the system's errors while writing to `folder` into a `FileError` that says what to do."""
     try:
         yield
-    except FileError:
+    except KerasBridgeError:
         raise
-    except (OSError, RuntimeError, ValueError) as err:
+    except Exception as err:  # libraries have classes of their own for the system's errors
         if _is_full(err, folder):
             raise FileError(
                 f"The disk of '{folder}' is full; nothing was changed.",
@@ -182,6 +183,42 @@ def _put(temporary: str, target: Path, overwrite: bool) -> None:
         except OSError:  # a disk without links
             pass
     os.replace(temporary, target)
+
+
+@contextlib.contextmanager
+def one_at_a_time(folder: PathLike, seconds: float = 300) -> Iterator[None]:
+    """Keep other processes that ask the same out while files of a folder change together.
+
+    Where the system has no such locks, nothing is kept out. A process that ends gives its lock up.
+
+    Raises:
+        FileError: another process is at it for `seconds`.
+    """
+    try:
+        import fcntl
+
+        handle = os.open(folder, os.O_RDONLY)
+    except (ImportError, OSError):
+        yield
+        return
+    try:
+        until = time.monotonic() + seconds
+        while True:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() > until:
+                    raise FileError(
+                        f"Another process has been writing to '{folder}' for {seconds:.0f} seconds.",
+                        argument="filepath",
+                    ) from None
+                time.sleep(0.02)
+            except OSError:
+                break
+        yield
+    finally:
+        os.close(handle)
 
 
 def write_text(

@@ -6,6 +6,7 @@ import importlib
 
 _LAZY = {
     "InferenceModel": "kerasbridge.saving.saved_model",
+    "WeightsReport": "kerasbridge.saving.report",
     "export_saved_model": "kerasbridge.saving.saved_model",
     "from_config": "kerasbridge.saving.configs",
     "get_config": "kerasbridge.saving.configs",

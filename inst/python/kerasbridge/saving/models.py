@@ -11,11 +11,13 @@ from typing import Any, Optional, Union
 import keras
 
 from kerasbridge import layers
-from kerasbridge.errors import FileError, UnsupportedError
-from kerasbridge.saving.atomic import replacing
-from kerasbridge.saving.contents import MAGIC, check_source
+from kerasbridge.errors import ArgumentError, FileError, UnsupportedError
+from kerasbridge.files import check_room, replacing
+from kerasbridge.saving.contents import MAGIC, check_source, sniff
 from kerasbridge.saving.door import Door
+from kerasbridge.saving.report import WeightsReport
 from kerasbridge.saving.safety import config
+from kerasbridge.saving.sizes import stored_size
 from kerasbridge.saving.writing import add_manifest
 
 PathLike = Union[str, "os.PathLike[str]"]
@@ -50,6 +52,7 @@ def save_model(model, filepath: PathLike, overwrite: bool = False, include_optim
     """
     name = _check_ending(os.path.expanduser(os.fspath(filepath)), MODEL_ENDINGS)
     with replacing(name, overwrite) as temporary:
+        check_room(os.path.dirname(temporary), stored_size(model, include_optimizer))
         if name.endswith(".keras"):
             keras.saving.save_model(model, temporary, include_optimizer=include_optimizer)
         else:
@@ -165,22 +168,45 @@ def _legacy_names() -> dict:
     return names
 
 
-def save_weights(model, filepath: PathLike, overwrite: bool = False):
+def save_weights(
+    model, filepath: PathLike, overwrite: bool = False, max_shard_size: Optional[float] = None
+):
     """Save the weights alone.
 
     Args:
-        filepath: ends in `.weights.h5` (Keras 3's layout), or in `.h5` or `.hdf5` (the older layout,
-            which Keras 2 reads too and which can be loaded by layer name).
+        filepath: the ending chooses: `.weights.h5` (Keras 3's layout, with the optimizer's state),
+            `.h5` or `.hdf5` (the older layout, which Keras 2 reads too), `.safetensors`, or
+            `.weights.json` with `max_shard_size`.
+        max_shard_size: write several files of at most so many GB, and a list of them.
+
+    Raises:
+        FileError: wrong ending, missing folder, existing file, full disk.
     """
-    name = _check_ending(os.path.expanduser(os.fspath(filepath)), (".weights.h5", ".h5", ".hdf5"))
-    if not name.endswith(".weights.h5"):
+    endings = (".weights.h5", ".h5", ".hdf5", ".safetensors", ".weights.json")
+    name = _check_ending(os.path.expanduser(os.fspath(filepath)), endings)
+    if name.endswith(".weights.json") or max_shard_size is not None:
+        if not name.endswith(".weights.json"):
+            raise FileError(
+                "Weights in several files have a list that ends in .weights.json.",
+                hint=f"For instance '{os.path.splitext(name.replace('.weights', ''))[0]}.weights.json'.",
+                argument="filepath",
+            )
+        from kerasbridge.saving.sharded import write_sharded
+
+        write_sharded(model, name, overwrite, 5.0 if max_shard_size is None else max_shard_size)
+    elif name.endswith(".safetensors"):
+        from kerasbridge.saving.safetensors_file import write_safetensors
+
+        write_safetensors(model, name, overwrite)
+    elif not name.endswith(".weights.h5"):
         from kerasbridge.saving.older_weights import write_older
 
         write_older(model, name, overwrite)
-        return name
-    with replacing(name, overwrite) as temporary:
-        model.save_weights(temporary)
-        add_manifest(model, temporary)
+    else:
+        with replacing(name, overwrite) as temporary:
+            check_room(os.path.dirname(temporary), stored_size(model))
+            model.save_weights(temporary)
+            add_manifest(model, temporary)
     return name
 
 
@@ -191,38 +217,69 @@ def load_weights(
     by_name: bool = False,
     allow: Any = (),
     max_size: Optional[int] = None,
-):
+) -> WeightsReport:
     """Load weights that `save_weights` or any Keras wrote; the layout is told by the content.
 
     Args:
         filepath: weights, or a whole model whose weights are taken (`.keras`, `.h5`).
         skip_mismatch: leave a layer alone whose weights have another shape.
-        by_name: load only layers of the same name (files in the older layout).
+        by_name: load only layers of the same name, into a model that may be built otherwise.
         allow: "changed" takes a file whose parts don't fit their checksum.
         max_size: bytes that the content may have; by default 256 MiB, for larger files 20 times their
             size.
 
+    Returns:
+        What became of each layer, a `WeightsReport`.
+
     Raises:
-        FileError: the file is missing, empty, damaged, or holds no weights for this model.
+        FileError: the file is missing, empty, damaged, or its weights don't fit.
         UnsafeFileError: it reads other files, or is dishonest about its size.
-        UnsupportedError: `by_name` with a file that doesn't keep names.
     """
-    door = Door(filepath, allow=allow, max_size=max_size)
-    name = door.contents.path
-    ending = {"keras": ".keras", "weights": ".weights.h5"}.get(door.contents.kind, ".h5")
-    options = {"skip_mismatch": skip_mismatch}
-    if by_name:
-        if ending != ".h5":
-            raise UnsupportedError(
-                f"'{os.path.basename(name)}' is in a layout that goes by position, not by layer name.",
-                hint="Save the weights to a file ending in .h5 (not .weights.h5) to load them by name.",
-                argument="by_name",
-            )
-        options["by_name"] = True
-    with door.building(), _named(name, ending) as path:
-        model.load_weights(path, **options)
+    from kerasbridge.saving import named_weights
+    from kerasbridge.saving.older_weights import read_lists
+    from kerasbridge.saving.safetensors_file import is_safetensors, load_safetensors
+
+    name = check_source(filepath)
+    if not model.built:
+        raise ArgumentError(
+            "The model has no weights yet, so none can be loaded.",
+            hint="Say the shape of its input when it is made, or call it on data once.",
+            argument="object",
+        )
+    if os.path.isfile(name) and sniff(name) is None:
+        if name.endswith(".weights.json"):
+            return _load_sharded(model, name, skip_mismatch, by_name)
+        if is_safetensors(name):
+            return load_safetensors(model, name, skip_mismatch, by_name)
+    door = Door(name, allow=allow, max_size=max_size)
+    tree = door.contents.kind in ("keras", "weights")
+    with door.building():
+        if tree and (by_name or skip_mismatch):
+            report = named_weights.load_tree(model, name, skip_mismatch, by_name)
+        elif by_name or skip_mismatch:
+            with read_lists(name) as source:
+                report = named_weights.load_lists(model, name, source, skip_mismatch, by_name)
+        else:
+            if tree:
+                named_weights.prepare_optimizer(model, name)
+            ending = {"keras": ".keras", "weights": ".weights.h5"}.get(door.contents.kind, ".h5")
+            with _named(name, ending) as path:
+                report = named_weights.loaded_whole(model, lambda: model.load_weights(path))
     door.finish_weights(model)
-    return model
+    return report
+
+
+def _load_sharded(model, name: str, skip_mismatch: bool, by_name: bool) -> WeightsReport:
+    from kerasbridge.saving.named_weights import loaded_whole
+    from kerasbridge.saving.sharded import load_sharded
+
+    if by_name or skip_mismatch:
+        raise UnsupportedError(
+            "Weights in several files are loaded whole, into the model they came from.",
+            hint="Load them there, save them to one file, and load that by name.",
+            argument="by_name" if by_name else "skip_mismatch",
+        )
+    return loaded_whole(model, lambda: load_sharded(model, name))
 
 
 @contextlib.contextmanager

@@ -76,7 +76,7 @@ def callback_reason(callbacks: list, verb: str) -> Optional[str]:
         for name in hooks[verb]:
             if not _overridden(callback, name):
                 continue
-            own = type(callback).__module__.split(".")[0] == "keras"
+            own = type(callback).__module__.split(".")[0] in ("keras", "kerasbridge")
             if per_epoch and own and name == "on_train_batch_end":
                 continue
             return f"{type(callback).__name__} wants every batch"

@@ -7,20 +7,24 @@ from typing import Any
 import keras
 
 from kerasbridge.runtime.quiet import hush_retracing
+from kerasbridge.training.checkpoints import durable
 from kerasbridge.training.history import History
 from kerasbridge.training.progress import Progress
 from kerasbridge.training.watch import Watch
 
 
 def callback_list(callbacks: Any) -> list:
-    """None, one callback, a (nested) list or a `CallbackList` as a flat list."""
+    """None, one callback, a (nested) list or a `CallbackList` as a flat list.
+
+    Keras' own callbacks that write files do so whole or not at all from here on.
+    """
     if callbacks is None:
         return []
     if isinstance(callbacks, keras.callbacks.CallbackList):
-        return list(callbacks.callbacks)
+        return [durable(one) for one in callbacks.callbacks]
     if isinstance(callbacks, (list, tuple)):
         return [one for part in callbacks for one in callback_list(part)]
-    return [callbacks]
+    return [durable(callbacks)]
 
 
 def _readable(arguments: dict) -> dict:

@@ -109,7 +109,8 @@ def fit_pulled(
             model.stop_training = False
             calls.on_train_begin()
             logs: dict = {}
-            for epoch in range(initial_epoch, epochs):
+            first = getattr(model, "_initial_epoch", None) or initial_epoch  # a backup restored
+            for epoch in range(first, epochs):
                 model.reset_metrics()
                 calls.on_epoch_begin(epoch)
                 logs, done = _epoch(model, batches, steps, calls, class_weight)

@@ -36,12 +36,21 @@ def _fits(given: tuple, wanted: tuple) -> bool:
 def _advice(given: tuple, wanted: tuple) -> str:
     if len(given) == len(wanted) - 1:
         if wanted[-1] == 1:
-            return "An axis is missing at the end: array_reshape(x, c(dim(x), 1)) adds it in R, x[..., None] in Python."
+            return (
+                "An axis is missing at the end: array_reshape(x, c(dim(x), 1)) adds it in R, "
+                "numpy.expand_dims(x, -1) in Python."
+            )
         if _fits((1, *given), wanted):
             return (
                 "This looks like a single case: one axis before it makes it a batch of one: "
-                f"{_kept(len(given))} or array_reshape(x, c(1, dim(x))) in R, x[None] in Python."
+                f"{_kept(len(given))} or array_reshape(x, c(1, dim(x))) in R, "
+                "numpy.expand_dims(x, 0) in Python."
             )
+    if len(given) == len(wanted) - 2 and wanted[-1] == 1 and _fits((1, *given, 1), wanted):
+        return (
+            "This looks like a single case of one channel: array_reshape(x, c(1, dim(x), 1)) adds both "
+            "axes in R, numpy.reshape(x, (1, *x.shape, 1)) in Python."
+        )
     if len(given) == len(wanted) and sorted(map(str, given[1:])) == sorted(map(str, wanted[1:])):
         return "The axes seem to be in another order: rows come first, then the axes of one case."
     return "The first axis counts the cases; the others must match the model's input."
@@ -115,6 +124,7 @@ def check_inputs(model: Any, x: Any) -> None:
                 argument="x",
             )
         parts = [("x", x, wanted[0][1])]
+    _refuse_text(model, parts)
     for label, part, shape in parts:
         given = getattr(part, "shape", None)
         if given is None or getattr(given, "rank", 0) is None:
@@ -126,6 +136,27 @@ def check_inputs(model: Any, x: Any) -> None:
                 hint=_advice(given, shape),
                 argument="x",
                 details={"given": list(given), "expected": list(shape)},
+            )
+
+
+def is_text(part: Any) -> bool:
+    """Whether an array or tensor holds text (or other objects)."""
+    dtype = getattr(part, "dtype", None)
+    return getattr(dtype, "kind", None) in ("O", "U", "S") or getattr(dtype, "name", "") == "string"
+
+
+def _refuse_text(model: Any, parts: list) -> None:
+    """Text goes only where the model takes text."""
+    dtypes = [str(tensor.dtype) for tensor in model.inputs]
+    if "string" in dtypes or len(dtypes) != len(parts):
+        return
+    for (label, part, _), dtype in zip(parts, dtypes):
+        if is_text(part):
+            raise DataError(
+                f"`{label}` holds text; the model takes {dtype} numbers.",
+                hint="Encode it: feature_space() does, before the model or as a part of it; "
+                "so does layer_string_lookup() or layer_text_vectorization() in the model.",
+                argument="x",
             )
 
 
