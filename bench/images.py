@@ -98,6 +98,7 @@ def main():
         work = {name: [] for name in runs}
         for turn in range(options.repeats + 1):
             for name, run in runs.items():
+                time.sleep(0.5)  # threads of the run before come to rest
                 started, before = time.perf_counter(), time.process_time()
                 assert run() == options.images
                 if turn:  # the first of each compiles and fills caches

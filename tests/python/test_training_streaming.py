@@ -8,7 +8,7 @@ import keras
 import numpy as np
 import pytest
 from kerasbridge import training
-from kerasbridge.data.sources import FunctionSource, NpySource
+from kerasbridge.data.sources import FunctionSource, NpySource, TextSource
 from kerasbridge.errors import ArgumentError, DataError
 
 ROWS = 1003  # the last batch is short
@@ -138,6 +138,24 @@ def test_several_inputs_by_name(data, tmp_path):
         rtol=1e-4,
         atol=1e-5,
     )
+
+
+def test_text_goes_through_a_model_that_takes_text(tmp_path):
+    for name, word in (("bad", "awful"), ("good", "fine")):
+        (tmp_path / name).mkdir()
+        for i in range(12):
+            (tmp_path / name / f"{i}.txt").write_text(f"{word} film {i}")
+    source = TextSource(tmp_path, batch_size=4, seed=1, validation_split=0.25)
+    words = keras.layers.TextVectorization(output_mode="multi_hot", max_tokens=10)
+    words.adapt(["awful fine film"])
+    made = keras.Sequential([keras.Input((), dtype="string"), words, keras.layers.Dense(2)])
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    made.compile(keras.optimizers.Adam(0.1), loss, metrics=["accuracy"])
+    history = training.fit(made, source, epochs=10, verbose=0)
+    assert history.engine == "keras" and history.metrics["val_accuracy"][-1] == 1
+    assert training.evaluate(made, source.validation, verbose=0)["accuracy"] == 1
+    found = training.predict(made, source.validation, verbose=0)
+    assert found.argmax(axis=1).tolist() == [0] * 3 + [1] * 3
 
 
 def test_trouble_in_the_middle_ends_training_and_its_threads(data):

@@ -27,6 +27,14 @@ def callback_list(callbacks: Any) -> list:
     return [durable(callbacks)]
 
 
+def _readable(arguments: dict) -> dict:
+    """The arguments with sources as Keras can read them."""
+    return {
+        name: value.for_keras() if hasattr(value, "for_keras") else value
+        for name, value in arguments.items()
+    }
+
+
 def fit_plain(
     model: Any, callbacks: list, history: History, progress: Progress, stop: Any, arguments: dict
 ) -> None:
@@ -36,7 +44,7 @@ def fit_plain(
     )
     hush_retracing()
     watch = Watch(progress, stop, history, others=callbacks, validation=validation)
-    model.fit(**arguments, callbacks=[*callbacks, watch], verbose=0)
+    model.fit(**_readable(arguments), callbacks=[*callbacks, watch], verbose=0)
 
 
 def evaluate_plain(
@@ -44,7 +52,9 @@ def evaluate_plain(
 ) -> dict[str, float]:
     hush_retracing()
     watch = Watch(progress, stop, title="Evaluate")
-    return model.evaluate(**arguments, callbacks=[*callbacks, watch], verbose=0, return_dict=True)
+    return model.evaluate(
+        **_readable(arguments), callbacks=[*callbacks, watch], verbose=0, return_dict=True
+    )
 
 
 def predict_plain(
@@ -52,4 +62,4 @@ def predict_plain(
 ) -> Any:
     hush_retracing()
     watch = Watch(progress, stop, title="Predict")
-    return model.predict(**arguments, callbacks=[*callbacks, watch], verbose=0)
+    return model.predict(**_readable(arguments), callbacks=[*callbacks, watch], verbose=0)

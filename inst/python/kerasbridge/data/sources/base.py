@@ -315,6 +315,11 @@ class Source(keras.utils.PyDataset):
         made = tf.data.Dataset.from_generator(generate, output_signature=signature)
         return made.apply(cardinality).prefetch(2)
 
+    def for_keras(self) -> Any:
+        """What Keras' own loops can read: the source itself, or its `dataset` where it holds text."""
+        arrays = nests.flat(self.first_rows(1))
+        return self.dataset() if any(a.dtype.kind in "OSU" for a in arrays) else self
+
     def __repr__(self) -> str:
         rows = "row" if self.samples == 1 else "rows"
         return f"<{type(self).__name__}: {self.samples} {rows} in batches of {self.batch_size}>"

@@ -25,6 +25,8 @@ class _Line(NamedTuple):
 class TextSource(IndexSource):
     """Texts as strings, or as what `vectorize` makes of them.
 
+    Keras' own `fit` reads strings from `dataset()` only, numbers from the source itself too.
+
     Args:
         path: a folder with a folder for each class (`unit` "files"), files, or patterns.
         unit: whether a sample is a whole file or a line of one.
