@@ -20,21 +20,10 @@ import keras  # noqa: E402
 import numpy as np  # noqa: E402
 from kerasbridge.errors import KerasBridgeError  # noqa: E402
 from kerasbridge.saving import load_model, load_weights, model_from_json  # noqa: E402
-from legacy_files import Scale  # noqa: E402
+from legacy_files import M, Scale  # noqa: E402
 
 FORMATS = (".h5", ".keras", ".json", ".w.h5", ".sm")
 BAR = 1e-6
-
-
-class M(keras.Model):
-    """The subclassed model of the files: one dense layer."""
-
-    def __init__(self, **kwargs):
-        super().__init__(**kwargs)
-        self.head = keras.layers.Dense(2)
-
-    def call(self, x):
-        return self.head(x)
 
 
 OBJECTS = {"Scale": Scale, "M": M}
