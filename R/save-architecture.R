@@ -10,11 +10,12 @@
 #' @param filepath Path ending in `.json`, `.yaml` or `.yml`; the ending chooses the format. Without
 #'   it `save_model_config()` returns the JSON.
 #' @param overwrite Replace an existing file.
+#' @param json_string Text that `model_to_json()` gave, or an older Keras; lines are joined.
 #' @param yaml Text that `model_to_yaml()` gave, perhaps edited.
 #' @param custom_objects Named list: name -> class or function, for parts that Keras does not have.
 #' @param allow What is permitted although it is not safe, as for [load_model()].
 #' @return `model_to_json()` and `model_to_yaml()`: a string. `save_model_config()`: the path,
-#'   invisibly, or the JSON. `load_model_config()` and `model_from_yaml()`: a model with new weights.
+#'   invisibly, or the JSON. `load_model_config()`, `model_from_json()` and `model_from_yaml()`: a model with new weights.
 #' @details YAML needs the Python package PyYAML. It is read as plain values only, within limits on
 #'   size and depth, so that a text from elsewhere can't run code.
 #' @seealso [save_model()] for a model with its weights, [get_config()] for the same as an R list.
@@ -62,6 +63,20 @@ model_to_yaml <- function(object) {
   frame <- rlang::current_env()
   check_model(object, frame)
   bridge_do("model_to_yaml", model = object, call = frame)
+}
+
+#' @rdname save_model_config
+#' @export
+model_from_json <- function(json_string, custom_objects = NULL, allow = NULL) {
+  frame <- rlang::current_env()
+  if (is.character(json_string) && length(json_string) > 1) {
+    json_string <- paste(json_string, collapse = "\n")
+  }
+  bridge_do(
+    "model_from_json", text = as_string_arg(json_string, "json_string", frame),
+    custom_objects = as_custom_objects_arg(custom_objects, "custom_objects", frame),
+    allow = as_allow_arg(allow, frame), call = frame
+  )
 }
 
 #' @rdname save_model_config

@@ -16,7 +16,7 @@ from kerasbridge.saving import (
     model_from_yaml,
     save_model,
 )
-from legacy_files import Scale, difference, recorded, unpacked
+from legacy_files import M, Scale, difference, recorded, unpacked
 
 # a case -> names of its inputs where they go by name
 FILES = {
@@ -118,14 +118,6 @@ def test_a_subclassed_model_needs_its_class(tmp_path):
         UnsupportedError, match="Keras 2.15.0.*class 'M', whose code is not in the file"
     ):
         load_model(path)
-
-    class M(keras.Model):
-        def __init__(self, **kwargs):
-            super().__init__(**kwargs)
-            self.head = keras.layers.Dense(2)
-
-        def call(self, x):
-            return self.head(x)
 
     assert difference(load_model(path, {"M": M}), "tf215__subclassed") <= 1e-6
 

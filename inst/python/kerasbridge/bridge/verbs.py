@@ -113,6 +113,7 @@ _VERBS = {
     "load_saved_model": "kerasbridge.saving:load_saved_model",
     "load_weights_tf": "kerasbridge.saving:load_weights_tf",
     "model_from_bytes": "kerasbridge.saving:model_from_bytes",
+    "model_from_json": "kerasbridge.saving:model_from_json",
     "model_from_yaml": "kerasbridge.saving:model_from_yaml",
     "model_to_bytes": "kerasbridge.bridge.convert:model_octets",
     "model_to_json": "kerasbridge.saving:model_to_json",

@@ -12,7 +12,6 @@ import importlib
 _LAZY = {
     "compile_model": "kerasbridge.saving.legacy.compiling",
     "convert_model": "kerasbridge.saving.legacy.converting",
-    "is_older": "kerasbridge.saving.legacy.entry",
     "is_older_tree": "kerasbridge.saving.legacy.entry",
     "load_weights": "kerasbridge.saving.legacy.weights",
     "model_from_tree": "kerasbridge.saving.legacy.entry",

@@ -65,8 +65,6 @@ def _known(module: Any, name: str) -> bool:
 def _kept(cls: type, config: dict) -> dict:
     """The options that a class takes; functions wrapped by older classes (`fn`) are their own now."""
     takes = set(inspect.signature(cls.__init__).parameters) | {"name", "dtype"}
-    if any(p.kind is p.VAR_KEYWORD for p in inspect.signature(cls.__init__).parameters.values()):
-        takes |= set()
     return {key: value for key, value in config.items() if key in takes}
 
 

@@ -44,7 +44,6 @@ class Context:
         self.source = source
         self._place: list = []  # (layer's name, class) from the outside in
         self.parts: dict = {}  # id of a built model -> [(class in the file, layer or None)]
-        self.cudnn: set = set()  # ids of layers (or cells) that were CuDNN's in the file
 
     @contextlib.contextmanager
     def at(self, name: str, class_name: str):

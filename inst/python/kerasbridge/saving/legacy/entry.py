@@ -11,14 +11,6 @@ from kerasbridge.saving.legacy import compiling, graph, reading, slots, tree, we
 from kerasbridge.saving.legacy.context import Context
 
 
-def is_older(path: str) -> bool:
-    """Whether a model's file (`.h5` or `.keras`) was written by Keras 1 or 2."""
-    version = reading.version_of(path)
-    if version is None:
-        return not zipfile.is_zipfile(path)  # the first files of Keras said nothing
-    return (reading.major(version) or 0) < 3
-
-
 def is_older_tree(config: Any) -> bool:
     """Whether the tree of a configuration (parsed JSON) was written by Keras 1 or 2.
 

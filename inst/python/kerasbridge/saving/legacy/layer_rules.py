@@ -362,8 +362,6 @@ def _own_layer(class_name: str, config: dict, ctx: Context) -> Any:
         raise ctx.refusal(f"it can't be made: {first_line(err)}") from err
     if trainable is False:
         layer.trainable = False
-    if short in ("CuDNNLSTM", "CuDNNGRU"):
-        ctx.cudnn.add(id(layer.cell))
     return layer
 
 
