@@ -162,7 +162,9 @@ input_args <- c(
 )
 
 # Layers whose call takes its tensors one by one: a list in `object` is spread over its arguments.
-spread_layers <- c("keras.layers.MultiHeadAttention", "keras.layers.GroupQueryAttention")
+spread_layers <- c(
+  "keras.layers.MultiHeadAttention", "keras.layers.GroupQueryAttention", "kerasbridge.layers.TransformerDecoder"
+)
 
 wrap_layer <- function(symbol, frame, types, extra = character()) {
   if (!eval(quote(missing(object)), frame)) {
