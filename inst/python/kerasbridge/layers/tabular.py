@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Optional, Sequence
+from typing import Any, Optional, Sequence, Union
 
 import keras
 import numpy as np
@@ -11,6 +11,12 @@ from keras import ops
 from kerasbridge.errors import ArgumentError
 from kerasbridge.layers.checks import check_positive, check_rate
 from kerasbridge.layers.transformer import TransformerEncoder
+
+
+def _counts(cardinalities: Any) -> list:
+    """One count or several as a list."""
+    several = (cardinalities,) if isinstance(cardinalities, int) else cardinalities or ()
+    return [check_positive(count, "cardinalities") for count in several]
 
 
 def _uniform(width: int) -> Any:
@@ -39,13 +45,13 @@ class FeatureTokenizer(keras.layers.Layer):
     def __init__(
         self,
         embed_dim: int,
-        cardinalities: Sequence[int] = (),
+        cardinalities: Union[int, Sequence[int]] = (),
         class_token: bool = True,
         **kwargs: Any,
     ):
         super().__init__(**kwargs)
         self.embed_dim = check_positive(embed_dim, "embed_dim")
-        self.cardinalities = [check_positive(n, "cardinalities") for n in cardinalities or ()]
+        self.cardinalities = _counts(cardinalities)
         self.class_token = bool(class_token)
 
     def _shapes(self, input_shape: Any) -> tuple:
@@ -132,7 +138,7 @@ class TabularTransformer(keras.layers.Layer):
         embed_dim: int = 32,
         num_blocks: int = 2,
         num_heads: int = 4,
-        cardinalities: Sequence[int] = (),
+        cardinalities: Union[int, Sequence[int]] = (),
         intermediate_dim: Optional[int] = None,
         dropout: float = 0.0,
         **kwargs: Any,
@@ -141,7 +147,7 @@ class TabularTransformer(keras.layers.Layer):
         self.embed_dim = check_positive(embed_dim, "embed_dim")
         self.num_blocks = check_positive(num_blocks, "num_blocks")
         self.num_heads = check_positive(num_heads, "num_heads")
-        self.cardinalities = list(cardinalities or ())
+        self.cardinalities = _counts(cardinalities)
         self.intermediate_dim = intermediate_dim
         self.dropout = check_rate(dropout, "dropout")
 
