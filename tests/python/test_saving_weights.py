@@ -161,7 +161,7 @@ def test_safetensors_are_those_of_the_library(tmp_path):
     load_weights(model, tmp_path / "t.safetensors", by_name=True)
     assert all((w == 3).all() for w in model.layers[-1].get_weights())
     (tmp_path / "cut.safetensors").write_bytes(path.read_bytes()[:600])
-    with pytest.raises(FileError, match="damaged|not a model file"):
+    with pytest.raises(FileError, match="damaged|not a model file|not a file of weights"):
         load_weights(model, tmp_path / "cut.safetensors")
 
 

@@ -22,7 +22,9 @@ test_that("arrays of every type and shape come back as they went", {
     for (seed in 1:25) {
       x <- random_array(type, seed)
       back <- if (type == "character") {
-        reticulate::py_to_r(to_python(tagged(x, "data")))
+        sent <- to_python(tagged(x, "data"))
+        # texts of several axes cross as a tensor
+        if (inherits(sent, "kerasbridge_tensor")) as.array(sent) else reticulate::py_to_r(sent)
       } else {
         as.array(as_tensor(x, dtype = if (type == "double") "float64"))
       }

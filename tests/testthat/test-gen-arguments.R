@@ -123,7 +123,7 @@ position_names <- "^(?!expand_dims|return_index)(axis|axes|axis[0-9]|dim|dims|in
 
 # Names that look like positions and mean something else.
 not_positions <- c(
-  "input_dim", "output_dim", "key_dim", "value_dim", "head_dim", "crossing_dim", "hashing_dim", # sizes
+  "input_dim", "output_dim", "key_dim", "value_dim", "head_dim", "crossing_dim", "hashing_dim", "embed_dim", "intermediate_dim", # sizes
   "num_oov_indices", # a count
   "ignore_index", "mask_index" # class numbers: data values
 )

@@ -281,7 +281,8 @@ test_that("the history says what the run depended on", {
   set_random_seed(42)
   history <- fit(small_model(), matrix(1, 8, 2), rep(0, 8), epochs = 1, verbose = 0)
   expect_equal(history$seed, 42)
-  expect_false(history$deterministic)
+  # whether determinism is on depends on what ran before in this process; the child process below starts afresh
+  expect_type(history$deterministic, "logical")
   expect_identical(history$versions[["keras"]], kerasbridge_info()$keras)
   expect_identical(history$versions[["R"]], as.character(getRversion()))
   expect_match(history$devices, "cpu|gpu", all = TRUE)

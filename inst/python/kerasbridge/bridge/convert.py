@@ -126,6 +126,12 @@ def to_r_array(value: Any) -> Any:
         return array.astype(np.float32)
     if array.dtype == np.uint32:
         return array.astype(np.float64)
+    if array.dtype == object:  # a tensor of texts holds their UTF-8 bytes
+        # as objects: reticulate 1.28 reads arrays of NumPy's own text type in the wrong order
+        texts = np.empty(array.shape, dtype=object)
+        for place, x in np.ndenumerate(array):
+            texts[place] = x.decode("utf-8", "replace") if isinstance(x, bytes) else x
+        return texts
     return array
 
 

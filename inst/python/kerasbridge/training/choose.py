@@ -155,6 +155,10 @@ class Chooser:
             self.mode = "keras"
             self._chunk = 1
             return
+        self._conclude()
+
+    def _conclude(self) -> None:
+        """Take the fastest of what was measured."""
         known = {m: self.timings[m] for m in ("graph", "xla", "keras") if m in self.timings}
         # leave the graph only for a gain worth having
         best = min(known, key=lambda m: known[m] * (1.0 if m == "graph" else 1.03))
@@ -180,7 +184,10 @@ class Chooser:
         return cost + 3 * _SLOW_XLA * graph < _TRIAL * remaining
 
     def outcome(self) -> tuple[str, str]:
-        """What ran most of the steps, and why."""
+        """What ran most of the steps, and why; called when the run is over."""
+        if not self.settled and self._tried & self._best.keys():
+            # the trial was the rest of the run: what it showed holds for the next one
+            self._conclude()
         engine = max(self.steps_by_mode, key=lambda mode: self.steps_by_mode[mode])
         if self.settled and engine != self.mode:
             engine = engine if self.steps_by_mode[self.mode] == 0 else self.mode
