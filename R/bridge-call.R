@@ -3,6 +3,8 @@
 # Call a public Keras name such as "keras.layers.Dense" with a list of plain values.
 bridge_call <- function(symbol, args = list(), call = rlang::caller_env()) {
   bridge_start(call)
+  held <- the$bridge$hold()
+  on.exit(the$bridge$release(held))
   arguments <- c(list(symbol), cross_arguments(args))
   unwrap(cross(\() do.call(the$bridge$call, arguments)), call)
 }
@@ -11,6 +13,8 @@ bridge_call <- function(symbol, args = list(), call = rlang::caller_env()) {
 bridge_method <- function(target, name, args = list(), call = rlang::caller_env()) {
   bridge_start(call)
   check_alive(target, "object", call)
+  held <- the$bridge$hold()
+  on.exit(the$bridge$release(held))
   arguments <- c(list(target, name), cross_arguments(args))
   unwrap(cross(\() do.call(the$bridge$method, arguments)), call)
 }
@@ -18,6 +22,8 @@ bridge_method <- function(target, name, args = list(), call = rlang::caller_env(
 # Run a verb of the engine such as "fit".
 bridge_do <- function(verb, ..., call = rlang::caller_env()) {
   bridge_start(call)
+  held <- the$bridge$hold()
+  on.exit(the$bridge$release(held))
   arguments <- to_dict(lapply(list(...), to_python))
   unwrap(cross(\() the$bridge$do(verb, arguments)), call)
 }
@@ -25,6 +31,8 @@ bridge_do <- function(verb, ..., call = rlang::caller_env()) {
 # The same, but the result stays in Python: data on their way to a model.
 bridge_keep <- function(verb, ..., call = rlang::caller_env()) {
   bridge_start(call)
+  held <- the$bridge$hold()
+  on.exit(the$bridge$release(held))
   unwrap_raw(the$raw$do(verb, to_dict(lapply(list(...), to_python))), call)
 }
 

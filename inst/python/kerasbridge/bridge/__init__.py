@@ -32,6 +32,7 @@ from kerasbridge.bridge.convert import (
     with_parameters,
 )
 from kerasbridge.bridge.from_r import RCodeError, Signal, pending_r_key, r_function
+from kerasbridge.bridge.holding import hold, release
 from kerasbridge.bridge.outcome import Outcome, press, take_interrupted
 from kerasbridge.bridge.output import Output
 
@@ -52,9 +53,11 @@ __all__ = [
     "do",
     "dtype_of",
     "has",
+    "hold",
     "method",
     "press",
     "r_function",
+    "release",
     "shape_of",
     "sparse_rows",
     "start",

@@ -7,7 +7,7 @@ import platform
 from typing import Any, Optional
 
 from kerasbridge import layers
-from kerasbridge.bridge import verbs
+from kerasbridge.bridge import holding, verbs
 from kerasbridge.bridge.classes import class_names
 from kerasbridge.bridge.convert import without_tuple_names
 from kerasbridge.bridge.outcome import lost_interrupts_stop, outcome, stop
@@ -32,6 +32,7 @@ def start(backend: Optional[str] = None, r_version: Optional[str] = None) -> dic
     keras = runtime.start(backend)
     if r_version:
         attached.session["r"] = r_version
+    holding.install()
     return {
         "keras": keras.__version__,
         "backend": keras.config.backend(),

@@ -13,6 +13,7 @@ from typing import Any, Optional
 
 from kerasbridge.bridge import from_r
 from kerasbridge.bridge.from_r import RCodeError
+from kerasbridge.bridge.holding import answered
 from kerasbridge.environment.messages import explain
 from kerasbridge.errors import KerasBridgeError
 
@@ -213,6 +214,7 @@ def outcome(function):
     the program between R and Python.)
     """
 
+    @answered
     @functools.wraps(function)
     def wrapper(*args, **kwargs):
         global _depth
