@@ -10,6 +10,8 @@ the$last_error <- NULL
 # conditions raised by R code that Python called, kept until the call comes back to R
 the$r_errors <- new.env(parent = emptyenv())
 the$r_error_count <- 0L
+# warnings of such code, likewise
+the$r_warnings <- list()
 # R6 classes that were turned into Python classes
 the$r6_specs <- list()
 # private environments of objects of classes written in R, by key

@@ -29,6 +29,10 @@ cross_arguments <- function(args) {
 }
 
 unwrap <- function(outcome, call) {
+  force(outcome) # the call itself
+  if (length(the$r_warnings)) {
+    give_r_warnings()
+  }
   if (!isTRUE(outcome$ok) && identical(outcome$error$kind, "interrupt")) {
     rlang::interrupt()
   }

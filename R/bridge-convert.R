@@ -25,6 +25,7 @@ to_python <- function(x) {
     kb_int_dict = raw$as_dict(to_list(names(x$value)), to_list(unname(x$value))),
     kb_tensor = raw$as_tensor(x$value, x$dtype),
     kb_data = raw$data_array(x$value),
+    kb_puller = raw$puller(as_python_function(x$value)),
     kb_function = as_python_function(x$value, x$name),
     kb_output = raw$Output(as_python_function(x$value), x$terminal, x$width),
     kb_symbol = raw$symbol(x$value),

@@ -19,15 +19,21 @@ as_python_function <- function(f, name = NULL) {
       frame_call <- sys.call()
       frame_call[[1]] <- quote(r_function)
       tryCatch(
-        to_python_result(eval(frame_call, list(r_function = f), parent.frame())),
+        withCallingHandlers(
+          to_python_result(eval(frame_call, list(r_function = f), parent.frame())),
+          warning = function(w) keep_r_warning(w)
+        ),
         error = function(e) keep_r_error(e),
         interrupt = function(e) keep_r_error(e)
       )
     }),
-    rlang::env(f = f, to_python_result = to_python_result, keep_r_error = keep_r_error, baseenv())
+    rlang::env(
+      f = f, to_python_result = to_python_result, keep_r_error = keep_r_error, keep_r_warning = keep_r_warning, baseenv()
+    )
   )
   attr(guarded, "py_function_name") <- name %||% attr(f, "py_function_name") %||% "r_function"
-  reticulate::r_to_py(guarded, convert = TRUE)
+  # whatever thread calls it, it runs on this one
+  the$raw$main_only(reticulate::r_to_py(guarded, convert = TRUE))
 }
 
 # What an R function returns to Python: whole structures element by element, the rest as it is.
@@ -50,6 +56,24 @@ keep_r_error <- function(e) {
   key <- as.character(the$r_error_count)
   assign(key, e, envir = the$r_errors)
   the$bridge$raise_r_error(conditionMessage(e), key)
+}
+
+# A warning of R code that Python called is given when the call has come back to R: a handler outside
+# may jump, and a jump must not cross Python. One that R is to turn into an error is left to R.
+keep_r_warning <- function(w) {
+  if (getOption("warn") >= 2) {
+    return(invisible())
+  }
+  if (length(the$r_warnings) < 50) {
+    the$r_warnings <- c(the$r_warnings, list(w))
+  }
+  tryInvokeRestart("muffleWarning")
+}
+
+give_r_warnings <- function() {
+  kept <- the$r_warnings
+  the$r_warnings <- list()
+  lapply(kept, warning)
 }
 
 take_r_error <- function(key) {

@@ -1,9 +1,9 @@
 # R functions as sources of batches. The loop over them is kerasbridge/training/pulling.py: it calls the
-# function between two steps, on R's main thread.
+# function on R's main thread, while the step before runs on another.
 
 # What fit(), evaluate() and predict() do when `x` is an R function.
 fit_pulled <- function(object, generator, steps_per_epoch, epochs, callbacks, validation_data, validation_steps,
-                       validation_freq, class_weight, initial_epoch, verbose, frame) {
+                       validation_freq, class_weight, initial_epoch, verbose, frame, max_queue_size = 10) {
   check_model(object, frame)
   check_compiled(object, frame)
   steps_per_epoch <- as_steps(pulled_steps(steps_per_epoch, generator), "steps_per_epoch", frame)
@@ -12,19 +12,20 @@ fit_pulled <- function(object, generator, steps_per_epoch, epochs, callbacks, va
   }
   if (is_pulled(validation_data)) {
     validation_steps <- pulled_steps(validation_steps, validation_data)
-    validation_data <- tagged(pull_function(validation_data, "validation generator", frame), "function")
+    validation_data <- pull_function(validation_data, "validation generator", frame)
   } else {
     validation_data <- as_validation_arg(validation_data, "validation_data", frame)
   }
   history <- bridge_do(
     "fit_pulled",
-    model = object, pull = tagged(pull_function(generator, "generator", frame), "function"),
+    model = object, pull = pull_function(generator, "generator", frame),
     steps_per_epoch = steps_per_epoch, epochs = as_count(epochs, "epochs", frame),
     verbose = as_verbose(verbose, frame), callbacks = as_callbacks_arg(callbacks, frame),
     validation_data = validation_data, validation_steps = as_steps(validation_steps, "validation_steps", frame),
     validation_freq = as_count(validation_freq, "validation_freq", frame),
     class_weight = as_class_weight_arg(class_weight, "class_weight", frame),
     initial_epoch = as_count(initial_epoch, "initial_epoch", frame, least = 0),
+    max_queue_size = as_count(max_queue_size, "max_queue_size", frame),
     output = r_output(), call = frame
   )
   ended <- history$params$ended
@@ -34,13 +35,13 @@ fit_pulled <- function(object, generator, steps_per_epoch, epochs, callbacks, va
   new_history(history)
 }
 
-evaluate_pulled <- function(object, generator, steps, callbacks, verbose, frame) {
+evaluate_pulled <- function(object, generator, steps, callbacks, verbose, frame, max_queue_size = 10) {
   check_model(object, frame)
   check_compiled(object, frame)
-  lapply(run_pulled("evaluate_pulled", object, generator, steps, callbacks, verbose, frame), as.numeric)
+  lapply(run_pulled("evaluate_pulled", object, generator, steps, callbacks, verbose, frame, max_queue_size), as.numeric)
 }
 
-run_pulled <- function(verb, object, generator, steps, callbacks, verbose, frame) {
+run_pulled <- function(verb, object, generator, steps, callbacks, verbose, frame, max_queue_size = 10) {
   check_model(object, frame)
   steps <- as_steps(pulled_steps(steps, generator), "steps", frame)
   if (is.null(steps)) {
@@ -48,8 +49,9 @@ run_pulled <- function(verb, object, generator, steps, callbacks, verbose, frame
   }
   bridge_do(
     verb,
-    model = object, pull = tagged(pull_function(generator, "generator", frame), "function"), steps = steps,
-    verbose = as_verbose(verbose, frame), callbacks = as_callbacks_arg(callbacks, frame), output = r_output(), call = frame
+    model = object, pull = pull_function(generator, "generator", frame), steps = steps,
+    verbose = as_verbose(verbose, frame), callbacks = as_callbacks_arg(callbacks, frame),
+    max_queue_size = as_count(max_queue_size, "max_queue_size", frame), output = r_output(), call = frame
   )
 }
 
@@ -60,27 +62,46 @@ is_pulled <- function(x) is_r_generator(x) || inherits(x, "kerasbridge.data.inde
 
 pulled_steps <- function(steps, generator) steps %||% if (is_python(generator)) length(generator)
 
-# The generator as a function that Python calls: each batch checked and turned into arrays.
+# The generator as a function that Python calls: each batch checked and brought into plain lists and arrays.
 pull_function <- function(generator, word, frame) {
   force(generator)
   if (is_python(generator)) {
     return(generator)
   }
   count <- 0L
-  function() {
+  pull <- function() {
     count <<- count + 1L
-    batch <- tryCatch(generator(), error = \(e) {
-      abort_kind(
-        "generator", sprintf("The %s failed at batch %d: %s", word, count, conditionMessage(e)),
-        batch = count, original = e, call = frame
-      )
-    })
+    batch <- tryCatch(generator(), error = \(e) abort_generator(e, word, count, frame))
     if (is.null(batch)) {
       return(NULL)
     }
-    parts <- batch_parts(batch, sprintf("batch %d of the %s", count, word), frame)
-    to_python(tagged(parts, "tuple"))
+    lapply(batch_parts(batch, sprintf("batch %d of the %s", count, word), frame), plain_part)
   }
+  tagged(pull, "puller")
+}
+
+# The generator's own error, with the batch: its classes and its call are kept.
+abort_generator <- function(e, word, count, frame, ...) {
+  own <- setdiff(class(e), c("rlang_error", "simpleError", "error", "condition"))
+  stop(rlang::error_cnd(
+    class = c(own, "kerasbridge_error_generator", "kerasbridge_error"),
+    message = sprintf("The %s failed at batch %d: %s", word, count, conditionMessage(e)),
+    batch = count, original = e, call = conditionCall(e) %||% rlang::error_call(frame), ...
+  ))
+}
+
+# A converted part without its tags: nested lists of arrays, which cross in one go.
+plain_part <- function(x) {
+  if (!inherits(x, "kb_tag")) {
+    return(x)
+  }
+  switch(
+    class(x)[[1]],
+    kb_data = x$value,
+    kb_list = lapply(unname(x$value), plain_part),
+    kb_dict = lapply(x$value, plain_part),
+    to_python(x)
+  )
 }
 
 # x, y and weights of a batch: list(x), list(x, y), list(x, y, weights), so named or not, or x alone.
@@ -121,9 +142,17 @@ refuse_beside_generator <- function(given, frame) {
 #' scripts. In new code write `fit(model, generator, steps_per_epoch = n)`.
 #'
 #' An R function that is used as generator returns the next batch each time it is called: `list(x, y)`,
-#' `list(x, y, weights)` or, for prediction, `list(x)`; for several inputs `x` is a list. It is called once for
-#' each step, between the steps, and returns `NULL` when there is nothing left; training then ends with a
-#' warning. Keep the state in the function's environment, with `<<-`.
+#' `list(x, y, weights)` or, for prediction, `list(x)`; for several inputs or outputs `x` or `y` is a list, by
+#' position or by name. It is called once for each step, never beyond the end of an epoch, and returns `NULL`
+#' when there is nothing left; training then ends with a warning. Keep the state in the function's
+#' environment, with `<<-`.
+#'
+#' The function runs while the training step before runs on another thread (on the TensorFlow backend, unless
+#' the model is compiled with `run_eagerly = TRUE`), so the longer of the two sets the pace. A function that uses
+#' the model itself, such as one that predicts to choose its samples, waits for the step to end. An error in it
+#' stops training after the steps before; the condition keeps its class and call and has the class
+#' `kerasbridge_error_generator` and the number of the batch as `batch`. Warnings are given when training has
+#' come back to R.
 #'
 #' @param object A compiled model.
 #' @param generator An R function, or a source such as [timeseries_generator()] or
@@ -134,7 +163,8 @@ refuse_beside_generator <- function(given, frame) {
 #'   [fit()][fit.kerasbridge_model].
 #' @param view_metrics Kept for older scripts; the progress line shows the metrics.
 #' @param validation_data As for [fit()][fit.kerasbridge_model], or a generator.
-#' @param max_queue_size,workers Kept for older scripts: batches are made one after the other.
+#' @param max_queue_size Batches made ahead at most.
+#' @param workers Kept for older scripts.
 #' @return `fit_generator()`: a history. `evaluate_generator()`: a named list of numbers.
 #'   `predict_generator()`: an array with a row for each sample.
 #' @examplesIf is_keras_available()
@@ -156,7 +186,7 @@ fit_generator <- function(object, generator, steps_per_epoch = NULL, epochs = 1,
     note_once("view_metrics", "`view_metrics` has no effect: the progress line shows the metrics.")
   }
   if (is_pulled(generator)) {
-    return(fit_pulled(object, generator, steps_per_epoch, epochs, callbacks, validation_data, validation_steps, 1, class_weight, initial_epoch, verbose, frame))
+    return(fit_pulled(object, generator, steps_per_epoch, epochs, callbacks, validation_data, validation_steps, 1, class_weight, initial_epoch, verbose, frame, max_queue_size))
   }
   fit(
     object, generator, steps_per_epoch = steps_per_epoch, epochs = epochs, verbose = verbose, callbacks = callbacks,
@@ -170,7 +200,7 @@ evaluate_generator <- function(object, generator, steps = NULL, max_queue_size =
   frame <- rlang::current_env()
   check_generator_arguments(generator, max_queue_size, workers, frame)
   if (is_pulled(generator)) {
-    return(evaluate_pulled(object, generator, steps, callbacks, 0L, frame))
+    return(evaluate_pulled(object, generator, steps, callbacks, 0L, frame, max_queue_size))
   }
   evaluate(object, generator, steps = steps, callbacks = callbacks, verbose = 0)
 }
@@ -181,7 +211,7 @@ predict_generator <- function(object, generator, steps = NULL, max_queue_size = 
   frame <- rlang::current_env()
   check_generator_arguments(generator, max_queue_size, workers, frame)
   if (is_pulled(generator)) {
-    return(run_pulled("predict_pulled", object, generator, steps, callbacks, verbose, frame))
+    return(run_pulled("predict_pulled", object, generator, steps, callbacks, verbose, frame, max_queue_size))
   }
   stats::predict(object, generator, steps = steps, callbacks = callbacks, verbose = verbose)
 }

@@ -26,6 +26,7 @@ from kerasbridge.bridge.convert import (
     as_tuple,
     data_array,
     dtype_of,
+    puller,
     shape_of,
     to_r_array,
 )
@@ -37,6 +38,7 @@ from kerasbridge.bridge.outcome import (
     raise_r_error,
 )
 from kerasbridge.bridge.output import Output
+from kerasbridge.runtime.threads import main_only
 
 __all__ = [
     "Outcome",
@@ -54,7 +56,9 @@ __all__ = [
     "do",
     "dtype_of",
     "has",
+    "main_only",
     "method",
+    "puller",
     "raise_interrupt",
     "raise_r_error",
     "shape_of",

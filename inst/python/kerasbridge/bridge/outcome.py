@@ -8,6 +8,7 @@ import traceback
 from typing import Any, Optional
 
 from kerasbridge.errors import KerasBridgeError
+from kerasbridge.runtime import threads
 
 
 class RCodeError(Exception):
@@ -30,7 +31,7 @@ def raise_r_error(message: str, key: str):
 
 def raise_interrupt():
     """Called by R when the user pressed Ctrl-C (or Esc) inside an R function; never returns."""
-    raise KeyboardInterrupt
+    threads.interrupt()
 
 
 def pending_r_key() -> Optional[str]:
@@ -147,6 +148,8 @@ def describe(exc: BaseException) -> dict:
     text = str(exc) or type(exc).__name__
     if isinstance(exc, KeyError) and exc.args:
         text = f"unknown name {exc.args[0]!r}"
+    if "Unknown exception occurred" in text:  # what older versions of reticulate make of a jump
+        text = "A function of R was left by a jump: a restart, or a handler set up outside of it."
     named = _ARGUMENT.search(text) if kind == "argument" else None
     return {
         **base,

@@ -199,6 +199,11 @@ def _is_sparse_loss(loss: Any) -> bool:
     return any(n.lower().replace("_", "") == "sparsecategoricalcrossentropy" for n in names)
 
 
+def has_sparse_loss(model: Any) -> bool:
+    """Whether a loss of the model takes class numbers."""
+    return any(_is_sparse_loss(loss) for _, loss in leaves(getattr(model, "loss", None), "loss"))
+
+
 def _output_parts(model: Any, y: Any) -> Iterable[tuple[str, Any, Any, Any]]:
     """(label, labels, loss, output shape) for each output whose loss and shape are known."""
     loss = getattr(model, "loss", None)
