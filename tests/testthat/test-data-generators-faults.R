@@ -129,7 +129,7 @@ test_that("an interrupt keeps the epochs done, in the generator as in a step", {
         if (begun > 30) Sys.sleep(.(wait))
         ok()
       }
-      system(sprintf("(sleep 4; kill -INT %d) > /dev/null 2>&1 &", Sys.getpid()))
+      system(sprintf("(sleep 4; kill -INT %d; sleep 15; kill -INT %d) > /dev/null 2>&1 &", Sys.getpid(), Sys.getpid()))
       h <- fit(model, generator, steps_per_epoch = 10, epochs = 1e6)
       stopifnot(h$interrupted, length(h$epoch) >= 3, length(h$epoch) == length(h$metrics$loss))
       w <- get_weights(model)[[1]]

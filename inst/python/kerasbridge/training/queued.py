@@ -69,6 +69,7 @@ class Queued:
         self.why: Optional[str] = refusal(model, kind)
         self._stopped: Optional[tf.Variable] = None
         self._queue: Any = None
+        self._handle: Any = None
         self._ended = False
         self._loop: Optional[StepLoop] = None
 
@@ -106,14 +107,16 @@ class Queued:
         self, function: Any, data: Any, ahead: Ahead, count: int, fed: Callable
     ) -> tuple[int, Any]:
         loop = self._loop
-        with tf.device("CPU"):
-            self._queue = tf.queue.FIFOQueue(
-                self._limit + _MARKS, [tf.bool, *(spec.dtype for spec in loop.specs)]
-            )
+        types = [tf.bool, *(spec.dtype for spec in loop.specs)]
+        if self._queue is None or self._queue.dtypes != types:
+            with tf.device("CPU"):
+                self._queue = tf.queue.FIFOQueue(self._limit + _MARKS, types)
+        queue, self._queue = self._queue, None  # kept for the next stretch if this one ends well
+        self._handle = queue.queue_ref
         if self._stopped is None:
             self._stopped = tf.Variable(0, dtype=tf.int32, trainable=False)
         self._stopped.assign(0)
-        handles = self._queue.queue_ref, self._stopped.handle
+        handles = self._handle, self._stopped.handle
         self._ended = False
         job = None
         done = 0
@@ -150,7 +153,9 @@ class Queued:
                 if done % _COLLECT == 0:
                     gc.collect(1)  # on this thread, while the collector is off
             self._end()
-            return done, threads.finish(job)
+            logs = threads.finish(job)
+            self._queue = queue if self._waiting() == 0 else None
+            return done, logs
         except KeyboardInterrupt:
             self._stopped.assign(1)
             raise  # `threads.settle_interrupted` marks the end and waits
@@ -172,12 +177,12 @@ class Queued:
 
     def _put(self, more: bool, tensors: list) -> None:
         tf.raw_ops.QueueEnqueueV2(
-            handle=self._queue.queue_ref,
+            handle=self._handle,
             components=[_MORE if more else tf.constant(False), *tensors],
         )
 
     def _waiting(self) -> int:
-        return int(tf.raw_ops.QueueSizeV2(handle=self._queue.queue_ref))
+        return int(tf.raw_ops.QueueSizeV2(handle=self._handle))
 
     def _wait_for_room(self, job: Any, started: float, done: int) -> int:
         """Wait until fewer batches are queued than may be; how many more fit.
