@@ -3,7 +3,7 @@
 
 # What fit(), evaluate() and predict() do when `x` is an R function.
 fit_pulled <- function(object, generator, steps_per_epoch, epochs, callbacks, validation_data, validation_steps,
-                       validation_freq, class_weight, initial_epoch, verbose, frame, max_queue_size = 10) {
+                       validation_freq, class_weight, initial_epoch, verbose, frame, max_queue_size = 10, workers = 1) {
   check_model(object, frame)
   check_compiled(object, frame)
   steps_per_epoch <- as_steps(pulled_steps(steps_per_epoch, generator), "steps_per_epoch", frame)
@@ -12,22 +12,23 @@ fit_pulled <- function(object, generator, steps_per_epoch, epochs, callbacks, va
   }
   if (is_pulled(validation_data)) {
     validation_steps <- pulled_steps(validation_steps, validation_data)
-    validation_data <- pull_function(validation_data, "validation generator", frame)
+    validation_data <- pull_function(in_order(validation_data), "validation generator", frame)
   } else {
     validation_data <- as_validation_arg(validation_data, "validation_data", frame)
   }
-  history <- bridge_do(
+  epochs <- as_count(epochs, "epochs", frame)
+  initial_epoch <- as_count(initial_epoch, "initial_epoch", frame, least = 0)
+  callbacks <- as_callbacks_arg(callbacks, frame)
+  total <- steps_per_epoch * max(0, epochs - initial_epoch)
+  history <- with_source(generator, workers, total, max_queue_size, frame, \(pull, ahead) bridge_do(
     "fit_pulled",
-    model = object, pull = pull_function(generator, "generator", frame),
-    steps_per_epoch = steps_per_epoch, epochs = as_count(epochs, "epochs", frame),
-    verbose = as_verbose(verbose, frame), callbacks = as_callbacks_arg(callbacks, frame),
-    validation_data = validation_data, validation_steps = as_steps(validation_steps, "validation_steps", frame),
+    model = object, pull = pull, steps_per_epoch = steps_per_epoch, epochs = epochs,
+    verbose = as_verbose(verbose, frame), callbacks = callbacks,
+    validation_data = validation_data, validation_steps = validation_steps,
     validation_freq = as_count(validation_freq, "validation_freq", frame),
     class_weight = as_class_weight_arg(class_weight, "class_weight", frame),
-    initial_epoch = as_count(initial_epoch, "initial_epoch", frame, least = 0),
-    max_queue_size = as_count(max_queue_size, "max_queue_size", frame),
-    output = r_output(), call = frame
-  )
+    initial_epoch = initial_epoch, max_queue_size = ahead, output = r_output(), call = frame
+  ))
   ended <- history$params$ended
   if (!is.null(ended)) {
     rlang::warn(ended, class = "kerasbridge_warning_generator", call = frame)
@@ -35,38 +36,63 @@ fit_pulled <- function(object, generator, steps_per_epoch, epochs, callbacks, va
   new_history(history)
 }
 
-evaluate_pulled <- function(object, generator, steps, callbacks, verbose, frame, max_queue_size = 10) {
+evaluate_pulled <- function(object, generator, steps, callbacks, verbose, frame, ...) {
   check_model(object, frame)
   check_compiled(object, frame)
-  lapply(run_pulled("evaluate_pulled", object, generator, steps, callbacks, verbose, frame, max_queue_size), as.numeric)
+  lapply(run_pulled("evaluate_pulled", object, generator, steps, callbacks, verbose, frame, ...), as.numeric)
 }
 
-run_pulled <- function(verb, object, generator, steps, callbacks, verbose, frame, max_queue_size = 10) {
+run_pulled <- function(verb, object, generator, steps, callbacks, verbose, frame, max_queue_size = 10, workers = 1) {
   check_model(object, frame)
   steps <- as_steps(pulled_steps(steps, generator), "steps", frame)
   if (is.null(steps)) {
     abort_argument("steps", "must say how many batches of the generator to take.", call = frame)
   }
-  bridge_do(
+  generator <- in_order(generator)
+  callbacks <- as_callbacks_arg(callbacks, frame)
+  with_source(generator, workers, steps, max_queue_size, frame, \(pull, ahead) bridge_do(
     verb,
-    model = object, pull = pull_function(generator, "generator", frame), steps = steps,
-    verbose = as_verbose(verbose, frame), callbacks = as_callbacks_arg(callbacks, frame),
-    max_queue_size = as_count(max_queue_size, "max_queue_size", frame), output = r_output(), call = frame
-  )
+    model = object, pull = pull, steps = steps, verbose = as_verbose(verbose, frame), callbacks = callbacks,
+    max_queue_size = ahead, output = r_output(), call = frame
+  ))
+}
+
+# `use(pull, ahead)` on the generator as Python calls it: here, or in other R processes.
+with_source <- function(generator, workers, total, max_queue_size, frame, use) {
+  ahead <- as_count(max_queue_size, "max_queue_size", frame)
+  workers <- max(1L, as_count(workers, "workers", frame, least = 0))
+  if (workers == 1) {
+    return(use(pull_function(generator, "generator", frame), ahead))
+  }
+  if (is_python(generator)) {
+    abort_argument("workers", "above 1 need a function of R that makes a generator, or a `dataset_from_function()`.", call = frame)
+  }
+  with_workers(generator, workers, total, ahead, frame, \(source) use(source, ahead))
+}
+
+# A data set made by a function, without shuffling.
+in_order <- function(x) {
+  if (is_r_dataset(x)) {
+    x$shuffle <- FALSE
+  }
+  x
 }
 
 is_r_generator <- function(x) is.function(x) && !is_python(x)
 
 # What the loop of this package reads, not Keras' own: R functions, and sources that call one.
-is_pulled <- function(x) is_r_generator(x) || inherits(x, "kerasbridge.data.indexed.DirectBatches")
+is_pulled <- function(x) is_r_generator(x) || is_r_dataset(x) || inherits(x, "kerasbridge.data.indexed.DirectBatches")
 
-pulled_steps <- function(steps, generator) steps %||% if (is_python(generator)) length(generator)
+pulled_steps <- function(steps, generator) steps %||% if (is_python(generator) || is_r_dataset(generator)) length(generator)
 
 # The generator as a function that Python calls: each batch checked and brought into plain lists and arrays.
 pull_function <- function(generator, word, frame) {
   force(generator)
   if (is_python(generator)) {
     return(generator)
+  }
+  if (is_r_dataset(generator)) {
+    generator <- dataset_generator(generator)
   }
   count <- 0L
   pull <- function() {
@@ -154,8 +180,15 @@ refuse_beside_generator <- function(given, frame) {
 #' `kerasbridge_error_generator` and the number of the batch as `batch`. Warnings are given when training has
 #' come back to R.
 #'
+#' @section Workers:
+#' With `workers` above 1 the batches come from that many R processes, one after the other in turn, so their order
+#' is the same each time. Each process has its own stream of random numbers, derived from R's random numbers here:
+#' after the same `set.seed()` the batches are the same. What the function finds in the global environment, and
+#' the attached packages, are sent along. A process that ends or is killed is an error that says which and how;
+#' all of them end with the training, however that ends. The batches are handed over through shared memory.
+#'
 #' @param object A compiled model.
-#' @param generator An R function, or a source such as [timeseries_generator()] or
+#' @param generator An R function, a [dataset_from_function()], or a source such as [timeseries_generator()] or
 #'   [flow_images_from_data()].
 #' @param steps_per_epoch,steps Batches an epoch, or in all; fractions are rounded up. Sources that know
 #'   their length need none.
@@ -164,7 +197,9 @@ refuse_beside_generator <- function(given, frame) {
 #' @param view_metrics Kept for older scripts; the progress line shows the metrics.
 #' @param validation_data As for [fit()][fit.kerasbridge_model], or a generator.
 #' @param max_queue_size Batches made ahead at most.
-#' @param workers Kept for older scripts.
+#' @param workers R processes that make batches. Above 1 the function given is a *factory*: it is called once in
+#'   each process, without arguments or with the number of the process from 1, and returns the generator. See
+#'   below.
 #' @return `fit_generator()`: a history. `evaluate_generator()`: a named list of numbers.
 #'   `predict_generator()`: an array with a row for each sample.
 #' @examplesIf is_keras_available()
@@ -181,12 +216,12 @@ fit_generator <- function(object, generator, steps_per_epoch = NULL, epochs = 1,
                           callbacks = NULL, view_metrics = "auto", validation_data = NULL, validation_steps = NULL,
                           class_weight = NULL, max_queue_size = 10, workers = 1, initial_epoch = 0) {
   frame <- rlang::current_env()
-  check_generator_arguments(generator, max_queue_size, workers, frame)
+  check_generator(generator, frame)
   if (!identical(view_metrics, "auto")) {
     note_once("view_metrics", "`view_metrics` has no effect: the progress line shows the metrics.")
   }
   if (is_pulled(generator)) {
-    return(fit_pulled(object, generator, steps_per_epoch, epochs, callbacks, validation_data, validation_steps, 1, class_weight, initial_epoch, verbose, frame, max_queue_size))
+    return(fit_pulled(object, generator, steps_per_epoch, epochs, callbacks, validation_data, validation_steps, 1, class_weight, initial_epoch, verbose, frame, max_queue_size, workers))
   }
   fit(
     object, generator, steps_per_epoch = steps_per_epoch, epochs = epochs, verbose = verbose, callbacks = callbacks,
@@ -198,9 +233,9 @@ fit_generator <- function(object, generator, steps_per_epoch = NULL, epochs = 1,
 #' @export
 evaluate_generator <- function(object, generator, steps = NULL, max_queue_size = 10, workers = 1, callbacks = NULL) {
   frame <- rlang::current_env()
-  check_generator_arguments(generator, max_queue_size, workers, frame)
+  check_generator(generator, frame)
   if (is_pulled(generator)) {
-    return(evaluate_pulled(object, generator, steps, callbacks, 0L, frame, max_queue_size))
+    return(evaluate_pulled(object, generator, steps, callbacks, 0L, frame, max_queue_size, workers))
   }
   evaluate(object, generator, steps = steps, callbacks = callbacks, verbose = 0)
 }
@@ -209,20 +244,17 @@ evaluate_generator <- function(object, generator, steps = NULL, max_queue_size =
 #' @export
 predict_generator <- function(object, generator, steps = NULL, max_queue_size = 10, workers = 1, verbose = 0, callbacks = NULL) {
   frame <- rlang::current_env()
-  check_generator_arguments(generator, max_queue_size, workers, frame)
+  check_generator(generator, frame)
   if (is_pulled(generator)) {
-    return(run_pulled("predict_pulled", object, generator, steps, callbacks, verbose, frame, max_queue_size))
+    return(run_pulled("predict_pulled", object, generator, steps, callbacks, verbose, frame, max_queue_size, workers))
   }
   stats::predict(object, generator, steps = steps, callbacks = callbacks, verbose = verbose)
 }
 
-check_generator_arguments <- function(generator, max_queue_size, workers, frame) {
+check_generator <- function(generator, frame) {
   check_alive(generator, "generator", frame)
-  if (!is_r_generator(generator) && !is_python(generator)) {
+  if (!is_pulled(generator) && !is_python(generator)) {
     abort_argument("generator", paste0("must be a function or a source of batches, not ", describe_value(generator), "."), call = frame)
-  }
-  if (!identical(as.numeric(max_queue_size), 10) || !identical(as.numeric(workers), 1)) {
-    note_once("generator_workers", "`max_queue_size` and `workers` have no effect: batches are made one after the other.")
   }
 }
 
