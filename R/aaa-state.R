@@ -10,8 +10,14 @@ the$last_error <- NULL
 # conditions raised by R code that Python called, kept until the call comes back to R
 the$r_errors <- new.env(parent = emptyenv())
 the$r_error_count <- 0L
-# warnings of such code, likewise
-the$r_warnings <- list()
+# copies of models beside their R objects, by key, and the time spent on them (see save-keep.R)
+the$kept <- list()
+the$keep_seconds <- 0
+the$loaded <- 0
+# models loaded with `cached = TRUE`
+the$loaded_models <- list()
+# R code that Python called was left by a jump: list(condition), until the call comes back
+the$jump <- NULL
 # R6 classes that were turned into Python classes
 the$r6_specs <- list()
 # private environments of objects of classes written in R, by key

@@ -3,20 +3,29 @@
 # Call a public Keras name such as "keras.layers.Dense" with a list of plain values.
 bridge_call <- function(symbol, args = list(), call = rlang::caller_env()) {
   bridge_start(call)
-  unwrap(do.call(the$bridge$call, c(list(symbol), cross_arguments(args))), call)
+  arguments <- c(list(symbol), cross_arguments(args))
+  unwrap(cross(\() do.call(the$bridge$call, arguments)), call)
 }
 
 # Call a method of a Python object, or the object itself with name "__call__".
 bridge_method <- function(target, name, args = list(), call = rlang::caller_env()) {
   bridge_start(call)
   check_alive(target, "object", call)
-  unwrap(do.call(the$bridge$method, c(list(target, name), cross_arguments(args))), call)
+  arguments <- c(list(target, name), cross_arguments(args))
+  unwrap(cross(\() do.call(the$bridge$method, arguments)), call)
 }
 
 # Run a verb of the engine such as "fit".
 bridge_do <- function(verb, ..., call = rlang::caller_env()) {
   bridge_start(call)
-  unwrap(the$bridge$do(verb, to_dict(lapply(list(...), to_python))), call)
+  arguments <- to_dict(lapply(list(...), to_python))
+  unwrap(cross(\() the$bridge$do(verb, arguments)), call)
+}
+
+# The same, but the result stays in Python: data on their way to a model.
+bridge_keep <- function(verb, ..., call = rlang::caller_env()) {
+  bridge_start(call)
+  unwrap_raw(the$raw$do(verb, to_dict(lapply(list(...), to_python))), call)
 }
 
 # Positional arguments as a Python list, named ones as a dict.
@@ -28,26 +37,57 @@ cross_arguments <- function(args) {
   )
 }
 
+# Run a call into Python. A press of Ctrl-C that Python has answered may reach R too while the result
+# is on its way, as an interrupt or as an error of the conversion, and the result would be lost. Or R code
+# that reticulate runs at each import sees it first, and Python only an error: so it is told.
+cross <- function(run) {
+  pressed <- FALSE
+  press <- \(e) {
+    pressed <<- TRUE
+    NULL
+  }
+  out <- tryCatch(
+    withCallingHandlers(run(), interrupt = \(i) the$bridge$press()),
+    interrupt = press,
+    error = \(e) if (startsWith(conditionMessage(e), "No such namespace")) press() else stop(e)
+  )
+  tryCatch(Sys.sleep(0), interrupt = press)
+  if (!pressed) {
+    return(out)
+  }
+  settle_interrupts()
+  the$bridge$take_interrupted() %||% rlang::interrupt()
+}
+
+# One press arrives in R and in Python; what comes right after it is the same press.
+settle_interrupts <- function() {
+  nothing <- \(e) NULL
+  tryCatch(Sys.sleep(0.05), interrupt = nothing)
+  tryCatch(the$bridge$has("keras.Model"), interrupt = nothing, error = nothing)
+}
+
 unwrap <- function(outcome, call) {
-  force(outcome) # the call itself
-  if (length(the$r_warnings)) {
-    give_r_warnings()
-  }
-  if (!isTRUE(outcome$ok) && identical(outcome$error$kind, "interrupt")) {
-    rlang::interrupt()
-  }
   if (!isTRUE(outcome$ok)) {
-    abort_from_python(outcome$error, call = call)
+    raise_outcome(outcome$error, call)
   }
-  outcome$value
+  guard_callable(outcome$value)
 }
 
 # An outcome whose value stays in Python.
 unwrap_raw <- function(outcome, call) {
   if (!reticulate::py_to_r(outcome$ok)) {
-    abort_from_python(reticulate::py_to_r(outcome$error), call = call)
+    raise_outcome(reticulate::py_to_r(outcome$error), call)
   }
   outcome$value
+}
+
+raise_outcome <- function(error, call) {
+  resume_jump(call)
+  if (identical(error$kind, "interrupt")) {
+    settle_interrupts()
+    rlang::interrupt()
+  }
+  abort_from_python(error, call = call)
 }
 
 # Set an item of a Python dict.

@@ -7,14 +7,20 @@ kerasbridge_classes <- function(classes) {
     return(classes)
   }
   words <- known[intersect(classes, names(known))]
-  if (!length(words)) {
-    return(classes)
+  if (length(words)) {
+    return(c(unique(paste0("kerasbridge_", words)), "kerasbridge_object", classes))
   }
-  c(unique(paste0("kerasbridge_", words)), classes)
+  if (any(grepl("^(keras|tensorflow|kerasbridge)\\.", classes))) c(classes[[1]], "kerasbridge_object", classes[-1]) else classes
 }
 
 # Attribute of a Python object, converted.
-py_attribute <- function(x, name) reticulate::py_get_attr(x, name) |> reticulate::py_to_r()
+py_attribute <- function(x, name) {
+  check_alive(x, "object", rlang::caller_env())
+  guard_callable(reticulate::py_to_r(reticulate::py_get_attr(x, name)))
+}
+
+# The same, left in Python.
+py_part <- function(x, name) reticulate::py_get_attr(x, name)
 
 set_py_attribute <- function(x, name, value) reticulate::py_set_attr(x, name, value)
 

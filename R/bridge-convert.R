@@ -5,6 +5,9 @@
 tagged <- function(value, tag, ...) structure(list(value = value, ...), class = c(paste0("kb_", tag), "kb_tag"))
 
 to_python <- function(x) {
+  if (is_python(x)) {
+    return(check_alive(x, "an argument", NULL))
+  }
   if (!inherits(x, "kb_tag")) {
     if (is.function(x) && !is_python(x)) {
       return(as_python_function(x))
@@ -22,11 +25,12 @@ to_python <- function(x) {
     kb_tuple = raw$as_tuple(to_list(lapply(x$value, to_python))),
     kb_list = to_list(lapply(x$value, to_python)),
     kb_dict = to_dict(lapply(x$value, to_python)),
-    kb_int_dict = raw$as_dict(to_list(names(x$value)), to_list(unname(x$value))),
+    kb_int_dict = raw$as_dict(to_list(as.list(names(x$value))), to_list(unname(x$value))),
     kb_tensor = raw$as_tensor(x$value, x$dtype),
     kb_data = raw$data_array(x$value),
     kb_puller = raw$puller(as_python_function(x$value)),
-    kb_function = as_python_function(x$value, x$name),
+    kb_sparse = raw$sparse_rows(x$layout, x$first, x$second, x$value, x$shape),
+    kb_function = as_python_function(x$value, x$name, isTRUE(x$signature)),
     kb_output = raw$Output(as_python_function(x$value), x$terminal, x$width),
     kb_symbol = raw$symbol(x$value),
     kb_bigint = raw$whole_number(x$value),
@@ -74,10 +78,8 @@ tensor_to_r <- function(x) {
   the$bridge$to_r_array(x)
 }
 
-# Python bytes from a raw vector, and back.
+# Python bytes from a raw vector.
 as_bytes <- function(x) {
   bridge_start()
   the$raw$as_bytes(reticulate::r_to_py(x))
 }
-
-as_raw <- function(x) as.raw(as.vector(x))

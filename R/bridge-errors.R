@@ -5,14 +5,14 @@
 abort_from_python <- function(error, call) {
   the$last_error <- error$traceback
   if (!is.null(error$r_key)) {
-    original <- take_r_error(error$r_key)
-    if (!is.null(original)) {
-      rlang::cnd_signal(original)
-    }
+    resume_in_r(error$r_key)
   }
   bullets <- to_r_words(error$message)
   if (!is.null(error$hint)) {
     bullets <- c(bullets, i = to_r_words(error$hint))
+    if (!is.null(error$details$said)) {
+      bullets <- c(bullets, `*` = paste0("Python said: ", error$details$said))
+    }
   } else if (error$kind %in% c("python", "argument", "data")) {
     bullets <- c(bullets, i = "Python's full text: `last_python_error()`.")
   }

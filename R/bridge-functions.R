@@ -1,8 +1,9 @@
 # R functions that Python calls.
 
-# A Python callable around an R function (or a formula such as ~ .x * 2). An error or an interrupt in
-# it is kept and raised again, unchanged, when the call returns to R.
-as_python_function <- function(f, name = NULL) {
+# A Python callable around an R function (or a formula such as ~ .x * 2). What doesn't end in a value
+# (an error, an interrupt, a jump out of it) goes through Python and happens when the call returns to R.
+# With `signature` Python sees the names of its parameters, which some Keras functions look at.
+as_python_function <- function(f, name = NULL, signature = FALSE) {
   if (rlang::is_formula(f)) {
     f <- rlang::as_function(f)
   }
@@ -12,28 +13,24 @@ as_python_function <- function(f, name = NULL) {
   if (inherits(f, "kerasbridge_class")) {
     return(as_class(f, NULL))
   }
-  force(name)
+  name <- name %||% attr(f, "py_function_name") %||% "r_function"
   guarded <- rlang::new_function(
     formals(args(f)),
     quote({
       frame_call <- sys.call()
       frame_call[[1]] <- quote(r_function)
-      tryCatch(
-        withCallingHandlers(
-          to_python_result(eval(frame_call, list(r_function = f), parent.frame())),
-          warning = function(w) keep_r_warning(w)
-        ),
-        error = function(e) keep_r_error(e),
-        interrupt = function(e) keep_r_error(e)
-      )
+      guard_r_code(eval(frame_call, list(r_function = f), parent.frame()))
     }),
-    rlang::env(
-      f = f, to_python_result = to_python_result, keep_r_error = keep_r_error, keep_r_warning = keep_r_warning, baseenv()
-    )
+    rlang::env(f = f, guard_r_code = guard_r_code, baseenv())
   )
-  attr(guarded, "py_function_name") <- name %||% attr(f, "py_function_name") %||% "r_function"
-  # whatever thread calls it, it runs on this one
-  the$raw$main_only(reticulate::r_to_py(guarded, convert = TRUE))
+  attr(guarded, "py_function_name") <- name
+  out <- the$raw$r_function(reticulate::r_to_py(guarded, convert = TRUE), name)
+  parameters <- formals(args(f))
+  if (signature && all(grepl("^[A-Za-z][A-Za-z0-9_]*$", names(parameters)))) {
+    optional <- vapply(parameters, \(default) !identical(default, quote(expr = )), NA)
+    the$raw$with_parameters(out, to_list(as.list(names(parameters))), to_list(as.list(unname(optional))))
+  }
+  out
 }
 
 # What an R function returns to Python: whole structures element by element, the rest as it is.
@@ -41,45 +38,111 @@ to_python_result <- function(x) {
   if (is.function(x) && !is_python(x)) as_python_function(x) else x
 }
 
-keep_r_error <- function(e) {
-  if (inherits(e, "interrupt")) {
-    the$bridge$raise_interrupt()
+# The value of `code`, or a signal that says what happened instead. This runs at every call of an R
+# function from Python, for a callback at every batch, so it is kept cheap.
+guard_r_code <- function(code) {
+  seen <- NULL
+  left <- TRUE
+  # a jump to a frame outside can't be stopped here, and Python can't pass it on: tell R's side of it
+  on.exit(if (left) the$jump <- list(condition = seen))
+  watched <- \() withCallingHandlers(
+    to_python_result(code),
+    condition = \(c) seen <<- if (inherits(c, "error")) with_trace(c) else c
+  )
+  out <- tryCatch(
+    if (length(computeRestarts()) > 1) {
+      with_outer_restarts(watched)
+    } else {
+      withRestarts(watched(), abort = \(...) keep_restart("abort", list(...)))
+    },
+    error = \(e) keep_r_error(if (same_error(seen, e)) seen else e),
+    interrupt = \(e) the$raw$Signal("interrupt")
+  )
+  left <- FALSE
+  out
+}
+
+# The restarts that stand around a call of Keras are kept for when it returns, as errors are.
+with_outer_restarts <- function(run) {
+  names <- unique(vapply(computeRestarts(), \(r) r[[1]], ""))
+  restarts <- lapply(rlang::set_names(names), \(name) \(...) keep_restart(name, list(...)))
+  rlang::inject(withRestarts(run(), !!!restarts))
+}
+
+keep_restart <- function(name, args) {
+  keep_for_r(structure(list(name = name, args = args), class = "kerasbridge_restart"), "A restart was invoked.")
+}
+
+# An error of base R gets the calls that led to it, for rlang::last_trace(). One that leaves no room
+# for that (a recursion too deep) stays as it is.
+with_trace <- function(e) {
+  if (inherits(e, c("rlang_error", "stackOverflowError"))) {
+    return(e)
   }
+  n <- length(class(e))
+  tryCatch(
+    {
+      here <- sys.nframe()
+      named <- vapply(sys.calls()[seq_len(here)], \(k) if (is.name(k[[1]])) as.character(k[[1]]) else "", "")
+      start <- max(0, which(named %in% c("r_function", "call_by_symbols")))
+      end <- max(which(named == ".handleSimpleError"), here - 6L) - 1L
+      e$trace <- rlang::trace_back(top = if (start) sys.frame(start), bottom = sys.frame(end))
+      class(e) <- append(class(e), "rlang_error", n - 2L)
+      e
+    },
+    error = \(other) e
+  )
+}
+
+same_error <- function(seen, e) !is.null(seen) && identical(conditionMessage(seen), conditionMessage(e)) && all(class(e) %in% class(seen))
+
+keep_r_error <- function(e) {
   # an error of R code further in, on its way out through Python and R again, stays that error
   if (grepl("RCodeError", conditionMessage(e), fixed = TRUE)) {
     key <- the$bridge$pending_r_key()
     if (!is.null(key) && exists(key, envir = the$r_errors, inherits = FALSE)) {
-      the$bridge$raise_r_error(conditionMessage(get(key, envir = the$r_errors)), key)
+      inner <- get(key, envir = the$r_errors)
+      return(the$raw$Signal("error", conditionMessage(inner), key))
     }
   }
+  keep_for_r(e, conditionMessage(e))
+}
+
+# Keep a condition or a restart until the call comes back to R; the signal for Python.
+keep_for_r <- function(what, message) {
   the$r_error_count <- the$r_error_count + 1L
   key <- as.character(the$r_error_count)
-  assign(key, e, envir = the$r_errors)
-  the$bridge$raise_r_error(conditionMessage(e), key)
+  assign(key, what, envir = the$r_errors)
+  the$raw$Signal("error", message, key)
 }
 
-# A warning of R code that Python called is given when the call has come back to R: a handler outside
-# may jump, and a jump must not cross Python. One that R is to turn into an error is left to R.
-keep_r_warning <- function(w) {
-  if (getOption("warn") >= 2) {
+# Back in R: what was kept happens now. Returns only if nothing was kept under the key.
+resume_in_r <- function(key) {
+  found <- get0(key, envir = the$r_errors, inherits = FALSE)
+  if (is.null(found)) {
     return(invisible())
   }
-  if (length(the$r_warnings) < 50) {
-    the$r_warnings <- c(the$r_warnings, list(w))
+  rm(list = key, envir = the$r_errors)
+  if (inherits(found, "kerasbridge_restart")) {
+    do.call(invokeRestart, c(list(found$name), found$args))
   }
-  tryInvokeRestart("muffleWarning")
+  rlang::cnd_signal(found)
 }
 
-give_r_warnings <- function() {
-  kept <- the$r_warnings
-  the$r_warnings <- list()
-  lapply(kept, warning)
-}
-
-take_r_error <- function(key) {
-  found <- get0(key, envir = the$r_errors, inherits = FALSE)
-  if (!is.null(found)) {
-    rm(list = key, envir = the$r_errors)
+# R code was left by a jump outwards: a handler around the call that took a condition takes it again.
+resume_jump <- function(call) {
+  jump <- the$jump
+  the$jump <- NULL
+  if (is.null(jump)) {
+    return(invisible())
   }
-  found
+  if (!is.null(jump$condition)) {
+    signalCondition(jump$condition)
+  }
+  abort_kind(
+    "unsupported",
+    "R code that Keras called was left by a jump to a place outside, which ended the call.",
+    i = "Leave a function by its value or by an error; `return()` of an outer function and `callCC()` can't pass through Keras.",
+    call = call
+  )
 }

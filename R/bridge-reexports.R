@@ -3,8 +3,8 @@
 
 #' Functions of reticulate
 #'
-#' Passed on to the package reticulate as they are: choosing a Python, importing modules, converting
-#' objects. See the page of the same name there, for instance [reticulate::use_virtualenv()].
+#' Passed on to the package reticulate: choosing a Python, importing modules, converting objects. Those
+#' that start Python start it in the environment that this package uses. See the page of the same name there, for instance [reticulate::use_virtualenv()].
 #'
 #' @param python,virtualenv,condaenv,conda,required Which interpreter or environment to use.
 #' @param module,as,convert,delay_load What to import, and whether results become R values.
@@ -33,6 +33,9 @@ use_condaenv <- function(condaenv = NULL, conda = "auto", required = NULL) {
 #' @rdname reticulate-functions
 #' @export
 import <- function(module, as = NULL, convert = TRUE, delay_load = FALSE) {
+  if (isFALSE(delay_load)) {
+    bridge_environment()
+  }
   reticulate::import(module, as = as, convert = convert, delay_load = delay_load)
 }
 
@@ -42,15 +45,24 @@ py_to_r <- function(x) reticulate::py_to_r(x)
 
 #' @rdname reticulate-functions
 #' @export
-r_to_py <- function(x, convert = FALSE) reticulate::r_to_py(x, convert)
+r_to_py <- function(x, convert = FALSE) {
+  bridge_environment()
+  reticulate::r_to_py(x, convert)
+}
 
 #' @rdname reticulate-functions
 #' @export
-np_array <- function(data, type = NULL, order = "C") reticulate::np_array(data, type, order)
+np_array <- function(data, type = NULL, order = "C") {
+  bridge_environment()
+  reticulate::np_array(data, type, order)
+}
 
 #' @rdname reticulate-functions
 #' @export
-tuple <- function(..., convert = FALSE) reticulate::tuple(..., convert = convert)
+tuple <- function(..., convert = FALSE) {
+  bridge_environment()
+  reticulate::tuple(..., convert = convert)
+}
 
 #' @rdname reticulate-functions
 #' @export

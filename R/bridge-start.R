@@ -13,6 +13,7 @@ declare_python_needs <- function() {
 
 # A module that starts Keras when first touched: the exported objects `keras` and `tf`.
 delayed_module <- function(name) {
+  check_process()
   key <- paste0("module_", name)
   the[[key]] <- the[[key]] %||% reticulate::import(
     name,
@@ -33,6 +34,10 @@ bridge_environment <- function() {
   if (Sys.getenv("TF_CPP_MIN_LOG_LEVEL") == "") {
     Sys.setenv(TF_CPP_MIN_LOG_LEVEL = "2")
   }
+  certificates <- certificate_variables()
+  if (length(certificates)) {
+    do.call(Sys.setenv, certificates)
+  }
   found <- find_environment()
   if (Sys.getenv("KERAS_BACKEND") == "" && !is.null(backend <- env_backend(found$path))) {
     Sys.setenv(KERAS_BACKEND = backend)
@@ -48,17 +53,20 @@ bridge_environment <- function() {
   invisible()
 }
 
+# The interpreter that use_python(), use_virtualenv() or use_condaenv() named in this session, or NULL.
+# reticulate has no function that tells.
+requested_python <- function() {
+  if (!isNamespaceLoaded("reticulate")) {
+    return(NULL)
+  }
+  state <- get0(".globals", asNamespace("reticulate"), inherits = FALSE)
+  if (is.environment(state)) state$required_python_version
+}
+
 # Start Python and Keras and load the engine's border. Cheap when done already.
 bridge_start <- function(call = rlang::caller_env()) {
   if (the$started) {
-    if (!identical(the$pid, Sys.getpid())) {
-      abort_kind(
-        "fork",
-        "Keras was started in another process and can't be used in a copy of it.",
-        i = "Use new processes instead of forks: `parallel::makePSOCKcluster()` or `future::plan(\"multisession\")`.",
-        call = call
-      )
-    }
+    check_process(call)
     return(invisible())
   }
   bridge_environment()
@@ -66,7 +74,7 @@ bridge_start <- function(call = rlang::caller_env()) {
     {
       the$bridge <- import_bridge(convert = TRUE)
       the$raw <- import_bridge(convert = FALSE)
-      the$bridge$start(NULL)
+      the$bridge$start(NULL, as.character(getRversion()))
     },
     error = \(e) abort_not_found(conditionMessage(e), call = call)
   )
@@ -78,9 +86,20 @@ bridge_start <- function(call = rlang::caller_env()) {
   the$keras_version <- info$keras
   the$backend <- info$backend
   the$backend_version <- info$backend_version
+  the$python_version <- info$python
   the$pid <- Sys.getpid()
   the$started <- TRUE
   invisible()
+}
+
+# Run a verb that needs neither Keras nor a backend; Python starts, if it hasn't, and nothing else.
+bridge_look <- function(verb, ..., call = rlang::caller_env()) {
+  if (the$started) {
+    return(bridge_do(verb, ..., call = call))
+  }
+  bridge_environment()
+  bridge <- tryCatch(import_bridge(convert = TRUE), error = \(e) abort_not_found(conditionMessage(e), call = call))
+  unwrap(bridge$do(verb, list(...)), call)
 }
 
 # The backend that an environment was made for, if it isn't the usual one.
@@ -119,12 +138,51 @@ check_numpy <- function() {
 }
 
 abort_not_found <- function(reason, call = rlang::caller_env()) {
-  # a missing module is the one cause that needs no further words; anything else is shown
+  if (reticulate::py_available(initialize = FALSE) && grepl("No module named|was not found", reason)) {
+    abort_wrong_python(reason, call)
+  }
+  known <- explain_message(reason)
   abort_kind(
     "install",
-    "Keras can't be started: no usable Python environment with Keras was found.",
-    x = first_line(reason),
-    i = "Install it with `install_kerasbridge()`, then restart R; or choose an environment that has it with `use_virtualenv()` before the first call.",
+    c(
+      "Keras can't be started: no usable Python environment with Keras was found.",
+      x = if (is.null(known)) first_line(reason) else known$cause,
+      i = if (is.null(known)) {
+        "Install it with `install_kerasbridge()`, then restart R; or choose an environment that has it with `use_virtualenv()` before the first call."
+      } else {
+        known$fix
+      },
+      i = "`kerasbridge_doctor()` looks at everything and says what to mend."
+    ),
+    call = call
+  )
+}
+
+# The interpreter that this session runs; NULL while none was started. Starts nothing.
+bound_python <- function() {
+  if (isNamespaceLoaded("reticulate") && reticulate::py_available(initialize = FALSE)) {
+    reticulate::py_config()$python
+  }
+}
+
+# R holds one Python for its whole life; here it is one without Keras.
+abort_wrong_python <- function(reason, call) {
+  config <- reticulate::py_config()
+  better <- with_variables(list(RETICULATE_PYTHON = NA), find_environment()$python)
+  line <- if (is.null(better) || identical(better, config$python)) {
+    "install_kerasbridge()"
+  } else {
+    sprintf("Sys.setenv(RETICULATE_PYTHON = \"%s\")", better)
+  }
+  abort_kind(
+    "wrong_python",
+    c(
+      sprintf("R runs the Python %s, which has no usable Keras, and can't change it any more.", config$python),
+      x = first_line(sub("^.*?(No module named)", "\\1", reason)),
+      i = sprintf("It was chosen by %s.", config$forced %||% "reticulate, when another call started Python before Keras was needed"),
+      i = sprintf("Restart R and put this line first, before library(): %s", line)
+    ),
+    python = config$python,
     call = call
   )
 }
@@ -153,7 +211,7 @@ kerasbridge_info <- function() {
       keras = the$keras_version,
       backend = the$backend,
       backend_version = the$backend_version,
-      python = as.character(config$version_string %||% config$version),
+      python = the$python_version,
       python_path = config$python,
       numpy = as.character(config$numpy$version),
       reticulate = as.character(utils::packageVersion("reticulate")),
@@ -166,23 +224,6 @@ kerasbridge_info <- function() {
 #' @export
 print.kerasbridge_info <- function(x, ...) {
   cat(paste0(format(paste0(names(x), ":")), " ", vapply(x, \(v) first_line(v), ""), "\n"), sep = "")
-  invisible(x)
-}
-
-# Whether an object is held by Python; the pointer of one from an earlier session is dead.
-is_python <- function(x) inherits(x, "python.builtin.object")
-
-is_dead <- function(x) is_python(x) && reticulate::py_is_null_xptr(x)
-
-check_alive <- function(x, arg, call = rlang::caller_env()) {
-  if (is_dead(x)) {
-    abort_kind(
-      "dead",
-      paste0("`", arg, "` belongs to an R session that has ended."),
-      i = "Models don't survive `saveRDS()` or a restart: use `save_model()` and `load_model()`.",
-      call = call
-    )
-  }
   invisible(x)
 }
 

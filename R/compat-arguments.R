@@ -1,53 +1,137 @@
 # Older spellings of arguments, mapped in one place with a note once a session.
 
-# older name -> today's name; applied where today's name is an argument of the function called
-older_names <- c(
+# older name -> today's names; the first one that is an argument of the function called counts
+older_names <- list(
   lr = "learning_rate",
   nb_epoch = "epochs",
   epoch = "epochs",
   output_dim = "units",
   init = "kernel_initializer",
-  W_regularizer = "kernel_regularizer",
+  inner_init = "recurrent_initializer",
+  inner_activation = "recurrent_activation",
+  W_regularizer = c("kernel_regularizer", "embeddings_regularizer"),
+  U_regularizer = "recurrent_regularizer",
   b_regularizer = "bias_regularizer",
-  W_constraint = "kernel_constraint",
+  W_constraint = c("kernel_constraint", "embeddings_constraint"),
   b_constraint = "bias_constraint",
-  bias = "use_bias",
+  dropout_W = "dropout",
+  dropout_U = "recurrent_dropout",
   nb_filter = "filters",
+  filter_length = "kernel_size",
   border_mode = "padding",
   subsample = "strides",
+  subsample_length = "strides",
+  atrous_rate = "dilation_rate",
   pool_length = "pool_size",
   dim_ordering = "data_format",
   p = "rate",
+  sigma = "stddev",
   alpha = "negative_slope",
-  theta = "threshold"
+  theta = "threshold",
+  max_values = "max_tokens",
+  max_tokens = "num_tokens",
+  epsilon = "min_delta"
 )
 
-# older arguments that only chose how something was computed
-without_effect <- c(
-  implementation = "chose how a recurrent layer computed; Keras chooses by itself today",
-  fused = "chose how a normalization was computed; Keras chooses by itself today"
+# older arguments whatever value they have: they chose how something was computed or shown; `beside`
+# is an argument that the functions have which took them
+without_effect <- list(
+  implementation = list(beside = "unroll", why = "chose how a recurrent layer computed; Keras chooses by itself today"),
+  consume_less = list(beside = "unroll", why = "chose how a recurrent layer computed; Keras chooses by itself today"),
+  fused = list(beside = "momentum", why = "chose how a normalization was computed; Keras chooses by itself today"),
+  schedule_decay = list(beside = "beta_1", why = "has no equal: the momentum's schedule is fixed today"),
+  is_legacy_optimizer = list(beside = "learning_rate", why = "chose between two sets of optimizers; there is one today"),
+  jit_compile = list(beside = "learning_rate", why = "belongs to `compile()` today"),
+  view_metrics = list(beside = "epochs", why = "has no effect: the progress line shows the metrics"),
+  max_queue_size = list(beside = "callbacks", why = "has no effect: arrays need no queue"),
+  workers = list(beside = "callbacks", why = "has no effect: arrays need no worker"),
+  use_multiprocessing = list(beside = "callbacks", why = "has no effect: arrays need no further process"),
+  sample_weight_mode = list(beside = "loss_weights", why = "has no effect: the shape of `sample_weight` says it"),
+  write_grads = list(beside = "log_dir", why = "has no effect: TensorBoard shows no gradients any more"),
+  embeddings_layer_names = list(beside = "log_dir", why = "has no effect: all embeddings are written")
+)
+
+# older arguments that are let through where they ask for nothing: the values that do, and what to
+# do instead of the others
+off_values <- list(
+  time_major = list(beside = "unroll", off = list(NULL, FALSE), instead = "Give the data as (samples, time, features)."),
+  virtual_batch_size = list(beside = "momentum", off = list(NULL), instead = "Train with smaller batches."),
+  adjustment = list(beside = "momentum", off = list(NULL), instead = "Apply it to the tensor before this layer."),
+  mode = list(beside = "momentum", off = list(NULL, 0), instead = "Choose the axis with `axis`."),
+  causal = list(
+    beside = "dropout", off = list(NULL, FALSE),
+    instead = "Make the layer alone, and call it with `use_causal_mask = TRUE`: `layer(inputs, use_causal_mask = TRUE)`."
+  ),
+  period = list(
+    beside = "save_freq", off = list(NULL, 1),
+    instead = "`save_freq` counts batches: for every fifth epoch give five times the batches of an epoch."
+  ),
+  embeddings_data = list(beside = "log_dir", off = list(NULL), instead = "Log them with `tf$summary` in a callback of your own."),
+  target_tensors = list(beside = "loss_weights", off = list(NULL), instead = "Give the targets to `fit()`."),
+  batch_size = list(
+    beside = c("inputs", "log_dir"), off = list(NULL),
+    instead = "Fix it where the input is described: `layer_input(batch_size = )`."
+  ),
+  weights = list(beside = "inputs", off = list(NULL), instead = "This layer has no weights to set.")
 )
 
 # Rename what `...` holds under older names. `decay` of optimizers has no equal today: it is turned
 # into the schedule it meant.
 older_spellings <- function(dots, known, frame) {
-  for (old in setdiff(intersect(names(dots), names(without_effect)), known)) {
-    note_once(paste0("effect_", old), paste0("`", old, "` ", without_effect[[old]], "."))
+  for (old in took(without_effect, dots, known)) {
+    note_once(paste0("effect_", old), paste0("`", old, "` ", without_effect[[old]]$why, "."))
     dots[[old]] <- NULL
   }
+  if (all(c("nb_row", "nb_col") %in% names(dots)) && "kernel_size" %in% known) {
+    note_once("spelling_nb_row", "`nb_row` and `nb_col` are the older spelling of `kernel_size`.")
+    dots$kernel_size <- c(dots$nb_row, dots$nb_col)
+    dots[c("nb_row", "nb_col")] <- NULL
+  }
   for (old in intersect(names(dots), names(older_names))) {
-    new <- older_names[[old]]
-    if (old %in% known || !new %in% known) {
+    new <- intersect(older_names[[old]], known)
+    if (old %in% known || !length(new)) {
       next
     }
-    if (new %in% names(dots)) {
+    new <- new[[1]]
+    if (new %in% names(dots) || given_in(frame, new)) {
       abort_argument(old, paste0("is the older spelling of `", new, "`, which is given too."), call = frame)
     }
     note_once(paste0("spelling_", old), paste0("`", old, "` is the older spelling of `", new, "`."))
     names(dots)[names(dots) == old] <- new
+    if (old == "dim_ordering") {
+      dots[new] <- list(older_data_format(dots[[new]]))
+    }
   }
   if ("decay" %in% names(dots) && "learning_rate" %in% known && !"decay" %in% known) {
     dots <- decay_as_schedule(dots, frame)
+  }
+  dots
+}
+
+# What of `dots` stands in the table, for a function that has the arguments `known`.
+took <- function(table, dots, known) {
+  Filter(\(old) any(table[[old]]$beside %in% known), setdiff(intersect(names(dots), names(table)), known))
+}
+
+# Whether the user gave the argument to the wrapper whose frame this is.
+given_in <- function(frame, arg) {
+  is.environment(frame) && exists(arg, envir = frame, inherits = FALSE) && !eval(call("missing", as.name(arg)), frame)
+}
+
+older_data_format <- function(x) {
+  formats <- c(tf = "channels_last", th = "channels_first")
+  if (rlang::is_string(x) && x %in% names(formats)) formats[[x]] else x
+}
+
+# Leave out what asks for nothing; refuse what would be dropped. `known` are the arguments of the
+# function called.
+without_off_values <- function(dots, known, frame) {
+  for (old in took(off_values, dots, known)) {
+    row <- off_values[[old]]
+    if (!any(vapply(row$off, \(v) identical(v, dots[[old]]) || is.numeric(v) && isTRUE(all.equal(v, dots[[old]])), NA))) {
+      abort_argument(old, "is an older argument that Keras has no more.", row$instead, call = frame)
+    }
+    dots[[old]] <- NULL
   }
   dots
 }

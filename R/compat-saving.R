@@ -28,7 +28,7 @@
 #' @param skip_mismatch Leave layers alone whose weights in the file have another shape.
 #' @param reshape Not supported any more; `TRUE` is refused.
 #' @return `save_*()`: the path, invisibly. `load_model_*()` and `unserialize_model()`: the model.
-#'   `load_model_weights_*()`: the model, changed, invisibly. `serialize_model()`: a raw vector.
+#'   `load_model_weights_*()`: the model, changed, invisibly; [loaded_weights()] says what was loaded. `serialize_model()`: a raw vector.
 #' @examplesIf is_keras_available()
 #' model <- keras_model_sequential(input_shape = 2) |> layer_dense(1)
 #' bytes <- serialize_model(model)
@@ -81,11 +81,15 @@ save_model_tf <- function(object, filepath, overwrite = TRUE, include_optimizer 
 #' @export
 load_model_tf <- function(filepath, custom_objects = NULL, compile = TRUE) {
   frame <- rlang::current_env()
-  bridge_do(
+  model <- bridge_do(
     "load_model_tf", filepath = as_path_arg(filepath, "filepath", frame),
     custom_objects = as_custom_objects_arg(custom_objects, "custom_objects", frame),
     compile = as_bool_arg(compile, "compile", frame), call = frame
   )
+  if (is_model(model)) {
+    keep_fresh(model)
+  }
+  model
 }
 
 #' @rdname saving-older
@@ -98,16 +102,10 @@ save_model_weights_hdf5 <- function(object, filepath, overwrite = TRUE) {
 #' @export
 load_model_weights_hdf5 <- function(object, filepath, by_name = FALSE, skip_mismatch = FALSE, reshape = FALSE) {
   frame <- rlang::current_env()
-  check_model(object, frame)
   if (as_bool_arg(reshape, "reshape", frame)) {
     abort_argument("reshape", "is not supported by today's Keras.", "Reshape the arrays and use `set_weights()`.", call = frame)
   }
-  bridge_do(
-    "load_weights", model = object, filepath = as_path_arg(filepath, "filepath", frame),
-    skip_mismatch = as_bool_arg(skip_mismatch, "skip_mismatch", frame),
-    by_name = as_bool_arg(by_name, "by_name", frame), call = frame
-  )
-  invisible(object)
+  read_weights(object, filepath, skip_mismatch, by_name, frame)
 }
 
 #' @rdname saving-older
@@ -127,8 +125,9 @@ save_model_weights_tf <- function(object, filepath, overwrite = TRUE) {
 load_model_weights_tf <- function(object, filepath) {
   frame <- rlang::current_env()
   check_model(object, frame)
+  drop_kept(object, "loading weights into it did not come to an end")
   bridge_do("load_weights_tf", model = object, filepath = as_path_arg(filepath, "filepath", frame), call = frame)
-  invisible(object)
+  keep_fresh(object)
 }
 
 #' @rdname saving-older
@@ -136,11 +135,10 @@ load_model_weights_tf <- function(object, filepath) {
 serialize_model <- function(model, include_optimizer = TRUE) {
   frame <- rlang::current_env()
   check_model(model, frame, "model")
-  content <- bridge_do(
+  bridge_do(
     "model_to_bytes", model = model,
     include_optimizer = as_bool_arg(include_optimizer, "include_optimizer", frame), call = frame
   )
-  as_raw(content)
 }
 
 #' @rdname saving-older
@@ -150,11 +148,12 @@ unserialize_model <- function(model, custom_objects = NULL, compile = TRUE) {
   if (!is.raw(model)) {
     abort_argument("model", paste0("must be a raw vector from `serialize_model()`, not ", describe_value(model), "."), call = frame)
   }
-  bridge_do(
+  model <- bridge_do(
     "model_from_bytes", content = as_bytes(model),
     custom_objects = as_custom_objects_arg(custom_objects, "custom_objects", frame),
     compile = as_bool_arg(compile, "compile", frame), call = frame
   )
+  keep_fresh(model)
 }
 
 #' SavedModel folders: a model for serving

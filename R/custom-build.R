@@ -63,7 +63,7 @@ spec_class <- function(spec, call = rlang::caller_env()) {
   })
   spec$class <- unwrap_raw(the$raw$do("class_from_r", to_dict(list(
     name = spec$name, base = base, methods = to_list(unname(methods)), properties = to_dict(properties),
-    fields = to_dict(fields), package = spec$package, early = spec$early
+    fields = to_dict(fields), package = spec$package, early = spec$early, source = spec_source(spec)
   ))), call)
   spec$class
 }

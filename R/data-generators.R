@@ -20,6 +20,7 @@ fit_pulled <- function(object, generator, steps_per_epoch, epochs, callbacks, va
   initial_epoch <- as_count(initial_epoch, "initial_epoch", frame, least = 0)
   callbacks <- as_callbacks_arg(callbacks, frame)
   total <- steps_per_epoch * max(0, epochs - initial_epoch)
+  drop_kept(object, "its training did not come to an end")
   history <- with_source(generator, workers, total, max_queue_size, frame, \(pull, ahead) bridge_do(
     "fit_pulled",
     model = object, pull = pull, steps_per_epoch = steps_per_epoch, epochs = epochs,
@@ -33,6 +34,7 @@ fit_pulled <- function(object, generator, steps_per_epoch, epochs, callbacks, va
   if (!is.null(ended)) {
     rlang::warn(ended, class = "kerasbridge_warning_generator", call = frame)
   }
+  keep_fresh(object)
   new_history(history)
 }
 
@@ -101,9 +103,19 @@ pull_function <- function(generator, word, frame) {
     if (is.null(batch)) {
       return(NULL)
     }
-    lapply(batch_parts(batch, sprintf("batch %d of the %s", count, word), frame), plain_part)
+    where <- sprintf("batch %d of the %s", count, word)
+    parts <- tryCatch(batch_parts(batch, where, frame), kerasbridge_error = \(e) stop(named_batch(e, where)))
+    lapply(parts, plain_part)
   }
   tagged(pull, "puller")
+}
+
+# An error that doesn't say which batch it is about says so.
+named_batch <- function(e, where) {
+  if (!grepl(where, conditionMessage(e), ignore.case = TRUE)) {
+    e$message <- sprintf("%s: %s", capital(where), e$message)
+  }
+  e
 }
 
 # The generator's own error, with the batch: its classes and its call are kept.

@@ -5,14 +5,17 @@
 #' @param x Class numbers from 0 (as labels are in Keras), or a factor, whose levels are the classes.
 #' @param num_classes Number of columns; by default the largest class number plus one, or the number
 #'   of levels.
+#' @param dtype Type of the elements: `"int32"` and its kin give whole numbers, `"bool"` logical values,
+#'   `NULL` and the floating types doubles.
 #' @return A matrix (an array with one more axis if `x` is one) with one column a class; the columns
 #'   of a factor are named by its levels.
 #' @examples
 #' to_categorical(c(0, 2, 1))
 #' to_categorical(factor(c("cat", "dog", "cat")))
 #' @export
-to_categorical <- function(x, num_classes = NULL) {
+to_categorical <- function(x, num_classes = NULL, dtype = NULL) {
   frame <- rlang::current_env()
+  mode <- one_hot_mode(dtype, frame)
   labels <- NULL
   if (is.factor(x)) {
     labels <- levels(x)
@@ -43,11 +46,24 @@ to_categorical <- function(x, num_classes = NULL) {
   }
   out <- matrix(0, length(x), n)
   out[cbind(seq_along(x), as.vector(x) + 1)] <- 1
+  storage.mode(out) <- mode
   dim(out) <- c(shape, n)
   if (!is.null(labels) && length(labels) == n && length(dim(out)) == 2) {
     colnames(out) <- labels
   }
   out
+}
+
+# How R holds elements of that data type.
+one_hot_mode <- function(dtype, call) {
+  dtype <- convert_arg(dtype, "dtype", "dtype", call)
+  if (is.null(dtype) || grepl("^b?float(16|32|64)$", dtype)) {
+    return("double")
+  }
+  if (!grepl("^(bool|u?int(8|16|32|64))$", dtype)) {
+    abort_argument("dtype", "must be a floating type, a type of whole numbers or \"bool\".", call = call)
+  }
+  if (dtype == "bool") "logical" else "integer"
 }
 
 #' Reshape an array in row-major order

@@ -93,7 +93,8 @@ fit_image_data_generator <- function(object, x, augment = FALSE, rounds = 1, see
 #' @param save_prefix,save_format Start of the names of these files, and their format.
 #' @param subset `"training"` or `"validation"`, with a generator that has a `validation_split`.
 #' @param directory The folder; for a data frame the one to which its paths are relative.
-#' @param target_size Height and width to which images are brought.
+#' @param target_size Height and width to which images are brought. A JPEG of twice that or more is made
+#'   smaller while it is decoded.
 #' @param color_mode `"rgb"`, `"rgba"` or `"grayscale"`.
 #' @param classes Names of the classes (subfolders) in the order of their numbers from 0; sorted by name if
 #'   `NULL`.
@@ -104,6 +105,7 @@ fit_image_data_generator <- function(object, x, augment = FALSE, rounds = 1, see
 #' @param interpolation How sizes are changed: `"nearest"`, `"bilinear"`, `"bicubic"`, `"lanczos"`, `"box"` or
 #'   `"hamming"`.
 #' @param dataframe A data frame of paths and targets.
+#' @param drop_duplicates Leave out rows whose path came before.
 #' @param x_col,y_col Names of the columns with paths and with targets.
 #' @return A source of batches with the fields `samples`, `class_indices` (a named list class = number), `classes`,
 #'   `filenames`, `num_classes`, `image_shape`; `length()` of it is the number of batches. Take a batch with
@@ -146,7 +148,7 @@ flow_images_from_dataframe <- function(dataframe, directory = NULL, x_col = "fil
                                        generator = image_data_generator(), target_size = c(256, 256), color_mode = "rgb",
                                        classes = NULL, class_mode = "categorical", batch_size = 32, shuffle = TRUE,
                                        seed = NULL, save_to_dir = NULL, save_prefix = "", save_format = "png",
-                                       subset = NULL, interpolation = "nearest") {
+                                       subset = NULL, interpolation = "nearest", drop_duplicates = FALSE) {
   frame <- rlang::current_env()
   if (!is.data.frame(dataframe)) {
     abort_argument("dataframe", paste0("must be a data frame, not ", describe_value(dataframe), "."), call = frame)
@@ -169,19 +171,18 @@ flow_images_from_dataframe <- function(dataframe, directory = NULL, x_col = "fil
     y <- as_utf8_list(labels)
   }
   image_flow("flow_from_table", generator, frame, c(
-    list(files = as_utf8_list(files), y = y, directory = convert_arg(directory, "path", "directory", frame)),
+    list(
+      files = as_utf8_list(files), y = y, directory = convert_arg(directory, "path", "directory", frame),
+      drop_duplicates = as_bool_arg(drop_duplicates %||% FALSE, "drop_duplicates", frame)
+    ),
     reading_arguments(frame)
   ))
 }
 
 reading_arguments <- function(frame) {
-  size <- get("target_size", frame)
-  if (!is_whole(size) || length(size) != 2 || any(size < 1)) {
-    abort_argument("target_size", paste0("must be height and width, not ", describe_value(size), "."), call = frame)
-  }
   classes <- get("classes", frame)
   list(
-    target_size = tagged(as.list(as.integer(size)), "tuple"),
+    target_size = size_pair(get("target_size", frame), frame),
     color_mode = as_string_arg(get("color_mode", frame), "color_mode", frame),
     classes = if (!is.null(classes)) as_utf8_list(as.character(classes)),
     class_mode = convert_arg(get("class_mode", frame), "string", "class_mode", frame),

@@ -8,6 +8,9 @@ as_data_arg <- function(x, arg, call) {
   if (is.data.frame(x)) {
     return(frame_arg(x, arg, call))
   }
+  if (is_sparse_matrix(x)) {
+    return(sparse_arg(x, arg, call))
+  }
   if (is.list(x)) {
     converted <- Map(\(v, i) as_data_arg(v, sprintf("%s[[%s]]", arg, i), call), x, if (is.null(names(x))) seq_along(x) else names(x))
     return(tagged(converted, if (is.null(names(x))) "list" else "dict"))
@@ -16,15 +19,15 @@ as_data_arg <- function(x, arg, call) {
     refuse_na_data(x, arg, call)
     x <- as.integer(x) - 1L
   }
-  if (!(is.numeric(x) || is.logical(x) || is.character(x))) {
-    abort_kind("data", paste0("`", arg, "` must be numbers, not ", describe_value(x), "."), argument = arg, call = call)
-  }
   if (inherits(x, c("Date", "POSIXt", "integer64"))) {
     abort_kind(
       "data", paste0("`", arg, "` holds ", class(x)[[1]], " values."),
       i = "Turn them into numbers that mean something to the model, for instance `as.numeric(x)`.",
       argument = arg, call = call
     )
+  }
+  if (!(is.numeric(x) || is.logical(x) || is.character(x))) {
+    abort_kind("data", paste0("`", arg, "` must be numbers, not ", describe_value(x), "."), argument = arg, call = call)
   }
   refuse_na_data(x, arg, call)
   tagged(as_array(x), "data")
@@ -39,6 +42,16 @@ refuse_na_data <- function(x, arg, call) {
   bad <- if (is.double(x)) !is.finite(x) else is.na(x)
   if (!any(bad)) {
     return(invisible())
+  }
+  whole <- dead_columns(bad, x)
+  if (length(whole)) {
+    shown <- paste(utils::head(whole, 5), collapse = ", ")
+    abort_kind(
+      "data",
+      sprintf("`%s` has %d of %d columns without a single number: %s%s.", arg, length(whole), length(bad) / nrow(x), shown, if (length(whole) > 5) ", ..." else ""),
+      i = "A column of one value becomes NaN when it is divided by its standard deviation, as `scale()` does: leave such columns out, or divide all by one number (`x / 255`), or use `layer_normalization()`.",
+      argument = arg, columns = whole, call = call
+    )
   }
   which <- which(bad)
   place <- if (is.null(dim(x)) || length(dim(x)) == 1) {
@@ -57,24 +70,18 @@ refuse_na_data <- function(x, arg, call) {
   )
 }
 
-# A data frame of numbers becomes one matrix; text and factors need an encoding first.
-frame_arg <- function(x, arg, call) {
-  number <- vapply(x, \(col) (is.numeric(col) || is.logical(col)) && !inherits(col, c("Date", "POSIXt", "integer64", "difftime")), NA)
-  if (ncol(x) == 1 && is.factor(x[[1]])) {
-    return(as_data_arg(x[[1]], arg, call))
+# Columns (or places of one case, such as pixels) that are bad in every row: by name, or as "[, 2, 3]".
+dead_columns <- function(bad, x) {
+  shape <- dim(x)
+  if (length(shape) < 2 || shape[[1]] < 2) {
+    return(character())
   }
-  if (!all(number)) {
-    abort_kind(
-      "data",
-      paste0("`", arg, "` has columns that are not numbers: ", paste0("'", names(x)[!number], "'", collapse = ", "), "."),
-      i = "Encode them first, for instance with `model.matrix(~ . - 1, data)`.",
-      argument = arg, call = call
-    )
+  dead <- which(colSums(matrix(bad, shape[[1]])) == shape[[1]])
+  if (length(shape) == 2 && !is.null(colnames(x))) {
+    return(paste0("'", colnames(x)[dead], "'"))
   }
-  for (name in names(x)) {
-    refuse_na_data(as.vector(x[[name]]), paste0(arg, "$", name), call)
-  }
-  tagged(unname(as.matrix(x)), "data")
+  at <- arrayInd(dead, shape[-1])
+  sprintf("[, %s]", apply(at, 1, paste, collapse = ", "))
 }
 
 # validation_data: list(x, y) or list(x, y, weights), named or not, or something Python holds.

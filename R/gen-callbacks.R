@@ -3,7 +3,8 @@
 #' Resume an Interrupted Training
 #'
 #' Writes the state of the training to a folder as it goes; a later `fit()` with the same folder
-#' continues where an interrupted one stopped.
+#' continues where an interrupted one stopped. Weights and epoch are replaced together or not at
+#' all; when training has ended only the callback's own files are removed.
 #'
 #' @param backup_dir Folder for the state; used by nothing else. (path; required)
 #' @param save_freq "epoch" (default), or a number of batches after which to save. (whole number or
@@ -33,7 +34,8 @@ callback_backup_and_restore <- function(
 
 #' Log Epochs to a CSV File
 #'
-#' Writes one line per epoch with the loss and all metrics.
+#' Writes one line per epoch with the loss and all metrics. An older log is replaced when the first
+#' epoch has ended; the file always consists of whole lines.
 #'
 #' @param filename File to write. (path; required)
 #' @param separator Separator of the columns. (string; default `","`)
@@ -151,27 +153,29 @@ callback_history <- function(...) {
 #' Runs R functions of your own at the start or end of training, of epochs and of batches. Epochs
 #' and batches are counted from 0.
 #'
-#' @param on_epoch_begin Function of (epoch, logs) to run before each epoch. (R function or
-#'   formula; default `NULL`)
-#' @param on_epoch_end Function of (epoch, logs) to run after each epoch. (R function or formula;
-#'   default `NULL`)
+#' @param on_epoch_begin Function of (epoch, logs), the epoch counted from 1, to run before each
+#'   epoch. (R function or formula; default `NULL`)
+#' @param on_epoch_end Function of (epoch, logs), the epoch counted from 1, to run after each
+#'   epoch. (R function or formula; default `NULL`)
 #' @param on_train_begin Function of (logs) to run before training. (R function or formula; default
 #'   `NULL`)
 #' @param on_train_end Function of (logs) to run after training. (R function or formula; default
 #'   `NULL`)
-#' @param on_train_batch_begin Function of (batch, logs) to run before each training batch. (R
-#'   function or formula; default `NULL`)
-#' @param on_train_batch_end Function of (batch, logs) to run after each training batch. (R
-#'   function or formula; default `NULL`)
-#' @param ... `on_batch_begin`: Function of (batch, logs) to run before each training batch.
-#'   `on_batch_end`: Function of (batch, logs) to run after each training batch. `on_test_begin`:
-#'   Function of (logs) to run before an evaluation. `on_test_end`: Function of (logs) to run after
-#'   an evaluation. `on_test_batch_begin`: Function of (batch, logs) to run before each evaluation
-#'   batch. `on_test_batch_end`: Function of (batch, logs) to run after each evaluation batch.
-#'   `on_predict_begin`: Function of (logs) to run before a prediction. `on_predict_end`: Function
-#'   of (logs) to run after a prediction. `on_predict_batch_begin`: Function of (batch, logs) to
-#'   run before each prediction batch. `on_predict_batch_end`: Function of (batch, logs) to run
-#'   after each prediction batch.
+#' @param on_train_batch_begin Function of (batch, logs), the batch counted from 1, to run before
+#'   each training batch. (R function or formula; default `NULL`)
+#' @param on_train_batch_end Function of (batch, logs), the batch counted from 1, to run after each
+#'   training batch. (R function or formula; default `NULL`)
+#' @param ... `on_batch_begin`: Function of (batch, logs), the batch counted from 1, to run before
+#'   each training batch. `on_batch_end`: Function of (batch, logs), the batch counted from 1, to
+#'   run after each training batch. `on_test_begin`: Function of (logs) to run before an
+#'   evaluation. `on_test_end`: Function of (logs) to run after an evaluation.
+#'   `on_test_batch_begin`: Function of (batch, logs), the batch counted from 1, to run before each
+#'   evaluation batch. `on_test_batch_end`: Function of (batch, logs), the batch counted from 1, to
+#'   run after each evaluation batch. `on_predict_begin`: Function of (logs) to run before a
+#'   prediction. `on_predict_end`: Function of (logs) to run after a prediction.
+#'   `on_predict_batch_begin`: Function of (batch, logs), the batch counted from 1, to run before
+#'   each prediction batch. `on_predict_batch_end`: Function of (batch, logs), the batch counted
+#'   from 1, to run after each prediction batch.
 #' @return A callback, for the `callbacks` argument of `fit()`, `evaluate()` or `predict()`.
 #' @seealso Keras' own page:
 #'   [keras.callbacks.LambdaCallback](https://www.tensorflow.org/api_docs/python/tf/keras/callbacks/LambdaCallback).
@@ -190,17 +194,17 @@ callback_lambda <- function(
   on_train_batch_begin = NULL, on_train_batch_end = NULL, ...
 ) {
   wrap_class("keras.callbacks.LambdaCallback", environment(), c(
-    on_epoch_begin = "function", on_epoch_end = "function", on_train_begin = "function",
-    on_train_end = "function", on_train_batch_begin = "function", on_train_batch_end = "function"
-  ), extra = c(on_batch_begin = "function", on_batch_end = "function", on_test_begin = "function", on_test_end = "function", on_test_batch_begin = "function", on_test_batch_end = "function", on_predict_begin = "function", on_predict_end = "function", on_predict_batch_begin = "function", on_predict_batch_end = "function"))
+    on_epoch_begin = "hook", on_epoch_end = "hook", on_train_begin = "function",
+    on_train_end = "function", on_train_batch_begin = "hook", on_train_batch_end = "hook"
+  ), extra = c(on_batch_begin = "hook", on_batch_end = "hook", on_test_begin = "function", on_test_end = "function", on_test_batch_begin = "hook", on_test_batch_end = "hook", on_predict_begin = "function", on_predict_end = "function", on_predict_batch_begin = "hook", on_predict_batch_end = "hook"))
 }
 
 #' Set the Learning Rate per Epoch
 #'
 #' Asks a function for the learning rate at the start of every epoch.
 #'
-#' @param schedule Function of the epoch (counted from 0) and the present rate that returns the new
-#'   one. (R function or formula; required)
+#' @param schedule Function of the epoch, counted from 1, and the present rate (which may be left
+#'   out) that returns the new one. (R function or formula; required)
 #' @param verbose Print a line whenever the callback acts? (`TRUE` or `FALSE`; default `0`)
 #' @param ... Older spellings of the arguments.
 #' @return A callback, for the `callbacks` argument of `fit()`, `evaluate()` or `predict()`.
@@ -216,16 +220,17 @@ callback_lambda <- function(
 #'   callbacks = callback_learning_rate_scheduler(\(epoch, lr) lr * 0.9))
 #' @export
 callback_learning_rate_scheduler <- function(schedule, verbose = 0, ...) {
-  wrap_class("keras.callbacks.LearningRateScheduler", environment(), c(schedule = "!function", verbose = "bool"))
+  wrap_class("keras.callbacks.LearningRateScheduler", environment(), c(schedule = "!hook", verbose = "bool"))
 }
 
 #' Save the Model while Training
 #'
 #' Writes the model, or its weights, after epochs or after a number of batches; on request only if
-#' it is the best so far.
+#' it is the best so far. A file is whole or not there, also when R is killed.
+#' `latest_checkpoint()` finds the newest, `callback_best_weights()` keeps the best in memory.
 #'
 #' @param filepath File to write; may hold `{epoch}` or names of logged values in braces. Ends in
-#'   `.keras` or `.weights.h5`. (path; required)
+#'   `.keras` or `.h5`; for weights alone in `.weights.h5`. (path; required)
 #' @param monitor Name of the value to watch, as it appears in the history, such as "val_loss".
 #'   (string; default `"val_loss"`)
 #' @param verbose Print a line whenever the callback acts? (`TRUE` or `FALSE`; default `0`)

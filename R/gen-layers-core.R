@@ -380,8 +380,8 @@ layer_input_layer <- function(
 #' @param ndim Exact number of axes, the batch axis included. (whole number; default `NULL`)
 #' @param max_ndim Largest number of axes. (whole number; default `NULL`)
 #' @param min_ndim Smallest number of axes. (whole number; default `NULL`)
-#' @param axes Named list of sizes for single axes. The names are numbers as Keras counts them:
-#'   `"0"` is the batch axis, `"-1"` the last. (named list; default `NULL`)
+#' @param axes Sizes of single axes: `"1"` is the batch axis, `"-1"` the last. (list of whole
+#'   numbers, named by axes counted from 1; default `NULL`)
 #' @param allow_last_axis_squeeze Whether a last axis of size one may be missing or extra. (`TRUE`
 #'   or `FALSE`; default `FALSE`)
 #' @param name Name under which the input is expected in a named list. (string; default `NULL`)
@@ -395,8 +395,8 @@ layer_input_layer <- function(
 #' @examplesIf is_keras_available()
 #' # exactly two axes, of which the last has size 8
 #' input_spec(shape = c(NA, 8))
-#' # any tensor with at least three axes
-#' input_spec(min_ndim = 3)
+#' # any tensor with at least three axes, the last of size 8
+#' input_spec(min_ndim = 3, axes = list("-1" = 8))
 #' @export
 input_spec <- function(
   dtype = NULL, shape = NULL, ndim = NULL, max_ndim = NULL, min_ndim = NULL, axes = NULL,
@@ -404,7 +404,7 @@ input_spec <- function(
 ) {
   wrap_class("keras.layers.InputSpec", environment(), c(
     dtype = "dtype", shape = "shape", ndim = "int", max_ndim = "int", min_ndim = "int",
-    axes = "dict", allow_last_axis_squeeze = "bool", name = "string", optional = "bool"
+    axes = "axis_dict", allow_last_axis_squeeze = "bool", name = "string", optional = "bool"
   ))
 }
 
@@ -650,14 +650,12 @@ layer_spectral_normalization <- function(
 #'   [keras.layers.TFSMLayer](https://www.tensorflow.org/api_docs/python/tf/keras/layers/TFSMLayer).
 #'   `keras_help(layer_tfsm)` shows the text of the installed version.
 #' @examplesIf is_keras_available()
-#' \donttest{
 #' model <- keras_model_sequential(input_shape = 4) |>
 #'   layer_dense(units = 1)
 #' folder <- tempfile()
 #' model$export(folder, verbose = FALSE)
 #' reloaded <- layer_tfsm(filepath = folder)
 #' reloaded(op_ones(c(1, 4)))
-#' }
 #' @export
 layer_tfsm <- function(
   object, filepath, call_endpoint = "serve", call_training_endpoint = NULL, trainable = TRUE,

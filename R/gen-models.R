@@ -32,24 +32,3 @@ clone_model <- function(
     call_function = "function", recursive = "bool"
   ))
 }
-
-#' Rebuild a Model from Its JSON Description
-#'
-#' Reads the text that describes a model's layers and returns that model with newly initialised
-#' weights.
-#'
-#' @param json_string Text as made by a model's `$to_json()`. (string; required)
-#' @param custom_objects Named list of classes or functions of your own that the description
-#'   mentions. (named list; default `NULL`)
-#' @return A model with fresh weights, not compiled.
-#' @seealso Keras' own page:
-#'   [keras.models.model_from_json](https://www.tensorflow.org/api_docs/python/tf/keras/models/model_from_json).
-#'   `keras_help(model_from_json)` shows the text of the installed version.
-#' @examplesIf is_keras_available()
-#' model <- keras_model_sequential(input_shape = 4) |>
-#'   layer_dense(units = 2)
-#' model_from_json(model$to_json())
-#' @export
-model_from_json <- function(json_string, custom_objects = NULL) {
-  wrap_function("keras.models.model_from_json", environment(), c(json_string = "!string", custom_objects = "dict"))
-}

@@ -408,8 +408,8 @@ op_threshold <- function(x, threshold, default_value) {
 #' Cuts values off below `x_min` and above `x_max`.
 #'
 #' @param x A tensor, or R numbers (vector, matrix, array). (tensor, array or number; required)
-#' @param x_min Lower end. (tensor, array or number; required)
-#' @param x_max Upper end. (tensor, array or number; required)
+#' @param x_min Lower end. (number; required)
+#' @param x_max Upper end. (number; required)
 #' @return A tensor with the shape of `x`.
 #' @seealso Keras' own page:
 #'   [keras.ops.clip](https://www.tensorflow.org/api_docs/python/tf/keras/ops/clip).
@@ -418,7 +418,7 @@ op_threshold <- function(x, threshold, default_value) {
 #' op_clip(c(-2, -0.3, 0, 0.4, 3), -1, 1)
 #' @export
 op_clip <- function(x, x_min, x_max) {
-  wrap_function("keras.ops.clip", environment(), c(x = "!tensor", x_min = "!tensor", x_max = "!tensor"))
+  wrap_function("keras.ops.clip", environment(), c(x = "!tensor", x_min = "!num_or_int", x_max = "!num_or_int"))
 }
 
 #' Convolutions

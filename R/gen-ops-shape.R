@@ -426,8 +426,10 @@ op_repeat <- function(x, repeats, axis = NULL) {
 #'   [keras.ops.reshape](https://www.tensorflow.org/api_docs/python/tf/keras/ops/reshape).
 #'   `keras_help(op_reshape)` shows the text of the installed version.
 #' @examplesIf is_keras_available()
-#' op_reshape(matrix(c(1, 2, 3, 4, 5, 6), 2, byrow = TRUE), c(3, 2))
-#' op_reshape(matrix(c(1, 2, 3, 4, 5, 6), 2, byrow = TRUE), c(-1, 2))
+#' x <- matrix(c(1, 2, 3, 4, 5, 6), 2, byrow = TRUE)
+#' op_reshape(x, c(3, 2)) # row by row: 1, 2 in the first row
+#' array(x, c(3, 2)) # R: column by column
+#' op_reshape(x, c(-1, 2))
 #' @export
 op_reshape <- function(x, newshape) {
   wrap_function("keras.ops.reshape", environment(), c(x = "!tensor", newshape = "!shape"))

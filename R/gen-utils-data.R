@@ -231,7 +231,7 @@ image_dataset_from_directory <- function(
 #' normalize(rbind(c(3, 4), c(6, 8)))
 #' @export
 normalize <- function(x, axis = -1L, order = 2L) {
-  wrap_function("keras.utils.normalize", environment(), c(x = "!tensor", axis = "axis", order = "int"))
+  wrap_function("keras.utils.normalize", environment(), c(x = "!tensor_float", axis = "axis", order = "int"))
 }
 
 #' Bundle Inputs, Targets and Weights

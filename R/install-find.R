@@ -56,6 +56,10 @@ find_environment <- function(envname = "r-kerasbridge") {
   if (nzchar(named)) {
     return(chosen(named_env_path(named), "RETICULATE_PYTHON_ENV names it"))
   }
+  requested <- requested_python()
+  if (!is.null(requested)) {
+    return(chosen(requested, "use_python() or use_virtualenv() named it"))
+  }
   if (nzchar(Sys.getenv("KERASBRIDGE_VENV"))) {
     return(chosen(kerasbridge_env_path(envname), "KERASBRIDGE_VENV names it"))
   }

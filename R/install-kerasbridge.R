@@ -10,14 +10,16 @@
 #' to do.
 #'
 #' No argument is needed in the ordinary case. pip's own settings (package
-#' index, proxy, certificates) are respected.
+#' index, proxy, certificates) are respected; `options(kerasbridge.ca_file = "certificates.pem")`
+#' names an organisation's certificates for pip, uv and the downloads of data sets at once.
 #'
 #' @param version TensorFlow's version: `NULL` for the newest that fits, or
 #'   `"2.18"`, `"2.18.1"`, `">=2.18"`, `"latest"`.
 #' @param gpu Whether to install the libraries for an NVIDIA graphics card too
 #'   (Linux; some 4.5 GB more).
 #' @param backend What computes: `"tensorflow"`, `"jax"` or `"torch"`.
-#' @param method `"uv"`, `"pip"`, or `"auto"`: uv where it is on the path, else
+#' @param method `"uv"`, `"pip"`, `"conda"` (for the interpreter; the packages still come from
+#'   pip), or `"auto"`: uv where it is on the path, else
 #'   pip.
 #' @param envname Name of the environment, or a path with a slash in it. The
 #'   environment variable `KERASBRIDGE_VENV`, where it is set, names the place
@@ -207,6 +209,7 @@ run_environment <- function(python, arguments, stream) {
     PYTHONPATH = engine_folder(), LD_LIBRARY_PATH = NA, PYTHONHOME = NA,
     PYTHONUNBUFFERED = "1", PYTHONIOENCODING = "utf-8", PYTHONDONTWRITEBYTECODE = "1"
   )
+  settings <- c(settings, certificate_variables())
   ran <- with_variables(settings, run_streaming(command, stream))
   out <- list(ok = FALSE, status = "failed", output = ran$lines)
   if (file.exists(report)) {
@@ -218,6 +221,21 @@ run_environment <- function(python, arguments, stream) {
     out$message <- foreign_interpreter(ran$lines, ran$status)
   }
   out
+}
+
+# options(kerasbridge.ca_file = ): an organisation's certificates, for pip, uv and downloads.
+certificate_variables <- function(file = getOption("kerasbridge.ca_file")) {
+  if (is.null(file)) {
+    return(list())
+  }
+  if (!rlang::is_string(file) || !file.exists(file)) {
+    abort_install(
+      "`options(kerasbridge.ca_file = )` must name a file of certificates that is there.",
+      argument = "kerasbridge.ca_file"
+    )
+  }
+  file <- normalizePath(file)
+  list(PIP_CERT = file, SSL_CERT_FILE = file, REQUESTS_CA_BUNDLE = file)
 }
 
 # Runs a shell command; its lines are shown as they come.

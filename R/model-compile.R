@@ -24,7 +24,8 @@ compile.kerasbridge_model <- function(object, optimizer = "rmsprop", loss = NULL
                                       loss_weights = NULL, weighted_metrics = NULL, run_eagerly = FALSE,
                                       steps_per_execution = 1L, jit_compile = "auto", auto_scale_loss = TRUE) {
   frame <- rlang::current_env()
-  extra_args(list(...), character(), frame)
+  known <- names(formals())
+  extra_args(without_off_values(older_spellings(list(...), known, frame), known, frame), character(), frame)
   check_alive(object, "object", frame)
   types <- c(
     optimizer = "callable", loss = "callable", loss_weights = "any", run_eagerly = "bool", steps_per_execution = "num_or_int",
@@ -37,7 +38,7 @@ compile.kerasbridge_model <- function(object, optimizer = "rmsprop", loss = NULL
     args$loss_weights <- as.list(loss_weights)
   }
   do.call(bridge_do, c(list("compile", model = object), args, list(call = frame)))
-  invisible(object)
+  keep_fresh(object)
 }
 
 # A list of metrics, also when one was given alone; a list of lists for several outputs.

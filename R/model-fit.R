@@ -6,9 +6,12 @@
 #' in place.
 #'
 #' @param object A compiled model.
-#' @param x Input data: a vector, matrix, array, data frame of numbers or tensor; for several inputs a
-#'   list, by position or by name. Samples are in rows (the first axis).
-#' @param y Targets, of the same kinds. A factor becomes its codes, counted from 0.
+#' @param x Input data: a vector, matrix, array, data frame, sparse matrix (of package Matrix) or tensor;
+#'   for several inputs a list, by position or by name. Samples are in rows (the first axis). Or a formula
+#'   such as `price ~ .`, with `data`. What the columns of a data frame become, and how they are checked
+#'   later, is in [frame_schema()].
+#' @param y Targets, of the same kinds. A factor becomes class numbers, counted from 0, and its levels stay
+#'   with the model.
 #' @param batch_size Samples a step; 32 by default.
 #' @param epochs Runs over the data.
 #' @param verbose `"auto"`, 0 (silent), 1 (progress bar) or 2 (a line an epoch).
@@ -19,9 +22,12 @@
 #' @param validation_data `list(x, y)` or `list(x, y, weights)` to validate on, or an R function that makes
 #'   batches (with `validation_steps`); wins over `validation_split`.
 #' @param shuffle Shuffle the training rows before each epoch. Validation rows never are.
-#' @param class_weight Weight of each class, named by class number from 0: `list("0" = 1, "1" = 10)`.
+#' @param class_weight Weight of each class, named by class number from 0, `list("0" = 1, "1" = 10)`, or by
+#'   level where `y` is a factor, `c(benign = 1, malignant = 10)`.
 #' @param sample_weight Weight of each row.
-#' @param initial_epoch Epochs already done, for training that goes on.
+#' @param initial_epoch Epochs already done, for training that goes on: `epochs` is the number of the last one.
+#' @param resume A history of this model to go on from, such as that of an interrupted `fit()`: epochs count on
+#'   up to `epochs`, and the new history holds the earlier epochs too.
 #' @param steps_per_epoch,validation_steps Number of batches an epoch and a validation, for data of
 #'   no known length.
 #' @param validation_batch_size Samples a step in validation; `batch_size` by default.
@@ -31,10 +37,19 @@
 #'   [fit_generator()].
 #' @param engine `"auto"` measures which way of running the steps is fastest here; `"keras"` is Keras'
 #'   own loop, `"graph"` and `"xla"` force the others. The results are the same.
+#' @param expand Give a single case that lacks its first axis (a matrix for a model of matrices) that axis: a
+#'   batch of one.
+#' @param data A data frame for a formula. Its left side is what is predicted (it may be computed, such as
+#'   `log(price)`), its right side names columns. Without `x` the columns that the model knows are taken.
+#' @param schema A schema from [frame_schema()], for rules on missing values and unknown levels. Without one
+#'   it is taken from the data.
 #' @param ... Older spellings such as `nb_epoch`.
 #' @return A history: a list of class `kerasbridge_history` with `metrics` (a named list of numbers by
-#'   epoch), `params`, `epoch` (from 1), `interrupted`, `engine` and `seconds`. It prints, plots, and
-#'   becomes a data frame with [as.data.frame()].
+#'   epoch, `NA` where an epoch has none), `params`, `epoch` (from 1), `interrupted`, `engine`,
+#'   `engine_reason`, `seconds`, and what the run depended on: `seed` (`NULL` if none was set),
+#'   `deterministic`, `devices`, `versions`. It prints, plots, and becomes a data frame with
+#'   [as.data.frame()]. A loss or a weight that is not finite is a warning of class
+#'   `kerasbridge_warning_training`.
 #' @examplesIf is_keras_available()
 #' x <- matrix(runif(200), 100)
 #' y <- x[, 1] + x[, 2]
@@ -50,9 +65,11 @@ fit.kerasbridge_model <- function(object, x = NULL, y = NULL, ..., batch_size = 
                                   validation_batch_size = NULL, validation_freq = 1,
                                   max_queue_size = 10, workers = 1,
                                   verbose = getOption("kerasbridge.verbose", "auto"),
-                                  engine = getOption("kerasbridge.engine", "auto")) {
+                                  engine = getOption("kerasbridge.engine", "auto"), data = NULL, schema = NULL,
+                                  resume = NULL, expand = FALSE) {
   frame <- rlang::current_env()
   check_alive(object, "object", frame)
+  initial_epoch <- resumed_epoch(resume, initial_epoch, epochs, frame)
   dots <- older_spellings(list(...), names(formals()), frame)
   if ("epochs" %in% names(dots)) {
     epochs <- dots$epochs
@@ -64,7 +81,8 @@ fit.kerasbridge_model <- function(object, x = NULL, y = NULL, ..., batch_size = 
     if (!identical(as.double(validation_split), 0)) {
       abort_argument("validation_split", "needs data with a known number of rows.", "Give `validation_data`.", call = frame)
     }
-    return(fit_pulled(object, x, steps_per_epoch, epochs, callbacks, validation_data, validation_steps, validation_freq, class_weight, initial_epoch, verbose, frame, max_queue_size, workers))
+    history <- fit_pulled(object, x, steps_per_epoch, epochs, callbacks, validation_data, validation_steps, validation_freq, class_weight, initial_epoch, verbose, frame, max_queue_size, workers)
+    return(continued(resume, history))
   }
   if (is_pulled(validation_data)) {
     source <- bridge_do(
@@ -77,23 +95,21 @@ fit.kerasbridge_model <- function(object, x = NULL, y = NULL, ..., batch_size = 
   }
   check_compiled(object, frame)
   check_fraction(validation_split, "validation_split", frame)
-  y <- class_numbers(object, y, "y", frame, learn = TRUE)
-  if (is.list(validation_data) && length(validation_data) > 1) {
-    validation_data[[2]] <- class_numbers(object, validation_data[[2]], "validation_data[[2]]", frame)
-  }
+  given <- training_data(object, x, y, data, schema, validation_data, frame, learn = TRUE)
+  drop_kept(object, "its training did not come to an end")
   history <- bridge_do(
     "fit",
     model = object,
-    x = as_data_arg(x, "x", frame),
-    y = as_data_arg(y, "y", frame),
+    x = as_data_arg(given$x, "x", frame),
+    y = as_data_arg(given$y, "y", frame),
     batch_size = as_count(batch_size, "batch_size", frame),
     epochs = as_count(epochs, "epochs", frame),
     verbose = as_verbose(verbose, frame),
     callbacks = as_callbacks_arg(callbacks, frame),
     validation_split = as.double(validation_split),
-    validation_data = as_validation_arg(validation_data, "validation_data", frame),
+    validation_data = as_validation_arg(given$validation_data, "validation_data", frame),
     shuffle = as_bool_arg(shuffle, "shuffle", frame),
-    class_weight = as_class_weight_arg(class_weight, "class_weight", frame),
+    class_weight = as_class_weight_arg(level_weights(object, class_weight, given$schema, frame), "class_weight", frame),
     sample_weight = as_data_arg(sample_weight, "sample_weight", frame),
     initial_epoch = as_count(initial_epoch, "initial_epoch", frame, least = 0),
     steps_per_epoch = as_steps(steps_per_epoch, "steps_per_epoch", frame),
@@ -101,10 +117,16 @@ fit.kerasbridge_model <- function(object, x = NULL, y = NULL, ..., batch_size = 
     validation_batch_size = as_count(validation_batch_size, "validation_batch_size", frame),
     validation_freq = as_count(validation_freq, "validation_freq", frame),
     engine = as_string_arg(engine, "engine", frame),
+    expand = as_bool_arg(expand, "expand", frame),
     output = r_output(),
     call = frame
   )
-  new_history(history)
+  done <- new_history(history, frame)
+  if (!is.null(given$schema)) {
+    bridge_do("schema_attach", model = object, schema = given$schema, call = frame)
+  }
+  keep_fresh(object)
+  continued(resume, done)
 }
 
 #' Loss and metrics on given data
@@ -126,30 +148,33 @@ evaluate <- function(object, ...) {
 evaluate.kerasbridge_model <- function(object, x = NULL, y = NULL, ..., batch_size = NULL,
                                        verbose = getOption("kerasbridge.verbose", "auto"), sample_weight = NULL,
                                        steps = NULL, callbacks = NULL,
-                                       engine = getOption("kerasbridge.engine", "auto")) {
+                                       engine = getOption("kerasbridge.engine", "auto"), data = NULL,
+                                       expand = FALSE) {
   frame <- rlang::current_env()
   check_alive(object, "object", frame)
-  extra_args(list(...), character(), frame)
+  extra_args(older_spellings(list(...), names(formals()), frame), character(), frame)
   if (is_pulled(x)) {
     refuse_beside_generator(list(y = y, sample_weight = sample_weight, batch_size = batch_size), frame)
     return(evaluate_pulled(object, x, steps, callbacks, verbose, frame))
   }
   check_compiled(object, frame)
-  y <- class_numbers(object, y, "y", frame)
+  given <- training_data(object, x, y, data, NULL, NULL, frame)
   out <- bridge_do(
     "evaluate",
     model = object,
-    x = as_data_arg(x, "x", frame),
-    y = as_data_arg(y, "y", frame),
+    x = as_data_arg(given$x, "x", frame),
+    y = as_data_arg(given$y, "y", frame),
     batch_size = as_count(batch_size, "batch_size", frame),
     verbose = as_verbose(verbose, frame),
     sample_weight = as_data_arg(sample_weight, "sample_weight", frame),
     steps = as_steps(steps, "steps", frame),
     callbacks = as_callbacks_arg(callbacks, frame),
     engine = as_string_arg(engine, "engine", frame),
+    expand = as_bool_arg(expand, "expand", frame),
     output = r_output(),
     call = frame
   )
+  settle_kept(object)
   lapply(out, as.numeric)
 }
 
@@ -157,7 +182,8 @@ evaluate.kerasbridge_model <- function(object, x = NULL, y = NULL, ..., batch_si
 #'
 #' @inheritParams evaluate
 #' @param object A model.
-#' @param x Input data, as for [fit()][fit.kerasbridge_model].
+#' @param x Input data, as for [fit()][fit.kerasbridge_model]. Columns of a data frame are matched by name, in
+#'   any order, with those that the model was trained on.
 #' @param batch_size Samples a step; chosen by the memory at hand if `NULL`.
 #' @param type `"response"` (or `"prob"`, the same) for the model's output; `"class"` for the class of
 #'   each row: a factor if the model was trained on one, else class numbers from 0.
@@ -170,11 +196,12 @@ evaluate.kerasbridge_model <- function(object, x = NULL, y = NULL, ..., batch_si
 #' @export
 predict.kerasbridge_model <- function(object, x, ..., type = c("response", "prob", "class"), batch_size = NULL,
                                       verbose = getOption("kerasbridge.verbose", "auto"), steps = NULL,
-                                      callbacks = NULL, engine = getOption("kerasbridge.engine", "auto")) {
+                                      callbacks = NULL, engine = getOption("kerasbridge.engine", "auto"),
+                                      expand = FALSE) {
   frame <- rlang::current_env()
   check_alive(object, "object", frame)
   type <- rlang::arg_match(type, error_call = frame)
-  extra_args(list(...), character(), frame)
+  extra_args(older_spellings(list(...), names(formals()), frame), character(), frame)
   if (is_pulled(x)) {
     refuse_beside_generator(list(batch_size = batch_size), frame)
     return(run_pulled("predict_pulled", object, x, steps, callbacks, verbose, frame))
@@ -182,20 +209,28 @@ predict.kerasbridge_model <- function(object, x, ..., type = c("response", "prob
   out <- bridge_do(
     "predict",
     model = object,
-    x = as_data_arg(x, "x", frame),
+    x = batch_arg(object, x, frame),
     batch_size = as_count(batch_size, "batch_size", frame),
     verbose = as_verbose(verbose, frame),
     steps = as_steps(steps, "steps", frame),
     callbacks = as_callbacks_arg(callbacks, frame),
     engine = as_string_arg(engine, "engine", frame),
+    expand = as_bool_arg(expand, "expand", frame),
     output = r_output(),
     call = frame
   )
+  settle_kept(object)
   as_prediction(object, keep_row_names(out, x), type, frame)
 }
 
 keep_row_names <- function(out, x) {
-  rows <- if (is.data.frame(x) && is.character(attr(x, "row.names"))) row.names(x) else if (is.array(x)) dimnames(x)[[1]]
+  rows <- if (is.data.frame(x)) {
+    if (is.character(attr(x, "row.names"))) row.names(x)
+  } else if (is.array(x)) {
+    dimnames(x)[[1]]
+  } else if (is_sparse_matrix(x)) {
+    x@Dimnames[[1]]
+  }
   if (is.null(rows)) {
     return(out)
   }
@@ -225,10 +260,11 @@ train_on_batch <- function(object, x, y = NULL, sample_weight = NULL, class_weig
   frame <- rlang::current_env()
   check_model(object, frame)
   check_compiled(object, frame)
+  drop_kept(object, "`train_on_batch()` changed it after the last copy")
   out <- bridge_do(
     "train_on_batch",
     model = object,
-    x = as_data_arg(x, "x", frame), y = as_data_arg(y, "y", frame),
+    x = batch_arg(object, x, frame), y = as_data_arg(class_numbers(object, y, "y", frame), "y", frame),
     sample_weight = as_data_arg(sample_weight, "sample_weight", frame),
     class_weight = as_class_weight_arg(class_weight, "class_weight", frame),
     call = frame
@@ -245,7 +281,7 @@ test_on_batch <- function(object, x, y = NULL, sample_weight = NULL) {
   out <- bridge_do(
     "test_on_batch",
     model = object,
-    x = as_data_arg(x, "x", frame), y = as_data_arg(y, "y", frame),
+    x = batch_arg(object, x, frame), y = as_data_arg(class_numbers(object, y, "y", frame), "y", frame),
     sample_weight = as_data_arg(sample_weight, "sample_weight", frame),
     call = frame
   )
@@ -257,7 +293,28 @@ test_on_batch <- function(object, x, y = NULL, sample_weight = NULL) {
 predict_on_batch <- function(object, x) {
   frame <- rlang::current_env()
   check_model(object, frame)
-  bridge_do("predict_on_batch", model = object, x = as_data_arg(x, "x", frame), call = frame)
+  bridge_do("predict_on_batch", model = object, x = batch_arg(object, x, frame), call = frame)
+}
+
+batch_arg <- function(model, x, call) as_data_arg(prepare_x(model, x, model_schema_json(model), "x", call), "x", call)
+
+#' Compile the prediction of a model in advance
+#'
+#' The first prediction of a model takes a second or more, because its computation is compiled then. A server
+#' calls this once when it starts: later predictions answer at once.
+#'
+#' @param object A model that knows its inputs.
+#' @param rows How many rows later calls will have, roughly.
+#' @return The model, invisibly.
+#' @examplesIf is_keras_available()
+#' model <- keras_model_sequential(input_shape = 2) |> layer_dense(1)
+#' warm_up(model)
+#' @export
+warm_up <- function(object, rows = 1) {
+  frame <- rlang::current_env()
+  check_model(object, frame)
+  bridge_do("warm_up", model = object, rows = as_count(rows, "rows", frame), call = frame)
+  invisible(object)
 }
 
 # ---- argument checks of this room ---------------------------------------------------------------------
@@ -272,6 +329,27 @@ check_compiled <- function(object, call) {
   if (!isTRUE(py_attribute(object, "compiled"))) {
     abort_argument("object", "is not compiled.", "Say how it learns first: `compile(model, optimizer = \"adam\", loss = \"mse\")`.", call = call)
   }
+}
+
+# The epochs that a history to go on from has done.
+resumed_epoch <- function(resume, initial_epoch, epochs, call) {
+  if (is.null(resume)) {
+    return(initial_epoch)
+  }
+  if (!inherits(resume, "kerasbridge_history")) {
+    abort_argument("resume", paste0("must be a history that `fit()` returned, not ", describe_value(resume), "."), call = call)
+  }
+  if (!identical(as.double(initial_epoch), 0)) {
+    abort_argument("initial_epoch", "has no meaning beside `resume`, which says how many epochs are done.", call = call)
+  }
+  done <- max(0L, resume$epoch)
+  if (is.numeric(epochs) && length(epochs) == 1 && !is.na(epochs) && epochs <= done) {
+    abort_argument(
+      "epochs", sprintf("is %s, but %d epochs are done: nothing is left.", format(epochs), done),
+      "`epochs` is the number of the last epoch, not how many to add.", call = call
+    )
+  }
+  done
 }
 
 as_count <- function(x, arg, call, least = 1) {

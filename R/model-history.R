@@ -1,22 +1,49 @@
 # The history that fit() returns: print, plot, data frame.
 
 # From the engine's history; epochs count from 1 in R, an absent value is NA.
-new_history <- function(x) {
+new_history <- function(x, call = NULL) {
+  if (isTRUE(x$interrupted)) {
+    settle_interrupts()
+  }
   plain <- \(v) if (is.null(v)) NA_real_ else as.numeric(v)
-  metrics <- lapply(x$metrics, \(values) vapply(values, plain, 0))
+  columns <- x$columns(NULL)
+  metrics <- lapply(columns[names(columns) != "epoch"], \(values) unname(vapply(values, plain, 0)))
+  epoch <- as.integer(unlist(x$epoch)) + 1L
+  about <- x$environment
+  for (text in x$warnings) {
+    rlang::warn(text, class = "kerasbridge_warning_training", call = call)
+  }
   structure(
     list(
       params = x$params,
       metrics = metrics,
       history = metrics,
-      epoch = as.integer(unlist(x$epoch)) + 1L,
+      epoch = epoch,
       interrupted = isTRUE(x$interrupted),
       engine = x$engine,
       engine_reason = x$engine_reason,
-      seconds = as.numeric(x$seconds)
+      seconds = as.numeric(x$seconds),
+      seed = about$seed,
+      deterministic = isTRUE(about$deterministic),
+      devices = as.character(unlist(about$devices)),
+      versions = c(unlist(about$versions), R = as.character(getRversion()))
     ),
     class = "kerasbridge_history"
   )
+}
+
+# One history of two runs, the second of which went on from the first.
+continued <- function(earlier, later) {
+  if (is.null(earlier)) {
+    return(later)
+  }
+  absent <- \(h, n) h$metrics[[n]] %||% rep(NA_real_, length(h$epoch))
+  names <- union(names(earlier$metrics), names(later$metrics))
+  later$metrics <- lapply(rlang::set_names(names), \(n) c(absent(earlier, n), absent(later, n)))
+  later$history <- later$metrics
+  later$epoch <- c(earlier$epoch, later$epoch)
+  later$seconds <- earlier$seconds + later$seconds
+  later
 }
 
 #' @export
@@ -24,10 +51,15 @@ print.kerasbridge_history <- function(x, ...) {
   n <- length(x$epoch)
   cat(sprintf("History of %d epoch%s%s\n", n, if (n == 1) "" else "s", if (x$interrupted) " (interrupted)" else ""))
   if (n) {
-    last <- vapply(x$metrics, \(v) v[[length(v)]], 0)
+    last <- vapply(x$metrics, last_value, 0)
     cat(paste0("  ", format(paste0(names(last), ":")), " ", format(last, digits = 4), "\n"), sep = "")
   }
   invisible(x)
+}
+
+last_value <- function(v) {
+  v <- v[!is.na(v)]
+  if (length(v)) v[[length(v)]] else NA_real_
 }
 
 #' A history as a data frame
@@ -36,7 +68,7 @@ print.kerasbridge_history <- function(x, ...) {
 #' @param row.names,optional Not used.
 #' @param ... Not used.
 #' @return A data frame with one row for each epoch, metric and data set: `epoch`, `value`, `metric`
-#'   (a factor), `data` (a factor, training or validation).
+#'   (a factor), `data` (a factor, training or validation). `value` is `NA` where an epoch has none.
 #' @examplesIf is_keras_available()
 #' model <- keras_model_sequential(input_shape = 1) |> layer_dense(1)
 #' model |> compile(optimizer = "sgd", loss = "mse")
@@ -131,7 +163,7 @@ plot_history_base <- function(frame) {
 #' @export
 format.kerasbridge_history <- function(x, ...) {
   n <- length(x$epoch)
-  last <- vapply(x$metrics, \(v) if (length(v)) v[[length(v)]] else NA_real_, 0)
+  last <- vapply(x$metrics, last_value, 0)
   paste0("<history of ", n, " epoch", if (n == 1) "" else "s", ": ", paste(names(last), format(last, digits = 4), sep = " ", collapse = ", "), ">")
 }
 

@@ -40,6 +40,7 @@ pop_layer <- function(object) {
   frame <- rlang::current_env()
   check_model(object, frame)
   bridge_do("pop_layer", model = object, call = frame)
+  drop_kept(object, "a layer was taken away after the last copy")
   invisible(object)
 }
 
@@ -71,7 +72,9 @@ get_weights <- function(object, trainable = NA) {
 set_weights <- function(object, weights) {
   frame <- rlang::current_env()
   check_has_weights(object, frame)
-  now <- lapply(py_attribute(object, "weights"), tensor_dim)
+  variables <- py_attribute(object, "weights")
+  now <- lapply(variables, tensor_dim)
+  paths <- vapply(variables, py_attribute, "", name = "path")
   if (!is.list(weights) || length(weights) != length(now)) {
     abort_argument(
       "weights", sprintf("must be a list of %d arrays, not %s.", length(now), describe_value(weights)),
@@ -79,6 +82,12 @@ set_weights <- function(object, weights) {
     )
   }
   arrays <- Map(\(w, shape, i) {
+    if (!is.numeric(w) && !is.logical(w) && !is_python(w)) {
+      abort_argument(
+        sprintf("weights[[%d]]", i), paste0("must be an array of numbers for the weight '", paths[[i]], "', not ", describe_value(w), "."),
+        call = frame
+      )
+    }
     given <- dim(w) %||% length(w)
     if (length(shape) == 0 && length(w) == 1) {
       return(tagged(as.vector(w), "tensor", dtype = "float32"))
@@ -86,13 +95,22 @@ set_weights <- function(object, weights) {
     if (!identical(as.integer(given), as.integer(shape))) {
       abort_argument(
         sprintf("weights[[%d]]", i),
-        sprintf("has shape (%s); the layer's is (%s).", paste(given, collapse = ", "), paste(shape, collapse = ", ")), call = frame
+        sprintf("has shape (%s); the weight '%s' has (%s).", paste(given, collapse = ", "), paths[[i]], paste(shape, collapse = ", ")), call = frame
       )
     }
     refuse_na(w, sprintf("weights[[%d]]", i), frame)
     tagged(as_array(w), "tensor", dtype = NULL)
   }, weights, now, seq_along(now))
   bridge_method(object, "set_weights", list(tagged(unname(arrays), "list")), call = frame)
+  weights_changed(object)
+}
+
+# A model's copy is renewed; that of a model whose layer it is can't be: it is given up.
+weights_changed <- function(object) {
+  if (is_model(object)) {
+    return(keep_fresh(object))
+  }
+  drop_kept(object, "the weights of one of its layers were set after the last copy")
   invisible(object)
 }
 
@@ -141,6 +159,7 @@ set_trainable <- function(object, from, to, which, trainable, call) {
   check_has_weights(object, call)
   if (!is_model(object)) {
     set_py_attribute(object, "trainable", trainable)
+    drop_kept(object, "one of its layers was frozen or unfrozen after the last copy")
     return(invisible(object))
   }
   position <- \(x, arg) if (is.numeric(x)) convert_arg(x, "axis", arg, call) else convert_arg(x, "string", arg, call)
@@ -149,7 +168,7 @@ set_trainable <- function(object, from, to, which, trainable, call) {
     which = if (!is.null(which)) tagged(lapply(which, position, arg = "which"), "list"),
     trainable = trainable, call = call
   )
-  invisible(object)
+  keep_fresh(object)
 }
 
 #' Forget the state of recurrent layers

@@ -9,7 +9,8 @@ print.kerasbridge_model <- function(x, ...) {
 #' @export
 format.kerasbridge_model <- function(x, width = getOption("width"), ...) {
   if (is_dead(x)) {
-    return("<Keras model of an R session that has ended>")
+    copy <- if (is.na(kept_size(x))) "" else ", kept as a copy: it is made again when it is first used"
+    return(paste0("<Keras model of an R session that has ended", copy, ">"))
   }
   format_model(bridge_do("describe_model", model = x), width)
 }

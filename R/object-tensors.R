@@ -40,6 +40,7 @@ match_operands <- function(e1, e2, generic, frame) {
 }
 
 tensor_dtype <- function(x) {
+  check_alive(x, "x")
   bridge_start()
   the$bridge$dtype_of(x)
 }
@@ -76,8 +77,9 @@ tensor_math <- function(generic, x, ...) {
     return(bridge_call("keras.ops.round", list(x, decimals = as_int_arg(digits, "digits", frame)), call = frame))
   }
   if (generic %in% c("cumsum", "cumprod")) {
-    # R's cumsum runs over all elements; so does Keras' without an axis
-    return(bridge_call(paste0("keras.ops.", generic), list(x), call = frame))
+    # over all elements, the first axis fastest, as R does it; Keras lets the last axis run fastest
+    turned <- bridge_call("keras.ops.transpose", list(x), call = frame)
+    return(bridge_call(paste0("keras.ops.", generic), list(turned), call = frame))
   }
   op <- math_ops[generic]
   if (is.na(op)) {
@@ -142,6 +144,7 @@ mean.kerasbridge_variable <- function(x, ...) tensor_mean(x, ...)
 
 # ---- shape --------------------------------------------------------------------------------------------
 tensor_dim <- function(x) {
+  check_alive(x, "x")
   bridge_start()
   shape <- as.integer(the$bridge$shape_of(x))
   ifelse(shape < 0, NA_integer_, shape)
@@ -215,6 +218,82 @@ as.logical.kerasbridge_tensor <- function(x, ...) as.logical(tensor_as_array(x))
 
 #' @export
 as.logical.kerasbridge_variable <- function(x, ...) as.logical(tensor_as_array(x))
+
+#' @export
+as.array.kerasbridge_keras_tensor <- function(x, ...) refuse_symbolic(x, "as.array")
+
+#' @export
+as.matrix.kerasbridge_keras_tensor <- function(x, ...) refuse_symbolic(x, "as.matrix")
+
+#' @export
+as.double.kerasbridge_keras_tensor <- function(x, ...) refuse_symbolic(x, "as.numeric")
+
+#' @export
+as.integer.kerasbridge_keras_tensor <- function(x, ...) refuse_symbolic(x, "as.integer")
+
+#' @export
+as.logical.kerasbridge_keras_tensor <- function(x, ...) refuse_symbolic(x, "as.logical")
+
+#' @export
+as.vector.kerasbridge_keras_tensor <- function(x, mode = "any") refuse_symbolic(x, "as.vector")
+
+# A symbolic tensor has no values yet.
+refuse_symbolic <- function(x, what) {
+  check_alive(x, "x", rlang::caller_env())
+  abort_argument(
+    "x", paste0("is a symbolic tensor, a place in a model without values: `", what, "()` has nothing to give."),
+    "Make a model of it with `keras_model()` and call `predict()`, or compute with tensors (`op_*()`).",
+    call = rlang::caller_env()
+  )
+}
+
+# ---- missing and infinite values: as tensors, NaN counts as missing as it does in R ------------------------
+tensor_test <- function(x, op) bridge_call(paste0("keras.ops.", op), list(x), call = rlang::caller_env())
+
+#' @export
+is.na.kerasbridge_tensor <- function(x) tensor_test(x, "isnan")
+
+#' @export
+is.na.kerasbridge_keras_tensor <- function(x) tensor_test(x, "isnan")
+
+#' @export
+is.na.kerasbridge_variable <- function(x) tensor_test(x, "isnan")
+
+#' @export
+is.nan.kerasbridge_tensor <- function(x) tensor_test(x, "isnan")
+
+#' @export
+is.nan.kerasbridge_keras_tensor <- function(x) tensor_test(x, "isnan")
+
+#' @export
+is.nan.kerasbridge_variable <- function(x) tensor_test(x, "isnan")
+
+#' @export
+is.finite.kerasbridge_tensor <- function(x) tensor_test(x, "isfinite")
+
+#' @export
+is.finite.kerasbridge_keras_tensor <- function(x) tensor_test(x, "isfinite")
+
+#' @export
+is.finite.kerasbridge_variable <- function(x) tensor_test(x, "isfinite")
+
+#' @export
+is.infinite.kerasbridge_tensor <- function(x) tensor_test(x, "isinf")
+
+#' @export
+is.infinite.kerasbridge_keras_tensor <- function(x) tensor_test(x, "isinf")
+
+#' @export
+is.infinite.kerasbridge_variable <- function(x) tensor_test(x, "isinf")
+
+#' @export
+anyNA.kerasbridge_tensor <- function(x, recursive = FALSE) anyNA(tensor_as_array(x))
+
+#' @export
+anyNA.kerasbridge_variable <- function(x, recursive = FALSE) anyNA(tensor_as_array(x))
+
+#' @export
+anyNA.kerasbridge_keras_tensor <- function(x, recursive = FALSE) refuse_symbolic(x, "anyNA")
 
 # ---- subsetting -----------------------------------------------------------------------------------------
 # x[i, j, ...]: positions from 1, ranges, negative positions count from the end (as in all of the
@@ -316,6 +395,9 @@ format.kerasbridge_variable <- function(x, ...) {
 
 print_tensor <- function(x, limit = 200) {
   cat(format(x), "\n", sep = "")
+  if (is_dead(x)) {
+    return(invisible(x))
+  }
   size <- prod(tensor_dim(x))
   if (!is.na(size) && size <= limit) {
     value <- tryCatch(tensor_as_array(x), error = \(e) NULL)

@@ -10,10 +10,12 @@
 #' @param filepath Path ending in `.json`, `.yaml` or `.yml`; the ending chooses the format. Without
 #'   it `save_model_config()` returns the JSON.
 #' @param overwrite Replace an existing file.
+#' @param json_string Text that `model_to_json()` gave, or an older Keras; lines are joined.
 #' @param yaml Text that `model_to_yaml()` gave, perhaps edited.
 #' @param custom_objects Named list: name -> class or function, for parts that Keras does not have.
+#' @param allow What is permitted although it is not safe, as for [load_model()].
 #' @return `model_to_json()` and `model_to_yaml()`: a string. `save_model_config()`: the path,
-#'   invisibly, or the JSON. `load_model_config()` and `model_from_yaml()`: a model with new weights.
+#'   invisibly, or the JSON. `load_model_config()`, `model_from_json()` and `model_from_yaml()`: a model with new weights.
 #' @details YAML needs the Python package PyYAML. It is read as plain values only, within limits on
 #'   size and depth, so that a text from elsewhere can't run code.
 #' @seealso [save_model()] for a model with its weights, [get_config()] for the same as an R list.
@@ -38,11 +40,12 @@ save_model_config <- function(model, filepath = NULL, overwrite = FALSE) {
 
 #' @rdname save_model_config
 #' @export
-load_model_config <- function(filepath, custom_objects = NULL) {
+load_model_config <- function(filepath, custom_objects = NULL, allow = NULL) {
   frame <- rlang::current_env()
   bridge_do(
     "load_config", filepath = as_path_arg(filepath, "filepath", frame),
-    custom_objects = as_custom_objects_arg(custom_objects, "custom_objects", frame), call = frame
+    custom_objects = as_custom_objects_arg(custom_objects, "custom_objects", frame),
+    allow = as_allow_arg(allow, frame), call = frame
   )
 }
 
@@ -64,11 +67,26 @@ model_to_yaml <- function(object) {
 
 #' @rdname save_model_config
 #' @export
-model_from_yaml <- function(yaml, custom_objects = NULL) {
+model_from_json <- function(json_string, custom_objects = NULL, allow = NULL) {
+  frame <- rlang::current_env()
+  if (is.character(json_string) && length(json_string) > 1) {
+    json_string <- paste(json_string, collapse = "\n")
+  }
+  bridge_do(
+    "model_from_json", text = as_string_arg(json_string, "json_string", frame),
+    custom_objects = as_custom_objects_arg(custom_objects, "custom_objects", frame),
+    allow = as_allow_arg(allow, frame), call = frame
+  )
+}
+
+#' @rdname save_model_config
+#' @export
+model_from_yaml <- function(yaml, custom_objects = NULL, allow = NULL) {
   frame <- rlang::current_env()
   bridge_do(
     "model_from_yaml", text = as_string_arg(yaml, "yaml", frame),
-    custom_objects = as_custom_objects_arg(custom_objects, "custom_objects", frame), call = frame
+    custom_objects = as_custom_objects_arg(custom_objects, "custom_objects", frame),
+    allow = as_allow_arg(allow, frame), call = frame
   )
 }
 
@@ -171,6 +189,7 @@ register_keras_serializable <- function(object, name = NULL, package = NULL) {
   value <- as_custom_object(object, as_string_arg(label, "name", frame), "object", frame)
   out <- bridge_do(
     "register_object", target = value, name = label,
+    source = if (inherits(value, "kb_function")) function_source(value$value),
     package = convert_arg(package, "string", "package", frame) %||% "Custom", call = frame
   )
   if (is_class(object) && !is_python(object)) invisible(object) else invisible(out)
@@ -223,7 +242,7 @@ set_state_tree <- function(object, state_tree) {
   frame <- rlang::current_env()
   check_model(object, frame)
   bridge_do("set_state_tree", model = object, state = as_dict_arg(state_tree, "state_tree", frame), call = frame)
-  invisible(object)
+  keep_fresh(object)
 }
 
 #' Store the weights of a model or layer in fewer bits
@@ -249,7 +268,7 @@ quantize_weights <- function(object, mode, ...) {
     abort_argument("mode", "is missing.", "For instance `quantize_weights(model, \"int8\")`.", call = frame)
   }
   bridge_method(object, "quantize", list(mode = as_string_arg(mode, "mode", frame), ...), call = frame)
-  invisible(object)
+  weights_changed(object)
 }
 
 #' Generate text or other sequences from a model

@@ -35,7 +35,7 @@ as_int_arg <- function(x, arg, call) {
 }
 
 big_int <- function(x) {
-  if (abs(x) <= .Machine$integer.max) as.integer(x) else tagged(format(x, scientific = FALSE), "bigint")
+  if (abs(x) <= .Machine$integer.max) as.integer(x) else tagged(sprintf("%.0f", x), "bigint")
 }
 
 as_ints_arg <- function(x, arg, call) {
@@ -148,7 +148,7 @@ as_shape_arg <- function(x, arg, call) {
     if (length(axis) == 1 && is.na(axis)) {
       return(NULL)
     }
-    if (!is_whole(axis) || length(axis) != 1 || axis < -1) {
+    if (!is_whole(axis) || length(axis) != 1 || axis < -1 || axis > .Machine$integer.max) {
       abort_argument(arg, paste0("must be whole numbers, with NA for a free axis, not ", describe_value(axis), "."), call = call)
     }
     as.integer(axis)
@@ -165,6 +165,9 @@ as_shape_nested_arg <- function(x, arg, call) {
 
 # A position counted from 1, negative from the end; Python counts from 0.
 zero_based <- function(x, arg, call) {
+  if (any(abs(x) > .Machine$integer.max)) {
+    abort_argument(arg, paste0("is beyond any axis: ", format(x[abs(x) > .Machine$integer.max][[1]]), "."), call = call)
+  }
   if (any(x == 0)) {
     abort_argument(arg, "counts from 1; zero is not a position.", "Use 1 for the first, -1 for the last.", call = call)
   }
@@ -218,6 +221,10 @@ as_index_arg <- function(x, arg, call) {
 as_array <- function(x) if (is.null(dim(x))) array(x, length(x)) else x
 
 refuse_na <- function(x, arg, call) {
+  # without a copy where nothing is missing
+  if (is.atomic(x) && !anyNA(x)) {
+    return(invisible())
+  }
   missing <- if (is.double(x)) is.na(x) & !is.nan(x) else if (is.atomic(x)) is.na(x) else FALSE
   if (any(missing)) {
     abort_kind(
@@ -272,6 +279,9 @@ as_tensor_int_arg <- function(x, arg, call) {
   if (is.null(dim(x)) && length(x) == 1) {
     return(as_int_arg(x, arg, call))
   }
+  if (any(abs(x) > .Machine$integer.max)) {
+    return(tagged(unname(as_array(x)), "tensor", dtype = "int64"))
+  }
   storage.mode(x) <- "integer"
   tagged(unname(as_array(x)), "tensor", dtype = "int32")
 }
@@ -324,7 +334,7 @@ as_function_arg <- function(x, arg, call) {
   if (!is.function(x) && !rlang::is_formula(x)) {
     abort_argument(arg, paste0("must be a function or a formula, not ", describe_value(x), "."), call = call)
   }
-  tagged(x, "function", name = arg)
+  tagged(x, "function", name = arg, signature = TRUE)
 }
 
 as_object_arg <- function(x, arg, call) {
@@ -406,17 +416,20 @@ converters <- list(
   interval = as_interval_arg,
   tensor = as_tensor_arg,
   tensor_typed = as_tensor_typed_arg,
+  tensor_float = as_tensor_float_arg,
   tensor_int = as_tensor_int_arg,
   tensors = as_tensors_arg,
   tensor_or_tensors = as_tensor_or_tensors_arg,
   callable = as_callable_arg,
   `function` = as_function_arg,
+  hook = as_hook_arg,
   layer = as_object_arg,
   object = as_object_arg,
   objects = as_objects_arg,
   object_spec = as_callable_arg,
   dict = as_dict_arg,
   int_dict = as_int_dict_arg,
+  axis_dict = as_axis_dict_arg,
   int_list = as_listed(as_int_arg),
   num_list = as_listed(as_num_arg),
   string_list = as_listed(as_string_arg),

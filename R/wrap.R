@@ -3,14 +3,14 @@
 # supplied arguments are sent.
 
 # The arguments the user supplied, converted. `types` is a named vector, argument -> type; a `!` before
-# the type marks an argument that has no default.
-supplied <- function(frame, types) {
+# the type marks an argument that has no default. `given` were supplied otherwise, under older names.
+supplied <- function(frame, types, given = character()) {
   out <- list()
   for (arg in names(types)) {
     type <- types[[arg]]
     required <- startsWith(type, "!")
     if (eval(call("missing", as.name(arg)), frame)) {
-      if (required) {
+      if (required && !arg %in% given) {
         abort_argument(arg, "is missing, with no default.", call = frame)
       }
       next
@@ -42,7 +42,7 @@ extra_args <- function(dots, types, frame) {
         did_you_mean(names[[i]], names(types)), call = frame
       )
     }
-    out[names[[i]]] <- list(convert_arg(dots[[i]], type[[1]], names[[i]], frame))
+    out[names[[i]]] <- list(convert_arg(dots[[i]], sub("^!", "", type[[1]]), names[[i]], frame))
   }
   out
 }
@@ -59,9 +59,10 @@ wrap_class <- function(symbol, frame, types, extra = character()) {
 
 # What the user supplied by name and, under other names, in `...`.
 wrapper_args <- function(frame, types, extra = character()) {
-  args <- supplied(frame, types)
-  dots <- older_spellings(frame_dots(frame), names(types), frame)
+  known <- c(names(types), names(extra))
+  dots <- without_off_values(older_spellings(frame_dots(frame), known, frame), known, frame)
   more <- extra_args(dots, c(types, extra), frame)
+  args <- supplied(frame, types, names(more))
   c(args[setdiff(names(args), names(more))], more)
 }
 
@@ -114,12 +115,21 @@ wrap_call_or_object <- function(symbol, function_symbol, frame, types, extra = c
                                 fill = character()) {
   data <- c("y_true", "y_pred")
   if (eval(quote(missing(y_true) && missing(y_pred)), frame)) {
-    return(wrap_class(symbol, frame, types[setdiff(names(types), data)], extra))
+    args <- wrapper_args(frame, types[setdiff(names(types), data)], extra)
+    return(bridge_call(symbol, without_auto(args), call = frame))
   }
   types[data] <- paste0("!", types[data])
-  args <- wrapper_args(frame, types, extra)
+  # the older package had `axis` everywhere; the last one is the only one that most losses know
+  no_axis <- !"axis" %in% names(types)
+  args <- without_auto(wrapper_args(frame, types, c(extra, if (no_axis) c(axis = "axis"))))
+  if (no_axis && identical(args$axis, -1L)) {
+    args$axis <- NULL
+  }
   refused <- setdiff(names(args), function_args)
   if (length(refused)) {
+    if (no_axis && refused[[1]] == "axis") {
+      abort_argument("axis", "can only be the last one, -1, here.", "Bring the axis to the end with `op_moveaxis()`.", call = frame)
+    }
     abort_argument(refused[[1]], "belongs to the object, not to the computation on `y_true` and `y_pred`.", call = frame)
   }
   # what Keras' function requires and its class has a default for
@@ -127,6 +137,15 @@ wrap_call_or_object <- function(symbol, function_symbol, frame, types, extra = c
     args[arg] <- list(convert_arg(get(arg, envir = frame), sub("^!", "", types[[arg]]), arg, frame))
   }
   bridge_call(function_symbol, args, call = frame)
+}
+
+# Keras 2's reduction "auto" is the default.
+without_auto <- function(args) {
+  if (identical(args$reduction, "auto")) {
+    note_once("reduction_auto", "`reduction = \"auto\"` is older: it means the default.")
+    args$reduction <- NULL
+  }
+  args
 }
 
 # ---- layers ----------------------------------------------------------------------------------------
@@ -143,7 +162,9 @@ input_args <- c(
 )
 
 # Layers whose call takes its tensors one by one: a list in `object` is spread over its arguments.
-spread_layers <- c("keras.layers.MultiHeadAttention", "keras.layers.GroupQueryAttention")
+spread_layers <- c(
+  "keras.layers.MultiHeadAttention", "keras.layers.GroupQueryAttention", "kerasbridge.layers.TransformerDecoder"
+)
 
 wrap_layer <- function(symbol, frame, types, extra = character()) {
   if (!eval(quote(missing(object)), frame)) {
@@ -195,8 +216,10 @@ wrap_merge <- function(symbol, frame, types, extra = character()) {
   if (any(unnamed)) {
     inputs <- c(if (is.list(inputs)) inputs else list(inputs), unname(dots[unnamed]))
   }
-  more <- older_spellings(dots[!unnamed], names(types), frame)
-  args <- c(supplied(frame, types), extra_args(more, c(types, extra, layer_base), frame))
+  known <- c(names(types), names(extra), names(layer_base))
+  older <- older_spellings(dots[!unnamed], known, frame)
+  more <- without_off_values(older, c(known, "inputs"), frame)
+  args <- c(supplied(frame, types, names(more)), extra_args(more, c(types, extra, layer_base), frame))
   layer <- bridge_call(symbol, args, call = frame)
   if (is.null(inputs)) layer else call_on(layer, inputs, frame)
 }
@@ -220,6 +243,9 @@ compose_with <- function(object, layer, frame, input = NULL, spread = FALSE) {
   check_alive(object, "object", frame)
   if (is_sequential(object)) {
     bridge_do("add_layer", model = object, layer = layer, input = if (!is.null(input)) tagged(input, "dict"), call = frame)
+    if (!is.null(kept_copy(object))) {
+      drop_kept(object, "a layer was added after the last copy")
+    }
     return(invisible(object))
   }
   if (!is.null(input)) {

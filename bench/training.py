@@ -1,8 +1,11 @@
 """How much sooner the training engine is done than plain Keras.
 
 Both run in this process on models built alike, by turns, so that whatever else the machine does
-hits both; the table shows medians after a first run of each, which compiles.
-`python bench/training.py [name ...] [--repeats N]` runs all rows, or those named.
+hits both. The ratio is that of the medians; two witnesses stand beside it: the ratio of the fastest
+runs and that of the processor time of all threads. A first run is that of a fresh model, compilation
+included; each side goes first once and its faster run counts.
+`python bench/training.py [name ...] [--seconds N]` runs all rows, or those named; all of them take
+about five minutes on two idle cores.
 """
 
 from __future__ import annotations
@@ -114,87 +117,118 @@ def tiny():
     return model, *(RNG.normal(size=(150, n)).astype("float32") for n in (4, 3))
 
 
-def runner(verb, make, first, **arguments):
-    """(plain, ours): functions that run once and return seconds; `first` for the first of each."""
-
-    def build(ours):
-        model, x, y = make()
-
-        def run(**more):
-            options = {**arguments, **more, "verbose": 0}
-            started = time.perf_counter()
-            if verb == "predict":
-                result = (training.predict if ours else keras.Model.predict)(model, x, **options)
-            else:
-                function = getattr(training if ours else keras.Model, verb)
-                result = function(model, x, y, **options)
-            seconds = time.perf_counter() - started
-            return seconds, getattr(result, "engine", "") if ours else ""
-
-        run(**first)
-        return run
-
-    return build
-
-
 ROWS = {
-    # name: (verb, model, arguments of the first run, arguments of a timed run, bar)
-    "mlp fit": ("fit", mlp, {"epochs": 1}, {"epochs": 1}, 20.0),
-    "mlp 2 hidden + accuracy fit": ("fit", mlp_two_hidden, {"epochs": 1}, {"epochs": 1}, 12.0),
-    "mlp dropout fit": ("fit", mlp_dropout, {"epochs": 1}, {"epochs": 1}, 0.95),
-    "lstm fit": ("fit", lstm, {"epochs": 1}, {"epochs": 1}, 2.5),
-    "cnn fit": ("fit", cnn, {"epochs": 1}, {"epochs": 1}, 1.1),
-    "resnet fit": ("fit", resnet, {"epochs": 1}, {"epochs": 1}, 1.0),
-    "wide fit": ("fit", wide, {"epochs": 1}, {"epochs": 1}, 0.95),
-    "tiny fit": ("fit", tiny, {"epochs": 20}, {"epochs": 20}, 0.95),
-    "mlp predict": ("predict", mlp, {}, {}, 15.0),
-    "cnn predict": ("predict", cnn, {}, {}, 0.95),
-    "resnet predict": ("predict", resnet, {}, {}, 0.95),
-    "lstm predict": ("predict", lstm, {}, {}, 0.95),
-    "mlp evaluate": ("evaluate", mlp, {}, {}, 10.0),
-    "mlp 2 hidden evaluate": ("evaluate", mlp_two_hidden, {}, {}, 10.0),
-    "cnn evaluate": ("evaluate", cnn, {}, {}, 0.95),
+    # name: (verb, model, epochs of a timed fit, epochs of the fit before, bar)
+    "mlp fit": ("fit", mlp, 1, 10, 20.0),
+    "mlp 2 hidden + accuracy fit": ("fit", mlp_two_hidden, 1, 10, 12.0),
+    "mlp dropout fit": ("fit", mlp_dropout, 1, 1, 0.95),
+    "lstm fit": ("fit", lstm, 1, 20, 2.5),
+    "cnn fit": ("fit", cnn, 1, 1, 1.1),
+    "resnet fit": ("fit", resnet, 1, 1, 1.0),
+    "wide fit": ("fit", wide, 1, 1, 0.95),
+    "tiny fit": ("fit", tiny, 20, 40, 0.95),
+    "mlp predict": ("predict", mlp, None, None, 15.0),
+    "cnn predict": ("predict", cnn, None, None, 0.95),
+    "resnet predict": ("predict", resnet, None, None, 0.95),
+    "lstm predict": ("predict", lstm, None, None, 0.95),
+    "mlp evaluate": ("evaluate", mlp, None, None, 10.0),
+    "mlp 2 hidden evaluate": ("evaluate", mlp_two_hidden, None, None, 10.0),
+    "cnn evaluate": ("evaluate", cnn, None, None, 0.95),
 }
+FIRST = 0.95  # bar of a first run, compilation included
+LEAST, MOST = 5, 40  # timed repeats of a row
 
 
-def measure(name, repeats):
-    verb, make, first, timed, bar = ROWS[name]
-    build = runner(verb, make, first, **timed)
-    started = time.perf_counter()
-    plain = build(False)
-    first_plain = time.perf_counter() - started
-    started = time.perf_counter()
-    ours = build(True)
-    first_ours = time.perf_counter() - started
-    if verb == "fit":
-        ours(epochs=10 * timed["epochs"])  # a longer habit than one epoch, as in real use
-    times = {"plain": [], "ours": []}
-    engine = ""
-    for _ in range(repeats):
-        times["plain"].append(plain()[0])
-        seconds, engine = ours()
-        times["ours"].append(seconds)
-    a, b = (statistics.median(times[who]) for who in ("plain", "ours"))
-    return a, b, a / b, bar, engine, first_plain / first_ours
+class Side:
+    """One model and the way it is run: by plain Keras or by the engine."""
+
+    def __init__(self, ours, verb, make):
+        self.ours, self.verb = ours, verb
+        self.model, self.x, self.y = make()
+        self.wall, self.cpu, self.engine = [], [], ""
+
+    def run(self, epochs, keep=True):
+        """Run once; (seconds, processor seconds)."""
+        options = {"verbose": 0} if epochs is None else {"verbose": 0, "epochs": epochs}
+        data = (self.x,) if self.verb == "predict" else (self.x, self.y)
+        function = getattr(training if self.ours else keras.Model, self.verb)
+        wall, cpu = time.perf_counter(), time.process_time()
+        result = function(self.model, *data, **options)
+        found = time.perf_counter() - wall, time.process_time() - cpu
+        self.engine = getattr(result, "engine", "")
+        if keep:
+            self.wall.append(found[0])
+            self.cpu.append(found[1])
+        return found
+
+
+def by_turns(sides, epochs, seconds):
+    """Timed runs by turns, the order changing, for about so many seconds."""
+    end = time.perf_counter() + seconds
+    for repeat in range(MOST):
+        if repeat >= LEAST and time.perf_counter() > end:
+            break
+        for side in sides if repeat % 2 else sides[::-1]:
+            side.run(epochs)
+
+
+def measure(name, seconds):
+    verb, make, epochs, before, bar = ROWS[name]
+    # first runs of fresh models, each side first once
+    first = {True: [], False: []}
+    for order in ((False, True), (True, False)):
+        for ours in order:
+            keras.utils.clear_session()
+            side = Side(ours, verb, make)
+            first[ours].append(side.run(epochs, keep=False)[0])
+    sides = [Side(False, verb, make), Side(True, verb, make)]
+    for side in sides:
+        side.run(epochs, keep=False)
+    if before:
+        sides[1].run(before, keep=False)  # a longer habit than one epoch, as in real use
+    by_turns(sides, epochs, seconds)
+    plain, ours = sides
+    ratio = statistics.median(plain.wall) / statistics.median(ours.wall)
+    return {
+        "plain": statistics.median(plain.wall),
+        "ours": statistics.median(ours.wall),
+        "ratio": ratio,
+        "least": min(plain.wall) / min(ours.wall),
+        "cpu": statistics.median(plain.cpu) / max(1e-6, statistics.median(ours.cpu)),
+        "first": min(first[False]) / min(first[True]),
+        "bar": bar,
+        "engine": ours.engine,
+        "repeats": len(plain.wall),
+    }
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("names", nargs="*", help="rows to run, e.g. 'mlp fit'")
-    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--seconds", type=float, default=8.0, help="timed runs of a row")
     options = parser.parse_args()
     import tensorflow as tf
 
+    # what a process pays once must not fall on whoever comes first
+    for ours in (False, True):
+        for verb in ("fit", "evaluate", "predict"):
+            Side(ours, verb, tiny).run(1 if verb == "fit" else None)
     print(f"Keras {keras.__version__}, TensorFlow {tf.__version__}, {os.cpu_count()} cores")
-    print(f"{'':30} {'Keras':>9} {'ours':>9} {'ratio':>7} {'bar':>6} {'1st run':>8}  engine")
+    print(
+        f"{'':30} {'Keras':>9} {'ours':>9} {'ratio':>8} {'fastest':>8} {'cpu':>7} {'bar':>6} "
+        f"{'1st run':>8} {'runs':>5}  engine"
+    )
     missed = []
     for name in options.names or ROWS:
-        a, b, ratio, bar, engine, first = measure(name, options.repeats)
-        mark = "" if ratio >= bar else "  MISSED"
-        missed += [name] if mark else []
+        r = measure(name, options.seconds)
+        short = [
+            word for word, bad in (("", r["ratio"] < r["bar"]), (" 1st", r["first"] < FIRST)) if bad
+        ]
+        missed += [name + word for word in short]
         print(
-            f"{name:30} {a:8.3f}s {b:8.3f}s {ratio:6.2f}x {bar:5.2f}x {first:7.2f}x"
-            f"  {engine}{mark}",
+            f"{name:30} {r['plain']:8.3f}s {r['ours']:8.3f}s {r['ratio']:7.2f}x {r['least']:7.2f}x "
+            f"{r['cpu']:6.2f}x {r['bar']:5.2f}x {r['first']:7.2f}x {r['repeats']:5}  {r['engine']}"
+            + ("  MISSED" if short else ""),
             flush=True,
         )
         keras.utils.clear_session()

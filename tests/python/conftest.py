@@ -35,3 +35,36 @@ def run_python():
         )
 
     return run
+
+
+# Faults of older Keras versions themselves, seen with Keras 3.0.5 on TensorFlow 2.16.2 on the day in
+# the last column: part of a test's name, the first version that is free of it, why.
+OLDER_KERAS = (
+    ("complex64", (3, 9), "tensors of complex numbers came later", "2026-11-25"),
+    ("takes_raw_columns", (3, 4), "predict() makes no tensors of text columns", "2026-11-25"),
+    ("test_rnn_is_the_loop", (3, 4), "keras.ops.scan came with 3.4", "2026-11-25"),
+    ("test_rnn_hands_constants_on", (3, 4), "keras.ops.scan came with 3.4", "2026-11-25"),
+    ("test_gradients_refuse", (3, 4), "symbolic inputs are not told from tensors", "2026-11-25"),
+    (
+        "test_one_seed_for_all",
+        (3, 4),
+        "set_random_seed() leaves the global generator",
+        "2026-11-25",
+    ),
+    ("test_round_trip[.h5]", (3, 4), "HDF5 files don't find the loss by its name", "2026-11-25"),
+    ("test_round_trip[.hdf5]", (3, 4), "HDF5 files don't find the loss by its name", "2026-11-25"),
+    ("file_stays_whole[.h5]", (3, 4), "HDF5 files don't find the loss by its name", "2026-11-25"),
+)
+
+
+def pytest_collection_modifyitems(items):
+    try:
+        from importlib.metadata import version
+
+        installed = tuple(int(part) for part in version("keras").split(".")[:2])
+    except Exception:  # no Keras, or a version that is no row of numbers: nothing is skipped
+        return
+    for item in items:
+        for part, free, why, day in OLDER_KERAS:
+            if part in item.nodeid and installed < free:
+                item.add_marker(pytest.mark.skip(reason=f"an older Keras: {why} ({day})"))

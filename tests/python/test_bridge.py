@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import inspect
+from concurrent.futures import ThreadPoolExecutor
+
 import keras
 import numpy as np
 import pytest
 from kerasbridge import bridge
 from kerasbridge.bridge.calls import resolve
-from kerasbridge.bridge.outcome import RCodeError, describe, first_lines
+from kerasbridge.bridge.from_r import RCodeError, Signal, r_function
+from kerasbridge.bridge.outcome import describe, first_lines
 from kerasbridge.errors import ArgumentError, DataError, UnsupportedError
 
 
@@ -60,12 +64,17 @@ def test_errors_cross_as_plain_values():
     assert describe(KeyError("k"))["message"] == "unknown name 'k'"
 
 
+def fails(key):
+    """An R function that ended in an error."""
+    return r_function(lambda: Signal("error", "boom", key), "f")
+
+
 def test_an_r_error_keeps_its_key_through_other_errors():
     with pytest.raises(RCodeError) as info:
-        bridge.raise_r_error("boom", "7")
+        fails("7")()
     assert describe(info.value)["r_key"] == "7"
     try:
-        bridge.raise_r_error("boom", "8")
+        fails("8")()
     except RCodeError as inner:
         try:
             raise RuntimeError("outer") from inner
@@ -73,19 +82,44 @@ def test_an_r_error_keeps_its_key_through_other_errors():
             assert describe(outer)["r_key"] == "8"
     # a backend that keeps only the text of the error
     try:
-        bridge.raise_r_error("boom", "9")
+        fails("9")()
     except RCodeError as inner:
         text = f"in user code: {type(inner).__name__}: boom"
     assert describe(RuntimeError(text))["r_key"] == "9"
     assert describe(RuntimeError("unrelated"))["r_key"] is None
 
 
+def test_an_r_function_keeps_its_name_and_signature_and_runs_on_its_thread_only():
+    def add(a, b=2):
+        return a + b
+
+    made = r_function(add, "add_in_r")
+    assert made(1) == 3 and made.__name__ == "add_in_r"
+    assert list(inspect.signature(made).parameters) == ["a", "b"]
+    with ThreadPoolExecutor(1) as pool, pytest.raises(UnsupportedError, match="`add_in_r` was"):
+        pool.submit(made, 1).result()
+
+
 def test_interrupts_cross_as_such():
-    def stop():
-        raise KeyboardInterrupt
+    stop = r_function(lambda: Signal("interrupt"), "f")
 
     out = bridge.method(stop, "__call__")
     assert not out.ok and out.error["kind"] == "interrupt"
+    # R may lose it on the way, and then asks for it again, once
+    assert bridge.take_interrupted() is out and bridge.take_interrupted() is None
+
+
+def test_an_error_after_r_saw_an_interrupt_is_that_interrupt():
+    def sees_one():
+        bridge.press()
+        raise RuntimeError("(Unknown exception occurred)")
+
+    assert bridge.method(sees_one, "__call__").error["kind"] == "interrupt"
+
+    def fails_later():
+        raise RuntimeError("its own")
+
+    assert bridge.method(fails_later, "__call__").error["message"] == "its own"
 
 
 def test_first_lines_leaves_out_what_no_user_reads():
@@ -148,3 +182,29 @@ def test_reset_states_reaches_nested_layers():
     assert not np.allclose(first, again)
     value(bridge.do("reset_states", {"model": model}))
     np.testing.assert_allclose(model.predict(x, verbose=0), first, rtol=1e-6)
+
+
+def test_numbers_beyond_rs_integers_arrive_as_doubles():
+    from kerasbridge.bridge.outcome import outcome
+
+    for value, kind in ((2**40, float), (-(2**31), float), (2**31 - 1, int), (True, bool)):
+        assert type(outcome(lambda value=value: value)().value) is kind
+        assert outcome(lambda value=value: value)().value == value
+
+
+def test_an_interrupt_lost_in_a_clean_up_still_stops():
+    from kerasbridge.bridge.outcome import lost_interrupts_stop, outcome, stop
+
+    class Interrupted:
+        def __del__(self):
+            raise KeyboardInterrupt
+
+    @outcome
+    def run():
+        with lost_interrupts_stop():
+            Interrupted()
+        return stop.is_set()
+
+    out = run()
+    assert not out.ok and out.error["kind"] == "interrupt"
+    assert bridge.method(lambda: 3, "__call__").value == 3  # the next call starts afresh

@@ -257,7 +257,7 @@ class _Usage:
 
 def test_wishes_that_cannot_be_are_refused_first(tmp_path):
     for more, says, argument in (
-        ({"method": "conda"}, "is not known", "method"),
+        ({"method": "docker"}, "is not known", "method"),
         ({"wheels": str(tmp_path / "none")}, "is not there", "from"),
         ({"wheels": str(tmp_path)}, "holds no .whl file", "from"),
         ({"version": "gpuu"}, "is not a TensorFlow version", "version"),
@@ -390,3 +390,96 @@ def _child(arguments, **settings):
         stdin=subprocess.DEVNULL,
         env={**os.environ, "PYTHONPATH": str(ENGINE), **settings},
     )
+
+
+# ---- processors, conda, machines without a network ---------------------------------------------
+
+
+def test_a_processor_that_cannot_run_the_wheels_is_refused():
+    plain = {"machine": "x86_64", "avx": False, "translated": False}
+    with pytest.raises(InstallError, match="no AVX"):
+        install.check_processor("tensorflow", plain)
+    install.check_processor("torch", plain)
+    install.check_processor("tensorflow", {**plain, "avx": None})
+    with pytest.raises(InstallError, match="for Intel on an Apple processor"):
+        install.check_processor("torch", {**plain, "translated": True})
+
+
+CONDA = """#!{python}
+import sys, subprocess
+arguments = sys.argv[1:]
+with open({calls!r}, "a") as calls:
+    calls.write(" ".join(arguments) + chr(10))
+if {fails!r}:
+    print("CondaHTTPError: HTTP 000 CONNECTION FAILED for url <https://example.org>")
+    sys.exit(1)
+place = arguments[arguments.index("--prefix") + 1]
+import os
+assert not os.path.exists(place), "conda wants to make the folder itself"
+subprocess.run([sys.executable, "-I", "-m", "venv", "--without-pip", place], check=True)
+"""
+
+
+@posix
+def test_conda_makes_the_interpreter_and_pip_installs(stub, tmp_path, monkeypatch):
+    calls = tmp_path / "conda-calls"
+    conda = tmp_path / "conda"
+    conda.write_text(CONDA.format(python=sys.executable, calls=str(calls), fails=False))
+    conda.chmod(0o755)
+    monkeypatch.setenv("CONDA_EXE", str(conda))
+    monkeypatch.setattr(install, "_install_requirements", lambda *a: None)
+    monkeypatch.setattr(install, "smoke_test", lambda *a, **k: {"keras": "3.15.1"})
+    place = tmp_path / "env"
+    lines = []
+    done = install.install(str(place), method="conda", echo=lines.append)
+    assert done["status"] == "installed"
+    assert probe.record(place)["installer"] == "conda and pip"
+    assert not (place / probe.INCOMPLETE).exists()
+    minor = f"{sys.version_info[0]}.{sys.version_info[1]}"
+    assert calls.read_text() == f"create --yes --quiet --prefix {place} python={minor} pip\n"
+    conda.write_text(CONDA.format(python=sys.executable, calls=str(calls), fails=True))
+    with pytest.raises(InstallError, match="can't be reached|could not reach"):
+        install.install(str(tmp_path / "other"), method="conda", echo=quiet)
+    assert not (tmp_path / "other").exists()
+
+
+def test_conda_that_is_not_there_is_an_error(monkeypatch, tmp_path):
+    monkeypatch.delenv("CONDA_EXE", raising=False)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setenv("HOME", str(tmp_path))
+    with pytest.raises(InstallError, match="conda was asked for") as caught:
+        install.install(str(tmp_path / "env"), method="conda", echo=quiet)
+    assert caught.value.argument == "method"
+
+
+def _wheel(folder, name, version):
+    """A wheel with nothing but its metadata."""
+    import zipfile
+
+    info = f"{name}-{version}.dist-info"
+    file = folder / f"{name}-{version}-py3-none-any.whl"
+    with zipfile.ZipFile(file, "w") as out:
+        out.writestr(
+            f"{info}/METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n"
+        )
+        out.writestr(
+            f"{info}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+        )
+        out.writestr(f"{info}/RECORD", "")
+    return file.name
+
+
+def test_wheels_are_bundled_with_pips_own_settings(tmp_path, monkeypatch):
+    index = tmp_path / "index"
+    index.mkdir()
+    names = [_wheel(index, "keras", "3.15.1"), _wheel(index, "h5py", "3.14.0")]
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(index))
+    found = install.download(str(tmp_path / "wheels"), ["keras==3.15.1", "h5py>=3.10"], quiet)
+    assert found == sorted(names)
+    assert sorted(p.name for p in (tmp_path / "wheels").iterdir()) == sorted(names)
+    with pytest.raises(InstallError):
+        install.download(str(tmp_path / "wheels"), ["tensorflow-cpu==2.21.0"], quiet)
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InstallError, match="is a file"):
+        install.download(str(tmp_path / "file"), ["keras"], quiet)

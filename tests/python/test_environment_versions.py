@@ -29,6 +29,7 @@ def test_the_ordinary_case_is_the_newest_pair():
         "h5py>=3.10",
         "scipy",
         "pillow",
+        "safetensors",
         "pyarrow",
     ]
     assert (found.tensorflow, found.keras, found.gpu) == ("2.21.0", "3.15.1", False)
@@ -202,11 +203,13 @@ def test_other_backends():
 
 
 def test_extras():
-    assert resolve(extras=["dev"]).requirements[-4:] == [
+    assert resolve(extras=["dev"]).requirements[-6:] == [
         "pytest>=7",
         "pytest-xdist",
         "ruff",
         "pyyaml",
+        "hypothesis",
+        "pandas",
     ]
     with pytest.raises(InstallError, match='extra = "all" is not known'):
         resolve(extras=["all"])

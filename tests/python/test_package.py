@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import ast
 import re
+import shutil
 import subprocess
+import sys
+import zipfile
 
 import pytest
 from conftest import ENGINE, ROOT
 
 LEVELS = {
     "errors": 0,
+    "files": 1,
     "runtime": 1,
-    "environment": 1,
+    "environment": 2,
     "data": 2,
     "layers": 2,
-    "training": 3,
     "saving": 3,
-    "bridge": 4,
+    "training": 4,
+    "serving": 5,
+    "bridge": 6,
 }
 
 
@@ -131,3 +136,31 @@ def test_hand_written_files_stay_readable():
             if lines > 700:
                 long.append(f"{path.relative_to(ROOT)}: {lines}")
     assert not long, "long files, would two rooms be clearer? " + ", ".join(long)
+
+
+def test_the_wheel_has_every_file_of_the_engine(tmp_path):
+    """Data files (the table of versions that names came with, what R declares) are easily forgotten."""
+    pytest.importorskip("setuptools", minversion="61")
+    tree = tmp_path / "tree"
+    ignored = shutil.ignore_patterns("__pycache__", "*.egg-info")
+    shutil.copytree(ENGINE, tree / "inst" / "python", ignore=ignored)
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, tree / name)
+    done = subprocess.run(
+        [sys.executable, "-c", "from setuptools import build_meta; build_meta.build_wheel('out')"],
+        cwd=tree,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr
+    (wheel,) = (tree / "out").glob("kerasbridge-*.whl")
+    packed = {n for n in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in n}
+    engine = tree / "inst" / "python"
+    written = {
+        p.relative_to(engine).as_posix()
+        for p in (engine / "kerasbridge").rglob("*")
+        if p.is_file() and "__pycache__" not in p.parts
+    }
+    assert packed == written
+    assert "kerasbridge/bridge/since.json" in packed

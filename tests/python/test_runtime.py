@@ -74,3 +74,30 @@ def test_only_our_own_retracing_is_hushed(caplog):
     assert logger.filter(record)
     record = logging.LogRecord("tensorflow", logging.WARNING, "", 1, drop, None, None)
     assert not logger.filter(record)
+
+
+def test_starting_and_training_touch_no_network(run_python):
+    done = run_python(
+        "import sys\n"
+        "def watch(event, arguments):\n"
+        "    if event in ('socket.connect', 'socket.getaddrinfo', 'socket.gethostbyname'):\n"
+        "        print('network:', event, arguments[:2], flush=True)\n"
+        "sys.addaudithook(watch)\n"
+        "import kerasbridge, numpy as np\n"
+        "keras = kerasbridge.runtime.start()\n"
+        "m = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])\n"
+        "m.compile('sgd', 'mse')\n"
+        "from kerasbridge.training import fit\n"
+        "fit(m, np.ones((8, 2), 'float32'), np.ones(8), epochs=1, verbose=0)\n"
+        "print('done')"
+    )
+    assert done.stdout == "done\n", done.stdout + done.stderr
+
+
+def test_an_organisations_certificates_serve_downloads_too(run_python):
+    done = run_python(
+        "import os, kerasbridge; kerasbridge.runtime.start(); print(os.environ['SSL_CERT_FILE'])",
+        REQUESTS_CA_BUNDLE="/etc/own.pem",
+        SSL_CERT_FILE="",
+    )
+    assert done.stdout == "/etc/own.pem\n"

@@ -7,6 +7,7 @@ import sys
 import threading
 
 import pytest
+from kerasbridge.errors import UnsupportedError
 from kerasbridge.runtime import threads
 
 
@@ -42,30 +43,13 @@ def test_a_function_of_r_is_refused_where_waiting_for_it_would_never_end():
     def ask():
         try:
             threads.main_only(int)()
-        except RuntimeError as error:
+        except UnsupportedError as error:
             errors.append(str(error))
 
     other = threading.Thread(target=ask)
     other.start()
     other.join(5)
-    assert not other.is_alive() and "run_eagerly = TRUE" in errors[0]
-
-
-def test_an_interrupt_in_a_function_of_r_stays_one_whatever_it_became():
-    def interrupted():
-        try:
-            threads.interrupt()
-        except KeyboardInterrupt:
-            raise RuntimeError("KeyboardInterrupt") from None
-
-    with pytest.raises(KeyboardInterrupt):
-        threads.main_only(interrupted)()
-
-    def fails():
-        raise RuntimeError("another")
-
-    with pytest.raises(RuntimeError, match="another"):
-        threads.main_only(fails)()
+    assert not other.is_alive() and "`int` was called from a thread other than R's" in errors[0]
 
 
 def test_text_of_other_threads_goes_through_the_main_one(monkeypatch):

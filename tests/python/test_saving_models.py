@@ -2,18 +2,11 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import subprocess
-import sys
-import time
-
 import keras
 import numpy as np
 import pytest
-from conftest import ENGINE
 from kerasbridge.errors import FileError
-from kerasbridge.saving import load_model, load_weights, replacing, save_model, save_weights
+from kerasbridge.saving import load_model, load_weights, save_model, save_weights
 
 
 @pytest.fixture
@@ -31,7 +24,7 @@ def test_round_trip(model, tmp_path, ending):
     assert save_model(model, path) == str(path)
     back = load_model(path)
     np.testing.assert_array_equal(back.predict(x, verbose=0), model.predict(x, verbose=0))
-    assert int(back.optimizer.iterations) == 1
+    assert int(back.optimizer.iterations.numpy()) == 1
     one = model.fit(x, np.ones(5), shuffle=False, verbose=0).history["loss"]
     two = back.fit(x, np.ones(5), shuffle=False, verbose=0).history["loss"]
     np.testing.assert_allclose(one, two, rtol=1e-6)
@@ -75,59 +68,3 @@ def test_weights_round_trip(model, tmp_path):
         np.testing.assert_array_equal(a, b)
     with pytest.raises(FileError, match="does not end in"):
         save_weights(model, tmp_path / "w.txt")
-
-
-def test_a_failed_write_leaves_the_old_file_and_no_rubbish(tmp_path):
-    path = tmp_path / "a.txt"
-    path.write_text("old")
-    with pytest.raises(RuntimeError):
-        with replacing(path) as temporary:
-            with open(temporary, "w") as file:
-                file.write("half")
-            raise RuntimeError("stop")
-    assert path.read_text() == "old"
-    assert [p.name for p in tmp_path.iterdir()] == ["a.txt"]
-
-
-def test_a_link_keeps_pointing_and_permissions_stay(tmp_path):
-    real = tmp_path / "real.txt"
-    real.write_text("old")
-    real.chmod(0o640)
-    link = tmp_path / "link.txt"
-    link.symlink_to(real)
-    with replacing(link) as temporary:
-        with open(temporary, "w") as file:
-            file.write("new")
-    assert link.is_symlink() and real.read_text() == "new"
-    assert real.stat().st_mode & 0o777 == 0o640
-
-
-_SAVER = """
-import sys, keras
-from kerasbridge.saving import load_model, save_model
-m = load_model(sys.argv[1])
-print('ready', flush=True)
-while True:
-    save_model(m, sys.argv[1], overwrite=True)
-"""
-
-
-@pytest.mark.parametrize("ending", [".keras", ".h5"])
-def test_killed_while_saving_the_file_stays_whole(model, tmp_path, ending):
-    path = tmp_path / f"m{ending}"
-    save_model(model, path)
-    env = {**os.environ, "PYTHONPATH": str(ENGINE)}
-    child = subprocess.Popen(
-        [sys.executable, "-c", _SAVER, str(path)], stdout=subprocess.PIPE, env=env
-    )
-    try:
-        assert child.stdout.readline().strip() == b"ready"
-        for _ in range(20):
-            time.sleep(0.05)
-            child.send_signal(signal.SIGSTOP)
-            load_model(path)  # whatever moment it was stopped at
-            child.send_signal(signal.SIGCONT)
-    finally:
-        child.kill()
-        child.wait(30)
-    assert load_model(path).count_params() == model.count_params()

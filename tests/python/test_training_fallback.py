@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import subprocess
 import sys
 
@@ -51,7 +52,7 @@ def test_text_inputs():
         return model
 
     history = fit_both(make, tf.constant(words), np.ones((40, 1)))
-    assert history.engine == "keras" and "string values" in history.engine_reason
+    assert history.engine == "graph" and "text" in history.engine_reason
     history = fit_both(make, words[:, 0].astype(object), np.ones((40, 1)))
     assert history.engine == "keras" and "object values" in history.engine_reason
 
@@ -232,3 +233,33 @@ def test_an_error_in_a_callback_ends_fit_with_that_error():
 
     with pytest.raises(RuntimeError, match="boom at epoch 1"):
         training.fit(compiled(), *table(), epochs=5, verbose=0, callbacks=[Fails()])
+
+
+@pytest.mark.parametrize("backend", ["jax", "torch"])
+def test_other_backends_give_the_numbers_of_keras(backend, run_python):
+    if importlib.util.find_spec(backend) is None:
+        pytest.skip(f"{backend} is not installed")
+    code = """
+import numpy as np, keras
+from kerasbridge import training
+x = np.random.default_rng(0).normal(size=(100, 5)).astype("float32"); y = x[:, :1]
+def make():
+    keras.utils.set_random_seed(1)
+    m = keras.Sequential([keras.Input((5,)), keras.layers.Dense(8, "relu"), keras.layers.Dense(1)])
+    m.compile("adam", "mse", metrics=["mae"])
+    return m
+a, b = make(), make()
+h = training.fit(a, x, y, epochs=3, verbose=0, shuffle=False, engine="graph")
+k = b.fit(x, y, epochs=3, verbose=0, shuffle=False)
+training.warm_up(a)
+print(h.engine, h.engine_reason, h.environment["seed"], sep="|")
+print(np.allclose(h.metrics["loss"], k.history["loss"]),
+      np.allclose(training.predict(a, x, verbose=0), b.predict(x, verbose=0), atol=1e-6),
+      np.isclose(training.evaluate(a, x, y, verbose=0)["loss"], b.evaluate(x, y, verbose=0)[0]),
+      training.predict(a, x[:0], verbose=0).shape, sep="|")
+"""
+    done = run_python(code, KERAS_BACKEND=backend)
+    assert done.stdout.splitlines() == [
+        f"keras|the backend is {backend}|1",
+        "True|True|True|(0, 1)",
+    ], done.stderr

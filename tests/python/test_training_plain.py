@@ -304,6 +304,21 @@ def test_sparse_labels_out_of_range_are_refused(labels, loss):
     assert ("subtract 1" in str(e.value)) == (labels == (1, 2, 3))
 
 
+@pytest.mark.parametrize("loss", ["binary_crossentropy", keras.losses.BinaryCrossentropy()])
+def test_labels_of_binary_crossentropy_lie_in_0_to_1(loss):
+    model = keras.Sequential(
+        [keras.layers.Input((4,)), keras.layers.Dense(1, activation="sigmoid")]
+    )
+    training.compile(model, optimizer="sgd", loss=loss)
+    x, _ = table(30)
+    for labels, hint in (((1, 2), "0 and 1"), ((-1, 1), "0 and 1"), ((0, 3), "softmax")):
+        with pytest.raises(DataError, match="binary cross-entropy takes 0 to 1") as e:
+            training.fit(model, x, np.array(labels * 15), verbose=0)
+        assert hint in e.value.hint and e.value.details == {"min": labels[0], "max": labels[1]}
+    history = training.fit(model, x, np.array([0.0, 0.3, 1.0] * 10), verbose=0)
+    assert np.isfinite(history.history["loss"]).all()
+
+
 def test_token_ids_out_of_range_are_refused():
     model = keras.Sequential(
         [

@@ -56,7 +56,7 @@ def test_predict_and_evaluate_equal_keras(name):
     found = training.predict(model, x, verbose=0, **sizes)
     forget()
     assert type(found) is type(expected)
-    for one, other in zip(keras.tree.flatten(found), keras.tree.flatten(expected)):
+    for one, other in zip(tf.nest.flatten(found), tf.nest.flatten(expected)):
         assert one.shape == other.shape and one.dtype == other.dtype
         tolerance = 2e-3 if name == "mixed_float16" else 1e-5
         np.testing.assert_allclose(one, other, rtol=tolerance, atol=tolerance)

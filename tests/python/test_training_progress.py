@@ -170,14 +170,20 @@ def test_the_choice_is_remembered_and_a_habit_of_short_fits_counts():
     chooser = made(timings=timings)
     drive(chooser, {"graph": 2e-4, "xla": 2e-5}, 100_000)
     assert made(timings=timings).mode == "xla"
+    # fits of one epoch: no compilation that would make one of them slower than Keras' single steps
+    assert after_short_fits(40, 3_000, estimate=0.4) == "xla"
+    assert after_short_fits(40, 3_000, estimate=2.0) == "graph"
+
+
+def after_short_fits(fits, steps, estimate):
     timings = {}
-    for _ in range(40):
-        chooser = made(timings=timings)
-        left = drive(chooser, {"graph": 2e-4, "xla": 2e-5}, 3_000)
+    for _ in range(fits):
+        chooser = made(timings=timings, estimate=estimate)
+        left = drive(chooser, {"graph": 2e-4, "xla": 2e-5}, steps)
         if chooser.mode == "xla":
             break
         chooser.learn("graph", left, left * 2e-4, 0)
-    assert chooser.mode == "xla"
+    return chooser.mode
 
 
 def test_wishes_and_refusals_are_told():

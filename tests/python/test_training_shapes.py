@@ -54,12 +54,16 @@ def test_several_inputs_are_matched_by_name_and_number():
     assert predict(model, {"b": y, "a": x}, verbose=0).shape == (4, 5)
     with pytest.raises(DataError, match="one array; the model has 2 inputs"):
         predict(model, x, verbose=0)
-    with pytest.raises(DataError, match="has 1 parts; the model has 2 inputs"):
+    with pytest.raises(DataError, match="has 1 part; the model has 2 inputs"):
         predict(model, [x], verbose=0)
     with pytest.raises(DataError, match=r"`x\['b'\]` has shape"):
         predict(model, {"a": x, "b": x}, verbose=0)
-    with pytest.raises(DataError, match="lacks the input 'b'"):
+    with pytest.raises(DataError, match="lacks the input 'b'.\nexpected +got"):
         predict(model, {"a": x}, verbose=0)
+    with pytest.raises(
+        DataError, match=r"inputs 'a', 'b'.\nexpected +got\na \(any, 2\) float32 +c"
+    ):
+        predict(model, {"c": x, "d": y}, verbose=0)
 
 
 def test_custom_losses_are_left_alone():

@@ -23,16 +23,16 @@ ops_flatten <- function(x) {
 # Data types of a result, `;` between those of a list; "" for plain R values.
 ops_dtypes <- function(x) {
   if (is.list(x) && !is.object(x)) return(paste(vapply(x, ops_dtypes, ""), collapse = ";"))
-  if (is.atomic(x)) "" else as.character(op_dtype(x))
+  if (is.atomic(x)) "" else tensor_dtype(x)
 }
 
 # What is wrong with `x`, or an empty vector when it is as expected.
-ops_mismatch <- function(x, expected, where = "") {
+ops_mismatch <- function(x, expected, where = "", tolerance = 1e-5) {
   if (!is.null(expected$list)) {
     if (!is.list(x) || length(x) != length(expected$list)) {
       return(sprintf("%sa list of %d expected", where, length(expected$list)))
     }
-    each <- lapply(seq_along(x), \(i) ops_mismatch(x[[i]], expected$list[[i]], sprintf("[[%d]] ", i)))
+    each <- lapply(seq_along(x), \(i) ops_mismatch(x[[i]], expected$list[[i]], sprintf("[[%d]] ", i), tolerance))
     return(unlist(each))
   }
   if (!is.null(expected$string)) {
@@ -51,7 +51,7 @@ ops_mismatch <- function(x, expected, where = "") {
   }
   want <- vapply(expected$data, \(v) as.numeric(v), 0)
   have <- as.numeric(got$data)
-  close <- have == want | abs(have - want) <= 1e-5 * pmax(1, abs(want))
+  close <- have == want | abs(have - want) <= tolerance * pmax(1, abs(want))
   close <- ifelse(is.nan(want) | is.nan(have), is.nan(want) & is.nan(have), close)
   if (!all(close)) {
     sprintf("%svalues %s, not %s", where, toString(signif(have, 7)), toString(signif(want, 7)))
@@ -65,7 +65,9 @@ ops_check_case <- function(case, env = parent.frame()) {
     error = \(e) structure(list(message = conditionMessage(e)), class = "ops_failure")
   )
   if (inherits(value, "ops_failure")) return(paste("error:", value$message))
-  wrong <- ops_mismatch(value, jsonlite::fromJSON(case$expected, simplifyVector = FALSE))
+  # double precision is kept all the way
+  tolerance <- if (identical(case$dtype, "float64")) 1e-8 else 1e-5
+  wrong <- ops_mismatch(value, jsonlite::fromJSON(case$expected, simplifyVector = FALSE), tolerance = tolerance)
   if (nzchar(case$dtype) && !identical(ops_dtypes(value), case$dtype)) {
     wrong <- c(wrong, sprintf("dtype %s, not %s", ops_dtypes(value), case$dtype))
   }

@@ -39,3 +39,8 @@ small_model <- function(units = 1, input = 2, ...) {
 known_weights <- function(model, kernel = matrix(c(1, 2), 2), bias = 0.5) {
   set_weights(model, list(kernel, array(bias)))
 }
+
+# A TensorFlow dataset, or NULL on other backends.
+tensor_slices_dataset_or_null <- function() {
+  if (kerasbridge_info()$backend == "tensorflow") tf$data$Dataset$range(3L)
+}

@@ -64,9 +64,65 @@ test_that("a fork is refused at once", {
 test_that("an object of an ended session says so", {
   skip_if_no_keras()
   path <- tempfile(fileext = ".rds")
+  withr::local_options(kerasbridge.keep = FALSE)
   saveRDS(small_model(), path)
   dead <- readRDS(path)
   expect_error(predict(dead, matrix(0, 1, 2)), class = "kerasbridge_error_dead")
   expect_error(get_weights(dead), class = "kerasbridge_error_dead")
   expect_output(print(dead), "session that has ended")
+})
+
+test_that("the interpreter that use_python() names wins", {
+  skip_if_no_keras()
+  out <- run_r(c(
+    sprintf("python <- '%s'", python_path()),
+    "Sys.setenv(KERASBRIDGE_VENV = '/nonexistent')",
+    "library(kerasbridge)",
+    "use_python(python)",
+    "stopifnot(is_keras_available())",
+    "np <- import('numpy')", # the first thing that starts Python
+    "stopifnot(identical(kerasbridge_info()$python_path, python))",
+    "cat('it won\\n')"
+  ))
+  expect_match(paste(out$output, collapse = "\n"), "it won")
+})
+
+test_that("an interpreter without Keras that the user named is not replaced", {
+  skip_if_no_keras()
+  skip_if(!file.exists("/usr/bin/python3"), "no second Python")
+  out <- run_r(c(
+    "library(kerasbridge)",
+    "chosen <- tryCatch({ reticulate::use_python('/usr/bin/python3', required = TRUE); TRUE }, error = \\(e) FALSE)",
+    "cat(if (chosen) kerasbridge:::find_environment()$python else 'unusable')"
+  ))
+  expect_match(paste(out$output, collapse = "\n"), "/usr/bin/python3|unusable")
+})
+
+test_that("import() starts Python in the environment of this package", {
+  skip_if_no_keras()
+  out <- run_r(c("library(kerasbridge)", "cat(import('keras')$`__version__`)"))
+  expect_match(paste(out$output, collapse = "\n"), "3\\.[0-9]+")
+})
+
+test_that("a Python that is bound already and has no Keras is named, with the line that mends it", {
+  skip_on_os("windows")
+  skip_if_no_keras()
+  folder <- withr::local_tempdir()
+  run_python(sprintf("import venv; venv.create(r'%s', with_pip=False, symlinks=True)", folder))
+  plain <- file.path(folder, "bin", "python")
+  out <- run_r(
+    c(
+      sprintf("Sys.setenv(RETICULATE_PYTHON = '%s')", plain),
+      "invisible(reticulate::py_config())",
+      "library(kerasbridge)",
+      "e <- tryCatch(layer_dense(units = 1), error = identity)",
+      "cat(class(e)[[1]], '\\n')",
+      "cat(conditionMessage(e), '\\n')"
+    )
+  )
+  expect_match(out$output[[1]], "kerasbridge_error_wrong_python", all = FALSE)
+  text <- paste(out$output, collapse = " ")
+  expect_match(text, plain, fixed = TRUE)
+  expect_match(text, "chosen by RETICULATE_PYTHON", fixed = TRUE)
+  expect_match(text, "Restart R and put this line first")
 })

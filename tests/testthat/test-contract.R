@@ -32,9 +32,43 @@ test_that("every wrapper has an example", {
   expect_identical(wrapped$r_name[!nzchar(trimws(wrapped$example))], character())
 })
 
-# An example that needs what isn't here says so in its first line. On an older Keras a name or an
-# argument may be absent: then the error says which version brought it.
-runnable <- wrapped[!startsWith(wrapped$example, "#!"), ]
+# An example that needs what isn't in every environment says so in its first line, "#! needs: ...": a
+# backend, Python modules, the network, a session of its own. With KERASBRIDGE_EXAMPLES=all in the
+# environment those run whose needs are met here ("network" only with KERASBRIDGE_NETWORK=true).
+# On an older Keras a name or an argument may be absent: then the error says which version brought it.
+needs <- ifelse(grepl("^#! needs:", wrapped$example), sub("^#! needs: *([^\n]*).*", "\\1", wrapped$example), "")
+all_examples <- identical(Sys.getenv("KERASBRIDGE_EXAMPLES"), "all")
+
+needs_met <- function(words) {
+  met <- \(word) {
+    switch(word,
+      network = identical(Sys.getenv("KERASBRIDGE_NETWORK"), "true"),
+      `fresh-session` = TRUE,
+      `jax-backend` = identical(kerasbridge_info()$backend, "jax"),
+      graphviz = nzchar(Sys.which("dot")),
+      run_python(sprintf("import importlib.util; assert importlib.util.find_spec('%s')", word))$status == 0
+    )
+  }
+  all(vapply(strsplit(words, " ")[[1]], met, NA))
+}
+
+fresh <- grepl("fresh-session", needs)
+if (all_examples) {
+  kinds <- unique(needs)
+  met <- vapply(kinds, \(words) !nzchar(words) || needs_met(words), NA)[match(needs, kinds)]
+  alone <- wrapped[met & fresh, ]
+  runnable <- wrapped[met & !fresh, ]
+} else {
+  alone <- wrapped[0, ]
+  runnable <- wrapped[!startsWith(wrapped$example, "#!"), ]
+}
+
+for (i in seq_len(nrow(alone))) {
+  test_that(paste("an example runs in a session of its own:", alone$r_name[[i]]), {
+    done <- run_r(c("library(kerasbridge)", alone$example[[i]]))
+    expect_identical(done$status, 0L, info = paste(done$output, collapse = "\n"))
+  })
+}
 room <- sub("^keras\\.([a-z_]+).*", "\\1", runnable$symbol)
 
 # Faults of older Keras versions themselves, seen with Keras 3.3.3 on TensorFlow 2.16.2 (2026-11-21):

@@ -39,7 +39,7 @@ test_that("no loss, metric, optimizer or schedule is without a case", {
 })
 
 test_that("without data a loss or metric is the object, ready for compile()", {
-  skip_if_no_keras()
+  skip_if_no_keras("3.3")
   loss <- loss_tversky(alpha = 0.3, name = "own")
   expect_identical(loss$name, "own")
   expect_identical(loss_serialize(loss)$config$alpha, 0.3)

@@ -159,3 +159,14 @@ test_that("a child Python sees neither R's library path nor another PYTHONPATH, 
   expect_match(answer$message, "exit status")
   expect_equal(Sys.getenv(c("LD_LIBRARY_PATH", "PYTHONPATH"), names = FALSE), c("/usr/lib/R/lib", "/y"))
 })
+
+test_that("one option names the certificates for all that downloads", {
+  file <- withr::local_tempfile(lines = "x")
+  withr::local_options(kerasbridge.ca_file = file)
+  expect_identical(certificate_variables()$PIP_CERT, normalizePath(file))
+  expect_named(certificate_variables(), c("PIP_CERT", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE"))
+  withr::local_options(kerasbridge.ca_file = "/nonexistent.pem")
+  expect_error(certificate_variables(), "kerasbridge.ca_file", class = "kerasbridge_error_install")
+  withr::local_options(kerasbridge.ca_file = NULL)
+  expect_identical(certificate_variables(), list())
+})

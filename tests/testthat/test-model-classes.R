@@ -18,7 +18,7 @@ test_that("a factor's levels stay with the model", {
   # matched by name, not by code
   other <- factor(as.character(y))
   expect_equal(evaluate(model, x, other, verbose = 0), evaluate(model, x, y, verbose = 0))
-  expect_error(evaluate(model, x, factor(rep("emu", 6)), verbose = 0), "'emu'.*row 1", class = "kerasbridge_error_data")
+  expect_error(evaluate(model, x, factor(rep("emu", 6)), verbose = 0), "`y` has the level 'emu'.*row 1.*The classes are 'owl', 'cat', 'dog'", class = "kerasbridge_error_data")
   expect_identical(predict(model, x[0, ], type = "class", verbose = 0), y[0])
 })
 

@@ -11,6 +11,55 @@ test_that("R arrays go to tensors and back unchanged, ranks 0 to 5", {
   expect_identical(as.array(as_tensor(matrix(c(TRUE, FALSE), 1))), matrix(c(TRUE, FALSE), 1))
 })
 
+test_that("every data type comes back as what it was", {
+  skip_if_no_keras()
+  values <- c(0, 1, 2, 3, 4, 5)
+  for (dtype in c("float64", "float32", "float16", "bfloat16", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64")) {
+    for (shape in list(6L, c(2L, 3L), c(1L, 3L, 2L))) {
+      x <- array(values, shape)
+      back <- as.array(as_tensor(x, dtype = dtype))
+      expect_equal(back, x, ignore_attr = FALSE, info = dtype)
+      expect_identical(is.integer(back), dtype %in% c("int8", "int16", "int32", "uint8", "uint16"), info = dtype)
+    }
+    expect_identical(dim(as.array(as_tensor(array(0, c(2, 0, 3)), dtype = dtype))), c(2L, 0L, 3L), info = dtype)
+  }
+  big <- c(2^31, 2^40 + 1, -2^33)
+  expect_identical(as.numeric(as_tensor(big, dtype = "int64")), big)
+  expect_identical(as.numeric(as_tensor(c(2^31, 2^32 - 1), dtype = "uint32")), c(2^31, 2^32 - 1))
+  expect_identical(as.array(as_tensor(array(c(TRUE, FALSE), c(1, 2, 1)))), array(c(TRUE, FALSE), c(1, 2, 1)))
+  expect_equal(as.array(as_tensor(c(1 + 2i, -1i))), array(c(1 + 2i, -1i)))
+  expect_identical(as.vector(as_tensor(c(NaN, Inf, -Inf))), c(NaN, Inf, -Inf))
+})
+
+test_that("the way to a tensor and back holds little more than the data", {
+  skip_if_no_keras()
+  skip_if(!file.exists("/proc/self/status"), "the peak of the memory is read from /proc")
+  done <- run_r(c(
+    "library(kerasbridge)",
+    "peak <- function() as.numeric(sub('[^0-9]*([0-9]+).*', '\\\\1', grep('^VmHWM', readLines('/proc/self/status'), value = TRUE))) / 1024",
+    "small <- as.array(as_tensor(matrix(0, 10, 10)))",
+    "x <- matrix(0.5, 4000, 2000)", # 61 MB of doubles, 31 MB as float32
+    "invisible(gc()); before <- peak()",
+    "t <- as_tensor(x); there <- peak(); y <- as.array(t); back <- peak()",
+    "stopifnot(identical(x, y)); cat(sprintf('there %.0f back %.0f\\n', there - before, back - there))"
+  ))
+  expect_identical(done$status, 0L, info = paste(done$output, collapse = "\n"))
+  line <- grep("^there", done$output, value = TRUE)
+  used <- as.numeric(regmatches(line, gregexpr("-?[0-9]+", line))[[1]])
+  # there: the float32 values, once on their way and once as the tensor; back: those and R's doubles
+  expect_lt(used[[1]], 2 * 61)
+  expect_lt(used[[2]], 2.5 * 61)
+})
+
+test_that("op_reshape() fills row by row, as array_reshape() does, unlike R's dim()", {
+  skip_if_no_keras()
+  counter <- array(1:24, c(2, 3, 4))
+  for (shape in list(c(6, 4), c(4, 6), 24, c(4, 3, 2))) {
+    expect_equal(as.array(op_reshape(counter, shape)), array_reshape(counter, shape), ignore_attr = FALSE)
+  }
+  expect_false(identical(as.vector(as.array(op_reshape(counter, c(4, 6)))), as.vector(array(counter, c(4, 6)))))
+})
+
 test_that("doubles become float32, whole numbers stay what they are", {
   skip_if_no_keras()
   expect_identical(tensor_dtype(as_tensor(c(1, 2))), "float32")
@@ -77,4 +126,56 @@ test_that("symbolic tensors and variables behave alike", {
   expect_identical(length(v), 2L)
   expect_output(print(v), "variable")
   expect_output(print(as_tensor(c(1, 2))), "shape \\(2\\), float32")
+})
+
+test_that("cumulative sums run as R's do, the first axis fastest", {
+  skip_if_no_keras()
+  m <- matrix(c(1, 2, 3, 4, 5, 6), 2)
+  for (x in list(as_tensor(m), keras_variable(m))) {
+    expect_equal(as.numeric(cumsum(x)), cumsum(m))
+    expect_equal(as.numeric(cumprod(x)), cumprod(m))
+  }
+})
+
+test_that("missing and infinite values are found", {
+  skip_if_no_keras()
+  x <- c(1, NaN, Inf)
+  t <- as_tensor(x)
+  expect_identical(as.logical(is.na(t)), c(FALSE, TRUE, FALSE))
+  expect_identical(as.logical(is.nan(t)), is.nan(x))
+  expect_identical(as.logical(is.finite(t)), is.finite(x))
+  expect_identical(as.logical(is.infinite(keras_variable(x))), is.infinite(x))
+  expect_true(anyNA(t))
+  expect_false(anyNA(as_tensor(1:3)))
+  expect_s3_class(is.na(layer_input(2)), "kerasbridge_keras_tensor")
+})
+
+test_that("a symbolic tensor has a shape and no values", {
+  skip_if_no_keras()
+  x <- layer_input(3, name = "place")
+  expect_identical(length(x), NA_integer_)
+  for (f in list(as.array, as.matrix, as.numeric, as.integer, as.logical, as.vector, anyNA)) {
+    expect_error(f(x), "is a symbolic tensor", class = "kerasbridge_error_argument")
+  }
+  expect_output(str(x), "symbolic tensor 'place'")
+  expect_match(format(x), "shape (NA, 3), float32", fixed = TRUE)
+})
+
+test_that("layers, models and histories print, format, summarise", {
+  skip_if_no_keras()
+  model <- small_model()
+  history <- fit(model, matrix(0, 4, 2), rep(0, 4), epochs = 2, verbose = 0)
+  expect_output(str(model), "Sequential model")
+  expect_output(print(model), "Compiled: optimizer")
+  expect_match(format(model$layers[[1]]), "Dense\\), 3 parameters")
+  expect_output(str(model$layers[[1]]), "Dense")
+  expect_identical(summary(model$layers[[1]])$params, c(2, 1))
+  expect_output(print(history), "History of 2 epochs")
+  expect_match(format(history), "history of 2 epochs")
+  expect_output(str(history), "2 epochs")
+  expect_identical(summary(history)$metric, "loss")
+  # a Sequential that has been built has an input, also when nothing described it
+  late <- keras_model_sequential() |> layer_dense(1)
+  late(as_tensor(matrix(0, 2, 5)))
+  expect_identical(dim(late$input), c(NA, 5L))
 })

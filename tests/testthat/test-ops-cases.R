@@ -9,6 +9,24 @@ test_that("the table has a case for every op of the bindings", {
   expect_identical(setdiff(ops, cases$symbol), character())
 })
 
+# Faults of the oldest Keras versions themselves, seen with Keras 3.0.5 on TensorFlow 2.16.2
+# (2026-11-25): wrong data types, or an error of theirs.
+older_op_faults <- paste0("keras.ops.", c(
+  "svd", # unpacks three results where there is one
+  "expand_dims", "flip", # several axes at once
+  "full", "full_like", # whole numbers given as doubles
+  "take", "take_along_axis" # negative positions; tensors of positions
+))
+newest <- is_keras_available("3.15")
+older <- !is_keras_available("3.4")
+
+test_that("whole numbers, doubles and logicals are covered, not single precision alone", {
+  covered <- \(dtype) length(unique(cases$symbol[vapply(strsplit(cases$dtype, ";"), \(d) dtype %in% d, NA)]))
+  expect_gt(covered("int32"), 90)
+  expect_gt(covered("float64"), 110)
+  expect_gt(covered("bool"), 35)
+})
+
 for (symbol in unique(cases$symbol)) {
   test_that(paste(symbol, "gives the expected numbers"), {
     skip_if_no_keras()
@@ -21,6 +39,11 @@ for (symbol in unique(cases$symbol)) {
     }
     for (i in seq_len(nrow(own))) {
       wrong <- ops_check_case(own[i, ])
+      # an older Keras: an argument that came later is named with its version
+      absent <- any(grepl("^error: .*has no argument .*It came with Keras 3", wrong))
+      if (absent && !newest || symbol %in% older_op_faults && older) {
+        next
+      }
       expect(!length(wrong), paste0(own$r_call[i], "\n", paste(wrong, collapse = "\n")))
     }
   })
@@ -33,6 +56,7 @@ test_that("the comparison finds wrong values, shapes, types and counts", {
   expect_null(ops_check_case(case("op_array(c(1, 2))", right, "float32")))
   expect_match(ops_check_case(case("op_array(c(1, 2.001))", right)), "values")
   expect_match(ops_check_case(case("op_array(c(1, NaN))", right)), "values")
+  expect_match(ops_check_case(case("op_array(c(1, 2 + 1e-7), dtype = 'float64')", right, "float64")), "values")
   expect_match(ops_check_case(case("op_array(matrix(c(1, 2), 1))", right)), "shape")
   expect_match(ops_check_case(case("op_array(1:2)", right, "float32")), "dtype int32")
   expect_match(ops_check_case(case("list(1, 2, 3)", '{"list": [{"shape": [], "data": [1]}]}')), "list of 1")
@@ -57,14 +81,16 @@ test_that("tensors of positions count from 1 like R vectors of positions", {
   skip_if_no_keras()
   x <- c(30, 10, 20)
   expect_equal(as.numeric(op_take(x, op_argsort(x))), c(10, 20, 30))
-  expect_equal(as.numeric(op_take(x, op_array(c(-1L, 1L)))), c(20, 30))
+  if (!older) { # Keras 3.0 to 3.3 takes a negative position in a tensor for the first
+    expect_equal(as.numeric(op_take(x, op_array(c(-1L, 1L)))), c(20, 30))
+  }
   best <- op_top_k(x, k = 2)
   expect_equal(as.numeric(op_take(x, best[[2]])), as.numeric(best[[1]]))
   expect_equal(as.numeric(op_scatter_update(x, op_reshape(op_argmax(x), c(1, 1)), array(0))), c(0, 10, 20))
 })
 
 test_that("op_unique() gives positions from 1 and counts as they are, whatever was asked for", {
-  skip_if_no_keras()
+  skip_if_no_keras("3.15")
   x <- c(5, 7, 5, 5)
   both <- op_unique(x, return_inverse = TRUE, return_counts = TRUE)
   expect_equal(as.numeric(both[[2]]), c(1, 2, 1, 1))
@@ -86,7 +112,7 @@ test_that("doubles keep their precision on the way to a chosen data type", {
   skip_if_no_keras()
   expect_identical(as.numeric(op_array(c(0.1, 1 / 3), dtype = "float64")), c(0.1, 1 / 3))
   expect_identical(as.numeric(op_cast(c(16777217, 2), "int32")), c(16777217, 2))
-  expect_identical(op_dtype(op_array(c(0.1, 0.2))), "float32")
+  expect_identical(tensor_dtype(op_array(c(0.1, 0.2))), "float32")
 })
 
 test_that("intervals are two numbers", {

@@ -54,6 +54,9 @@ test_that("older spellings are mapped", {
   expect_identical(dim(model$input), c(NA, 3L))
   model <- keras_model_sequential() |> layer_lstm(2, batch_input_shape = c(4, 5, 3), stateful = TRUE)
   expect_identical(dim(model$input), c(4L, 5L, 3L))
+  for (id in c("spelling_lr", "spelling_alpha", "effect_implementation")) {
+    rlang::reset_message_verbosity(paste0("kerasbridge_", id))
+  }
   expect_message(optimizer <- optimizer_sgd(lr = 0.25), "learning_rate")
   expect_equal(as.numeric(optimizer$learning_rate), 0.25)
   expect_message(layer <- layer_activation_leaky_relu(alpha = 0.5), "negative_slope")
@@ -105,4 +108,20 @@ test_that("an error in an R function comes back as that error", {
   model <- keras_model_sequential(input_shape = 2) |> layer_dense(1)
   compile(model, "sgd", loss = \(y_true, y_pred) stop(condition))
   expect_error(fit(model, matrix(1, 4, 2), rep(1, 4), epochs = 1, verbose = 0), class = "my_error")
+})
+
+test_that("Python sees the parameters of an R function", {
+  skip_if_no_keras()
+  seen <- \(f) {
+    out <- as_python_function(f, "f", signature = TRUE)
+    as.character(reticulate::import("inspect")$signature(out))
+  }
+  expect_identical(seen(\(params, inputs, training = FALSE) 1), "(params, inputs, training=None)")
+  expect_identical(seen(\(x = 1, y) 1), "(x=None, y=None)")
+  expect_match(seen(\(x, ...) 1), "args")
+  # a mask reaches the function of a lambda layer that asks for it
+  masked <- layer_lambda(f = \(inputs, mask = NULL) if (is.null(mask)) inputs else op_cast(mask, "float32"))
+  x <- matrix(c(0, 5), 1)
+  out <- layer_embedding(x, 6, 2, mask_zero = TRUE) |> masked()
+  expect_equal(as.array(out), matrix(c(0, 1), 1))
 })

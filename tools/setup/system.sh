@@ -51,13 +51,25 @@ missing() {
       echo libpython3-stdlib
     fi
   fi
+}
+
+# programs that make the whole check possible: vignettes, the help pages' HTML, plot(model)
+helpful() {
   has pandoc || echo pandoc
   has qpdf || echo qpdf
   has tidy || echo tidy
+  has dot || echo graphviz
 }
 
-wanted=$(missing | sort -u | tr '\n' ' ')
+needed=$(missing | sort -u | tr '\n' ' ')
+extras=$(helpful | tr '\n' ' ')
+wanted=$needed$extras
 [ -n "$wanted" ] || exit 0
+# what only helps is no reason to stop
+if [ -z "$needed" ] && { ! has apt-get || [ "$(id -u)" != 0 ]; }; then
+  echo "Note: make check and some tests do less without: $extras"
+  exit 0
+fi
 
 if ! has apt-get; then
   packages=$(missing_r | tr '\n' ' ')
@@ -72,7 +84,7 @@ if ! has apt-get; then
     "r-project.org, then run the same command again."
   usable_python || stop "no usable Python (3.9 or newer, with venv and a shared library) was found;" \
     "install one, then run the same command again. What was tried: $(tail -n 1 "$log")"
-  has pandoc || echo "Note: pandoc is missing; make check needs it for the vignettes."
+  [ -z "$extras" ] || echo "Note: make check and some tests do less without: $extras"
   exit 0
 fi
 
@@ -98,6 +110,7 @@ done
 if [ -n "$known" ]; then
   # shellcheck disable=SC2086
   apt-get install -y --no-install-recommends $known < /dev/null >> "$log" 2>&1 || {
+    [ -n "$needed" ] || { echo "Note: make check and some tests do less without: $extras"; exit 0; }
     stop "Debian's packages can't be fetched or installed (no network, or no package source set):" \
       "try apt-get install --no-install-recommends$known (the whole log: .build/system.log)."
   }

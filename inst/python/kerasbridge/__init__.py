@@ -21,9 +21,11 @@ _SUBPACKAGES = (
     "data",
     "environment",
     "errors",
+    "files",
     "layers",
     "runtime",
     "saving",
+    "serving",
     "training",
 )
 

@@ -28,22 +28,19 @@ from kerasbridge.bridge.convert import (
     dtype_of,
     puller,
     shape_of,
+    sparse_rows,
     to_r_array,
+    with_parameters,
 )
-from kerasbridge.bridge.outcome import (
-    Outcome,
-    RCodeError,
-    pending_r_key,
-    raise_interrupt,
-    raise_r_error,
-)
+from kerasbridge.bridge.from_r import RCodeError, Signal, pending_r_key, r_function
+from kerasbridge.bridge.outcome import Outcome, press, take_interrupted
 from kerasbridge.bridge.output import Output
-from kerasbridge.runtime.threads import main_only
 
 __all__ = [
     "Outcome",
     "Output",
     "RCodeError",
+    "Signal",
     "as_array",
     "as_bytes",
     "as_dict",
@@ -56,16 +53,18 @@ __all__ = [
     "do",
     "dtype_of",
     "has",
-    "main_only",
     "method",
+    "press",
     "puller",
-    "raise_interrupt",
-    "raise_r_error",
+    "r_function",
     "shape_of",
+    "sparse_rows",
     "start",
     "symbol",
+    "take_interrupted",
     "to_r_array",
     "whole_number",
+    "with_parameters",
     "class_kind",
     "forgotten_keys",
     "parameters_of",

@@ -3,28 +3,40 @@
 from __future__ import annotations
 
 import inspect
+import platform
 from typing import Any, Optional
 
 from kerasbridge import layers
 from kerasbridge.bridge import verbs
 from kerasbridge.bridge.classes import class_names
 from kerasbridge.bridge.convert import without_tuple_names
-from kerasbridge.bridge.outcome import outcome
+from kerasbridge.bridge.outcome import lost_interrupts_stop, outcome, stop
 from kerasbridge.errors import UnsupportedError
+from kerasbridge.runtime import attached, threads
 from kerasbridge.runtime import starting as runtime
-from kerasbridge.runtime import threads
 
 _OWN = "kerasbridge.layers."
+# classes of Keras that write files, and those derived from them that write them whole or not at all
+_DURABLE = ("BackupAndRestore", "CSVLogger", "ModelCheckpoint")
+# public names whose place is taken by a function here that looks first
+_SAFER = {
+    "keras.models.model_from_json": "kerasbridge.bridge.files:model_from_json",
+    "keras.utils.get_file": "kerasbridge.saving.downloads:get_file",
+}
+_STOPPABLE = {f"{verb}{end}" for verb in ("fit", "evaluate", "predict") for end in ("", "_pulled")}
 
 
 @outcome
-def start(backend: Optional[str] = None) -> dict:
+def start(backend: Optional[str] = None, r_version: Optional[str] = None) -> dict:
     """Start Keras; returns versions and the class names that R hangs its methods on."""
     keras = runtime.start(backend)
+    if r_version:
+        attached.session["r"] = r_version
     return {
         "keras": keras.__version__,
         "backend": keras.config.backend(),
         "backend_version": _backend_version(keras.config.backend()),
+        "python": platform.python_version(),
         "classes": class_names(keras),
     }
 
@@ -47,6 +59,8 @@ def resolve(symbol: str) -> Any:
     keras = runtime.start()
     if symbol.startswith(_OWN):
         return getattr(layers, symbol[len(_OWN) :])
+    if symbol in _SAFER:
+        return verbs.load(_SAFER[symbol])
     value: Any = keras
     for part in symbol.split(".")[1:]:
         try:
@@ -92,6 +106,10 @@ def call(symbol: str, args: Optional[list] = None, kwargs: Optional[dict] = None
     function = resolve(symbol)
     kwargs = dict(kwargs or {})
     _check_arguments(function, symbol, kwargs)
+    if symbol.startswith("keras.callbacks.") and symbol.split(".")[-1] in _DURABLE:
+        from kerasbridge import training
+
+        function = getattr(training, symbol.split(".")[-1])
     return without_tuple_names(function(*(args or ()), **kwargs))
 
 
@@ -118,9 +136,13 @@ def method(
 @outcome
 def do(verb: str, kwargs: Optional[dict] = None) -> Any:
     """Run a verb of the engine (see `verbs.py`)."""
-    kwargs = dict(kwargs or {})
-    _settle_for(kwargs.values())
-    return verbs.lookup(verb)(**kwargs)
+    arguments = dict(kwargs or {})
+    _settle_for(arguments.values())
+    if verb not in _STOPPABLE:
+        return verbs.lookup(verb)(**arguments)
+    arguments["stop"] = stop
+    with lost_interrupts_stop():
+        return verbs.lookup(verb)(**arguments)
 
 
 def has(symbol: str) -> bool:

@@ -17,6 +17,7 @@ from typing import Any, Callable, Optional
 
 import numpy as np
 
+from kerasbridge.bridge.hooks import hook
 from kerasbridge.errors import ArgumentError, UnsupportedError
 
 # kind -> the public class that a class of this kind descends from, the more special first
@@ -271,6 +272,7 @@ def class_from_r(
     fields: Optional[dict] = None,
     package: str = "R",
     early: bool = False,
+    source: Optional[str] = None,
 ) -> type:
     """Build and register a class.
 
@@ -283,6 +285,7 @@ def class_from_r(
         fields: name -> value, set on the class.
         package: word before the name in saved files, `package>name`.
         early: run the Keras constructor before R's `initialize` (classes in the older style).
+        source: R code that makes the class anew; it is kept in saved files.
 
     Raises:
         ArgumentError: `name` can't be the name of a class.
@@ -306,6 +309,8 @@ def class_from_r(
                 made = _typed(made, signature)
             if (kind, spec["name"]) in {("loss", "call"), ("metric", "update_state")}:
                 made = _same_rank(made)
+            if kind == "callback" and spec["name"].startswith("on_"):
+                made = hook(made, spec["name"], _takes(signature))
             namespace[spec["name"]] = made
     for label, function in (properties or {}).items():
         namespace[label] = _property(label, function)
@@ -315,6 +320,8 @@ def class_from_r(
         namespace["_r_early"] = True
     namespace["__module__"] = f"kerasbridge.{package}" if package == "R" else package
     namespace["_r_package"] = package
+    namespace["_r_origin"] = "written in R" if package == "R" else f"the R package '{package}'"
+    namespace["_r_source"] = source
     made_class = types.new_class(name, bases, {}, lambda space: space.update(namespace))
     if kind != "plain":
         keras.saving.register_keras_serializable(package=package, name=name)(made_class)
@@ -343,6 +350,13 @@ def _typed(made: Callable, signature: inspect.Signature) -> Callable:
 
     __call__.__signature__ = signature
     return __call__
+
+
+def _takes(signature: inspect.Signature) -> Optional[int]:
+    """How many arguments beside self; None if it takes what comes."""
+    parameters = list(signature.parameters.values())[1:]
+    open_ended = any(p.kind is not p.POSITIONAL_OR_KEYWORD for p in parameters)
+    return None if open_ended else len(parameters)
 
 
 def _same_rank(made: Callable) -> Callable:

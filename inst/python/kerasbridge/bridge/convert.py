@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import Any, Callable, Optional, Sequence
 
 import numpy as np
@@ -33,6 +34,21 @@ def without_tuple_names(value: Any) -> Any:
     return dict(zip(fields, value))
 
 
+def with_parameters(function: Any, names: Sequence[str], optional: Sequence[bool]) -> None:
+    """Make the names of an R function's parameters visible to `inspect.signature()`.
+
+    What follows an optional parameter counts as optional, too: Python has no other way.
+    """
+    parameters = []
+    late = False
+    for name, has_default in zip(names, optional):
+        late = late or has_default
+        default = None if late else inspect.Parameter.empty
+        kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
+        parameters.append(inspect.Parameter(name, kind, default=default))
+    function.__signature__ = inspect.Signature(parameters)
+
+
 def as_slice(start: Optional[int], stop: Optional[int], step: Optional[int]) -> slice:
     """A Python slice; None leaves an end open."""
     return slice(start, stop, step)
@@ -62,10 +78,20 @@ def as_tensor(value: Any, dtype: Optional[str] = None) -> Any:
 
 
 def data_array(value: Any) -> np.ndarray:
-    """Training data from R: a column-ordered double array becomes one row-ordered float32 block."""
+    """Training data from R: a column-ordered double array becomes one row-ordered float32 block.
+
+    Text of several axes becomes a TensorFlow tensor, the only form in which Keras takes it.
+    """
     from kerasbridge.data.blocks import row_block
 
     array = np.asarray(value)
+    if array.dtype.kind in "OUS" and array.ndim > 1:
+        import keras
+
+        if keras.config.backend() == "tensorflow":
+            import tensorflow as tf
+
+            return tf.constant(array.astype(object), dtype=tf.string)
     if array.dtype == np.float64 and array.ndim:
         return row_block(array)
     return np.ascontiguousarray(array) if array.ndim else array
@@ -96,6 +122,26 @@ def puller(function: Callable[[], Any]) -> Callable[[], Any]:
         return None if batch is None else tuple(_own_parts(part) for part in batch)
 
     return pull
+
+
+def sparse_rows(layout: str, first: Any, second: Any, values: Any, shape: Sequence[int]) -> Any:
+    """A float32 CSR matrix (rows, columns) from the parts of a sparse matrix of R.
+
+    Args:
+        layout: "csc" (row of each value, start of each column), "csr" (column of each value, start
+            of each row) or "coo" (row and column of each value; those of one place add up).
+        values: numbers, or None where every stored one is 1.
+    """
+    from scipy import sparse
+
+    first, second = np.asarray(first), np.asarray(second)
+    shape = tuple(int(axis) for axis in shape)
+    values = np.ones(len(first)) if values is None else np.asarray(values)
+    values = values.astype(np.float32)
+    if layout == "coo":
+        return sparse.coo_matrix((values, (first, second)), shape=shape).tocsr()
+    make = sparse.csc_matrix if layout == "csc" else sparse.csr_matrix
+    return make((values, first, second), shape=shape).tocsr()
 
 
 def to_r_array(value: Any) -> Any:
@@ -130,8 +176,8 @@ def as_bytes(value: Any) -> bytes:
     return bytes(value)
 
 
-def model_octets(model: Any, include_optimizer: bool = True) -> np.ndarray:
-    """A whole model as an array of bytes (rows,), which R takes as whole numbers."""
+def model_octets(model: Any, include_optimizer: bool = True) -> bytearray:
+    """A whole model as the kind of bytes that become a raw vector in R."""
     from kerasbridge.saving import model_to_bytes
 
-    return np.frombuffer(model_to_bytes(model, include_optimizer), dtype=np.uint8).astype(np.int32)
+    return bytearray(model_to_bytes(model, include_optimizer))

@@ -17,8 +17,8 @@ def fit(generator: images.ImageGenerator, **arguments: Any) -> images.ImageGener
 
 def flow(kind: str, generator: images.ImageGenerator, arguments: dict) -> Any:
     """A source of batches; one that calls a function of R stays on R's thread."""
-    from kerasbridge.data.indexed import DirectBatches, IndexedBatches
+    from kerasbridge.data.indexed import DirectBatches
 
     source = getattr(images, kind)(generator, **arguments)
     direct = generator.preprocessing_function is not None
-    return DirectBatches(source) if direct else IndexedBatches(source)
+    return DirectBatches(source) if direct else source

@@ -2,41 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import re
+import sys
+import threading
+import time
 import traceback
 from typing import Any, Optional
 
+from kerasbridge.bridge import from_r
+from kerasbridge.bridge.from_r import RCodeError
+from kerasbridge.environment.messages import explain
 from kerasbridge.errors import KerasBridgeError
-from kerasbridge.runtime import threads
-
-
-class RCodeError(Exception):
-    """An error raised by R code that Python called; R holds the original condition under `key`."""
-
-    def __init__(self, message: str, key: str):
-        super().__init__(message)
-        self.key = key
-
-
-# keys of R errors that have not come back to R yet, newest last
-_pending: list = []
-
-
-def raise_r_error(message: str, key: str):
-    """Called by R when a function of the user failed; never returns."""
-    _pending.append(key)
-    raise RCodeError(message, key)
-
-
-def raise_interrupt():
-    """Called by R when the user pressed Ctrl-C (or Esc) inside an R function; never returns."""
-    threads.interrupt()
-
-
-def pending_r_key() -> Optional[str]:
-    """The key of an R error that is on its way back to R, or None."""
-    return _pending[-1] if _pending else None
 
 
 class Outcome:
@@ -46,6 +24,11 @@ class Outcome:
         self.ok = ok
         self.value = value
         self.error = error
+
+
+def _countable(value: Any) -> Any:
+    """An int that R's integers can't hold as a float (it would arrive as 0)."""
+    return float(value) if type(value) is int and abs(value) > 2**31 - 1 else value
 
 
 # exception type name -> kind, for exceptions that are not this package's own
@@ -91,10 +74,10 @@ def _r_key(exc: BaseException, r_error: Optional[RCodeError]) -> Optional[str]:
     then the newest R error is the one.
     """
     key = r_error.key if r_error is not None else None
-    if key is None and _pending and RCodeError.__name__ in f"{type(exc).__name__} {exc}":
-        key = _pending[-1]
+    if key is None and RCodeError.__name__ in f"{type(exc).__name__} {exc}":
+        key = from_r.pending_r_key()
     if key is not None:
-        _pending.clear()
+        from_r.arrived()
     return key
 
 
@@ -110,9 +93,12 @@ def first_lines(text: str, width: int = 300) -> str:
         "Graph execution error",
         "Arguments received",
     )
-    kept = []
+    ends = ("Arguments received", "Stack trace", "Call arguments received")
+    kept: list[str] = []
     for line in lines:
-        if line.startswith(("Arguments received", "Stack trace", "Call arguments received")):
+        if kept and line.startswith("Traceback (most recent call last)"):
+            break
+        if line.startswith(ends):
             break
         if line and not line.startswith(skip) and not set(line) <= set("-=~^ "):
             kept.append(line)
@@ -146,17 +132,78 @@ def describe(exc: BaseException) -> dict:
         }
     kind = next((_KINDS[c.__name__] for c in type(exc).__mro__ if c.__name__ in _KINDS), "python")
     text = str(exc) or type(exc).__name__
+    known = None
     if isinstance(exc, KeyError) and exc.args:
         text = f"unknown name {exc.args[0]!r}"
-    if "Unknown exception occurred" in text:  # what older versions of reticulate make of a jump
-        text = "A function of R was left by a jump: a restart, or a handler set up outside of it."
+    elif r_error is None:
+        known = explain(f"{type(exc).__name__}: {_COLOUR.sub('', text)}")
+    if known is not None and known.kind != "noise":
+        base["details"] = {"known": known.id, "said": _quotable(text)}
+        kind = kind if known.kind == "python" else known.kind
+        message, hint = known.cause, known.fix
+    else:
+        message, hint = first_lines(text), None
     named = _ARGUMENT.search(text) if kind == "argument" else None
     return {
         **base,
         "kind": kind,
-        "message": first_lines(text),
+        "message": message,
+        "hint": hint,
         "argument": named.group(1) if named else None,
     }
+
+
+# set when R has seen an interrupt while Python was at work: R can only note it, Python has to stop
+stop = threading.Event()
+_interrupted: list[tuple[float, Outcome]] = []
+_depth = 0
+
+
+def _keep(done: Outcome) -> Outcome:
+    _interrupted[:] = [(time.monotonic(), done)]
+    return done
+
+
+@contextlib.contextmanager
+def lost_interrupts_stop():
+    """Within the block an interrupt that hits Python where it can't be raised sets `stop`.
+
+    Python drops what is raised while an object is being cleaned up; a press of Ctrl-C would be lost.
+    """
+    before = sys.unraisablehook
+
+    def hook(lost: Any) -> None:
+        if issubclass(lost.exc_type, KeyboardInterrupt):
+            stop.set()
+        else:
+            before(lost)
+
+    sys.unraisablehook = hook
+    try:
+        yield
+    finally:
+        sys.unraisablehook = before
+
+
+def press() -> None:
+    """R has seen an interrupt, in R code that runs inside of Python; what runs ends soon."""
+    stop.set()
+
+
+def take_interrupted(seconds: float = 1.0) -> Optional[Outcome]:
+    """What a call gave that an interrupt ended not longer than `seconds` ago.
+
+    The press that ended it may reach R too, on the way back, and then R has lost the result.
+    """
+    kept = [done for when, done in _interrupted if time.monotonic() - when <= seconds]
+    _interrupted.clear()
+    return kept[0] if kept else None
+
+
+def _quotable(text: str) -> Optional[str]:
+    """Python's own first line, unless it holds a person's data."""
+    said = first_lines(text, 160)
+    return None if re.search(r"\[\s*\[|\[\s*[-+]?\d+\.\d", said) else said
 
 
 def outcome(function):
@@ -168,11 +215,26 @@ def outcome(function):
 
     @functools.wraps(function)
     def wrapper(*args, **kwargs):
+        global _depth
+        if _depth == 0:
+            stop.clear()
+        _depth += 1
         try:
-            return Outcome(True, function(*args, **kwargs))
+            value = _countable(function(*args, **kwargs))
+            done = Outcome(True, value)
+            if hasattr(value, "interrupted"):  # a history
+                return _keep(done) if value.interrupted else done
+            if stop.is_set() and _depth == 1:
+                raise KeyboardInterrupt
+            return done
         except KeyboardInterrupt:
-            return Outcome(False, error={"kind": "interrupt", "message": "Interrupted."})
+            return _keep(Outcome(False, error={"kind": "interrupt", "message": "Interrupted."}))
         except BaseException as exc:  # noqa: B036 - an exit in user code must not end R
-            return Outcome(False, error=describe(exc))
+            error = describe(exc)
+            if stop.is_set() and error["r_key"] is None:
+                return _keep(Outcome(False, error={"kind": "interrupt", "message": "Interrupted."}))
+            return Outcome(False, error=error)
+        finally:
+            _depth -= 1
 
     return wrapper

@@ -11,12 +11,17 @@ _VERBS = {
     "fit": "kerasbridge.training:fit",
     "evaluate": "kerasbridge.training:evaluate",
     "predict": "kerasbridge.training:predict",
+    "warm_up": "kerasbridge.training:warm_up",
     "train_on_batch": "kerasbridge.training:train_on_batch",
     "test_on_batch": "kerasbridge.training:test_on_batch",
     "predict_on_batch": "kerasbridge.training:predict_on_batch",
     "fit_pulled": "kerasbridge.training.pulling:fit_pulled",
     "evaluate_pulled": "kerasbridge.training.pulling:evaluate_pulled",
     "predict_pulled": "kerasbridge.training.pulling:predict_pulled",
+    "best_weights": "kerasbridge.training:best_weights",
+    "best_weights_callback": "kerasbridge.training:BestWeights",
+    "latest_checkpoint": "kerasbridge.training:latest_checkpoint",
+    "hook_list": "kerasbridge.bridge.hooks:hook_list",
     # models
     "sequential": "kerasbridge.bridge.models:sequential",
     "functional": "kerasbridge.bridge.models:functional",
@@ -43,21 +48,47 @@ _VERBS = {
     "class_from_r": "kerasbridge.bridge.classes_from_r:class_from_r",
     # saving
     "save_model": "kerasbridge.saving:save_model",
-    "load_model": "kerasbridge.saving:load_model",
+    "load_model": "kerasbridge.bridge.files:load_model",
+    "convert_model": "kerasbridge.saving.legacy:convert_model",
+    "inspect_model": "kerasbridge.bridge.files:inspect_model",
+    "model_details": "kerasbridge.saving.manifest:details",
+    "attach_detail": "kerasbridge.saving.manifest:attach",
     "save_weights": "kerasbridge.saving:save_weights",
-    "load_weights": "kerasbridge.saving:load_weights",
+    "load_weights": "kerasbridge.bridge.saving:load_weights",
     # data
     "start_workers": "kerasbridge.data.workers:Workers",
     "row_source": "kerasbridge.data.rows:row_source",
     "generator_next": "kerasbridge.data.stepping:next_batch",
     "read_hdf5": "kerasbridge.data.hdf5:read_rows",
     "load_dataset": "kerasbridge.bridge.datasets:load",
+    "source_csv": "kerasbridge.data.sources:CsvSource",
+    "source_parquet": "kerasbridge.data.sources:ParquetSource",
+    "source_hdf5": "kerasbridge.data.sources:Hdf5Source",
+    "source_npy": "kerasbridge.data.sources:NpySource",
+    "source_text": "kerasbridge.data.sources:TextSource",
+    "source_images": "kerasbridge.data.sources:ImageSource",
+    "source_timeseries": "kerasbridge.data.sources:TimeseriesSource",
+    "source_function": "kerasbridge.data.sources:FunctionSource",
     "adapt": "kerasbridge.data.adapting:adapt",
     "get_vocabulary": "kerasbridge.data.adapting:get_vocabulary",
     "image_generator": "kerasbridge.bridge.images:new",
     "image_generator_fit": "kerasbridge.bridge.images:fit",
     "image_flow": "kerasbridge.bridge.images:flow",
     "densenet": "kerasbridge.layers.densenet:densenet",
+    # tables
+    "table_prepare": "kerasbridge.bridge.tables:prepare",
+    "table_block": "kerasbridge.bridge.tables:block",
+    "table_classes": "kerasbridge.bridge.tables:classes",
+    "schema_learn": "kerasbridge.bridge.tables:learn",
+    "schema_describe": "kerasbridge.bridge.tables:describe",
+    "schema_with_target": "kerasbridge.bridge.tables:with_target",
+    "schema_of": "kerasbridge.bridge.tables:schema_of",
+    "schema_attach": "kerasbridge.data.attached:attach_schema",
+    "features_learn": "kerasbridge.bridge.tables:features_learn",
+    "features_encode": "kerasbridge.bridge.tables:features_encode",
+    "features_describe": "kerasbridge.bridge.tables:features_describe",
+    "features_layers": "kerasbridge.bridge.tables:features_layers",
+    "tabular_model": "kerasbridge.bridge.tables:tabular_model",
     # texts and sequences
     "tokenizer_new": "kerasbridge.bridge.text:tokenizer_new",
     "tokenizer_count": "kerasbridge.bridge.text:tokenizer_count",
@@ -76,11 +107,15 @@ _VERBS = {
     "export_saved_model": "kerasbridge.saving:export_saved_model",
     "get_config": "kerasbridge.saving:get_config",
     "from_config": "kerasbridge.saving:from_config",
+    "keep": "kerasbridge.saving.keeping:keep",
+    "revive": "kerasbridge.saving.keeping:revive",
+    "sharing": "kerasbridge.saving.keeping:sharing",
     "load_config": "kerasbridge.saving:load_config",
     "load_model_tf": "kerasbridge.saving:load_model_tf",
     "load_saved_model": "kerasbridge.saving:load_saved_model",
     "load_weights_tf": "kerasbridge.saving:load_weights_tf",
     "model_from_bytes": "kerasbridge.saving:model_from_bytes",
+    "model_from_json": "kerasbridge.saving:model_from_json",
     "model_from_yaml": "kerasbridge.saving:model_from_yaml",
     "model_to_bytes": "kerasbridge.bridge.convert:model_octets",
     "model_to_json": "kerasbridge.saving:model_to_json",
@@ -92,6 +127,8 @@ _VERBS = {
     "save_config": "kerasbridge.saving:save_config",
     "save_model_tf": "kerasbridge.saving:save_model_tf",
     "save_weights_tf": "kerasbridge.saving:save_weights_tf",
+    # serving
+    "serve_start": "kerasbridge.serving:ModelServer",
     # runtime
     "set_random_seed": "kerasbridge.runtime:set_random_seed",
     "deterministic": "kerasbridge.runtime.determinism:deterministic",
@@ -107,5 +144,10 @@ def lookup(verb: str) -> Callable:
     Raises:
         KeyError: there is no such verb (a mistake in this package, never of its user).
     """
-    module, name = _VERBS[verb].split(":")
+    return load(_VERBS[verb])
+
+
+def load(path: str) -> Callable:
+    """The function that "module:name" stands for."""
+    module, name = path.split(":")
     return getattr(importlib.import_module(module), name)

@@ -10,8 +10,11 @@ from typing import Any, Optional
 
 import numpy as np
 
+from kerasbridge.data.decode import pillow as _pillow
+from kerasbridge.data.decode import pixels
 from kerasbridge.errors import ArgumentError
 
+_COARSE = 1.3  # pixels of an image of bytes for one of the result, from which they are averaged
 FILL_MODES = ("nearest", "constant", "reflect", "wrap")
 
 
@@ -33,18 +36,19 @@ def affine_matrix(
         zx, zy: zoom of rows and columns; below 1 shows less of the image, larger.
     """
     angle, slant = math.radians(theta), math.radians(shear)
-    rotation = np.array(
+    cos, sin, lean, up = math.cos(angle), math.sin(angle), math.sin(slant), math.cos(slant)
+    # rotation, then shift, then shear, then zoom
+    a, b = cos * zx, -(cos * lean + sin * up) * zy
+    d, e = sin * zx, (cos * up - sin * lean) * zy
+    c, f = cos * tx - sin * ty, sin * tx + cos * ty
+    row, column = (shape[0] - 1) / 2, (shape[1] - 1) / 2
+    return np.array(
         [
-            [math.cos(angle), -math.sin(angle), 0],
-            [math.sin(angle), math.cos(angle), 0],
-            [0, 0, 1],
+            [a, b, c + row - a * row - b * column],
+            [d, e, f + column - d * row - e * column],
+            [0.0, 0.0, 1.0],
         ]
     )
-    shift = np.array([[1, 0, tx], [0, 1, ty], [0, 0, 1]], dtype=float)
-    shearing = np.array([[1, -math.sin(slant), 0], [0, math.cos(slant), 0], [0, 0, 1]])
-    zoom = np.diag([zx, zy, 1.0])
-    middle = np.array([[1, 0, (shape[0] - 1) / 2], [0, 1, (shape[1] - 1) / 2], [0, 0, 1]])
-    return middle @ rotation @ shift @ shearing @ zoom @ np.linalg.inv(middle)
 
 
 def _index(position: np.ndarray, size: int, mode: str) -> np.ndarray:
@@ -59,31 +63,121 @@ def _index(position: np.ndarray, size: int, mode: str) -> np.ndarray:
 def apply_affine(
     image: np.ndarray, matrix: np.ndarray, fill_mode: str = "nearest", cval: float = 0.0
 ) -> np.ndarray:
-    """The image seen through `matrix` (see `affine_matrix`), bilinear.
+    """The image seen through `matrix` (see `affine_matrix`), bilinear, float32.
 
     Args:
         fill_mode: what lies beyond the border: "nearest" its last pixel, "reflect" a mirror,
             "wrap" the other side, "constant" the value `cval`.
     """
-    height, width = image.shape[:2]
-    rows = np.arange(height, dtype=np.float64)[:, None]
-    columns = np.arange(width, dtype=np.float64)[None, :]
-    r = matrix[0, 0] * rows + matrix[0, 1] * columns + matrix[0, 2]
-    c = matrix[1, 0] * rows + matrix[1, 1] * columns + matrix[1, 2]
-    # what floating point leaves of a whole number is no fraction
-    r, c = np.round(r, 9), np.round(c, 9)
-    r0, c0 = np.floor(r).astype(np.int64), np.floor(c).astype(np.int64)
-    fr = (r - r0).astype(np.float32)[..., None]
-    fc = (c - c0).astype(np.float32)[..., None]
-    top, bottom = _index(r0, height, fill_mode), _index(r0 + 1, height, fill_mode)
-    left, right = _index(c0, width, fill_mode), _index(c0 + 1, width, fill_mode)
-    upper = image[top, left] * (1 - fc) + image[top, right] * fc
-    lower = image[bottom, left] * (1 - fc) + image[bottom, right] * fc
-    out = upper * (1 - fr) + lower * fr
+    size = image.shape[:2]
+    pillow = _pillow()
+    out = np.empty((*size, image.shape[2]), dtype=np.float32)
+    for channel in range(image.shape[2]):
+        band = pillow.fromarray(np.ascontiguousarray(image[..., channel], dtype=np.float32))
+        out[..., channel] = np.asarray(through(band, size, matrix, fill_mode, cval))
+    return out
+
+
+def through(
+    image: Any, size: tuple, matrix: np.ndarray, fill_mode: str = "nearest", cval: float = 0.0
+) -> Any:
+    """A Pillow image brought to `size` (height, width) and seen through `matrix`, in one step.
+
+    Args:
+        matrix: places in the image of that size, as `affine_matrix` gives.
+        cval: a whole number from 0 to 255 for images of bytes.
+    """
+    pillow = _pillow()
+    place, before, after = _seen((image.size[1], image.size[0]), size, matrix, fill_mode)
+    fill: Any = None
     if fill_mode == "constant":
-        outside = (r < 0) | (r > height - 1) | (c < 0) | (c > width - 1)
-        out[outside] = cval
-    return out.astype(np.float32)
+        fill = cval if image.mode == "F" else (int(cval),) * len(image.getbands())
+        fill = fill[0] if isinstance(fill, tuple) and len(fill) == 1 else fill
+    elif any(before) or any(after):
+        image = extended(image, before, after, fill_mode)
+    if image.mode != "F" and abs(place[0] * place[4] - place[1] * place[3]) > _COARSE:
+        # several pixels for each of the result: four of them are averaged, sooner than blended
+        half = tuple(v if i % 3 == 2 else v / 2 for i, v in enumerate(place))
+        double = (2 * size[1], 2 * size[0])
+        nearest = pillow.Resampling.NEAREST
+        seen = image.transform(double, pillow.Transform.AFFINE, half, nearest, fillcolor=fill)
+        return seen.reduce(2)
+    return image.transform(
+        size[::-1],
+        pillow.Transform.AFFINE,
+        place,
+        pillow.Resampling.BILINEAR,
+        fillcolor=fill,
+    )
+
+
+def extended(image: Any, before: tuple, after: tuple, fill_mode: str) -> Any:
+    """A Pillow image with rows and columns (counts) added before and after its own.
+
+    Args:
+        fill_mode: "nearest", "reflect" or "wrap", see `apply_affine`.
+    """
+    pillow = _pillow()
+    (top, left), (bottom, right) = before, after
+    width, height = image.size
+    if fill_mode != "nearest" and (max(top, bottom) > height or max(left, right) > width):
+        array = np.asarray(image)  # the image comes more than once
+        rows = _index(np.arange(-top, height + bottom), height, fill_mode)
+        columns = _index(np.arange(-left, width + right), width, fill_mode)
+        return pillow.fromarray(np.ascontiguousarray(array[rows][:, columns]))
+    wide, high = left + width + right, top + height + bottom
+    out = image.crop((-left, -top, width + right, height + bottom))
+    flips = pillow.Transpose
+
+    def strip(first: int, last: int, count: int, across: bool, end: bool) -> Any:
+        """What goes beside the pixels first .. last - 1 of `out`, along columns or rows."""
+
+        def cut(a: int, b: int) -> Any:
+            return out.crop((a, top, b, top + height) if across else (0, a, wide, b))
+
+        if fill_mode == "nearest":
+            edge = cut(last - 1, last) if end else cut(first, first + 1)
+            shape = (count, height) if across else (wide, count)
+            return edge.resize(shape, pillow.Resampling.NEAREST)
+        if fill_mode == "wrap":
+            return cut(first, first + count) if end else cut(last - count, last)
+        near = cut(last - count, last) if end else cut(first, first + count)
+        return near.transpose(flips.FLIP_LEFT_RIGHT if across else flips.FLIP_TOP_BOTTOM)
+
+    if left:
+        out.paste(strip(left, left + width, left, True, False), (0, top))
+    if right:
+        out.paste(strip(left, left + width, right, True, True), (left + width, top))
+    if top:
+        out.paste(strip(top, top + height, top, False, False), (0, 0))
+    if bottom:
+        out.paste(strip(top, top + height, bottom, False, True), (0, high - bottom))
+    return out
+
+
+def _seen(shape: tuple, size: tuple, matrix: np.ndarray, fill_mode: str) -> tuple:
+    """(Pillow's coefficients, rows and columns that are seen before the image, and after it).
+
+    Pillow's places are those of corners: the middle of the first pixel is 0.5, not 0. The
+    coefficients count from the first row and column that is seen.
+    """
+    (a, b, c), (d, e, f) = matrix[0].tolist(), matrix[1].tolist()
+    high, wide = shape[0] / size[0], shape[1] / size[1]
+    # places of middles to places of corners, then from the size wanted to that of the image;
+    # what floating point leaves of a whole number is no fraction
+    c, f = c + 0.5 - 0.5 * (a + b), f + 0.5 - 0.5 * (d + e)
+    a, b, c = round(a * high, 9), round(b * high, 9), round(c * high, 9)
+    d, e, f = round(d * wide, 9), round(e * wide, 9), round(f * wide, 9)
+    before = after = (0, 0)
+    if fill_mode != "constant":
+        rows = (c, c + a * size[0], c + b * size[1], c + a * size[0] + b * size[1])
+        columns = (f, f + d * size[0], f + e * size[1], f + d * size[0] + e * size[1])
+        before = (max(0, math.ceil(-min(rows))), max(0, math.ceil(-min(columns))))
+        after = (
+            max(0, math.ceil(max(rows) - shape[0])),
+            max(0, math.ceil(max(columns) - shape[1])),
+        )
+    return (e, d, f + before[1], b, a, c + before[0]), before, after
 
 
 def _pair(value: Any, name: str, around_one: bool) -> Optional[tuple[float, float]]:
@@ -169,21 +263,55 @@ class Augmentation:
             "brightness": None if brightness is None else float(rng.uniform(*brightness)),
         }
 
+    def matrix(self, shape: tuple, change: dict[str, Any]) -> Optional[np.ndarray]:
+        """Where the pixels of an image of this shape are moved to, None if they stay."""
+        place = {name: change[name] for name in ("theta", "tx", "ty", "shear", "zx", "zy")}
+        still = place["zx"] == place["zy"] == 1
+        if still and not any(place[name] for name in ("theta", "tx", "ty", "shear")):
+            return None
+        return affine_matrix(shape[:2], **place)
+
     def apply(self, image: np.ndarray, change: dict[str, Any]) -> np.ndarray:
         """The image with the changes that `draw` chose."""
-        place = {name: change[name] for name in ("theta", "tx", "ty", "shear", "zx", "zy")}
-        if any(place[name] for name in ("theta", "tx", "ty", "shear")) or not (
-            place["zx"] == place["zy"] == 1
-        ):
-            matrix = affine_matrix(image.shape[:2], **place)
+        matrix = self.matrix(image.shape, change)
+        if matrix is not None:
             image = apply_affine(image, matrix, self.fill_mode, self.cval)
-        if change["channel_shift"]:
-            low, high = image.min(), image.max()
-            image = np.clip(image + np.float32(change["channel_shift"]), low, high)
         if change["flip_horizontal"]:
             image = image[:, ::-1]
         if change["flip_vertical"]:
             image = image[::-1]
+        out = np.array(image, dtype=np.float32, order="C")
+        self.colour(out, change)
+        return out
+
+    def apply_to(self, image: Any, size: tuple, change: dict[str, Any], way: Any) -> np.ndarray:
+        """A Pillow image brought to `size` with the changes of place, those of colour left out.
+
+        Returns:
+            array (height, width, channels) of the image's own type.
+        """
+        matrix = self.matrix(size, change)
+        whole = self.fill_mode != "constant" or (
+            self.cval == int(self.cval) and 0 <= self.cval <= 255
+        )
+        if matrix is not None and (whole or image.mode == "F"):
+            image = pixels(through(image, size, matrix, self.fill_mode, self.cval))
+        else:
+            if image.size != size[::-1]:
+                image = image.resize(size[::-1], way)
+            image = pixels(image)
+            if matrix is not None:
+                image = apply_affine(image, matrix, self.fill_mode, self.cval)
+        if change["flip_horizontal"]:
+            image = image[:, ::-1]
+        return image[::-1] if change["flip_vertical"] else image
+
+    def colour(self, image: np.ndarray, change: dict[str, Any]) -> None:
+        """Channel shift and brightness, in place."""
+        if change["channel_shift"]:
+            low, high = image.min(), image.max()
+            image += np.float32(change["channel_shift"])
+            np.clip(image, low, high, out=image)
         if change["brightness"] is not None:
-            image = np.clip(image * np.float32(change["brightness"]), 0, 255)
-        return np.ascontiguousarray(image, dtype=np.float32)
+            image *= np.float32(change["brightness"])
+            np.clip(image, 0, 255, out=image)

@@ -16,8 +16,9 @@ import numpy as np
 from kerasbridge.errors import DataError
 
 ALIGNMENT = 64  # bytes; a backend may then take the memory over as it is
-_TILE_ROWS = 512
-_TILE_COLUMNS = 64
+_TILE_ROWS = 4096
+_TILE_COLUMNS = 16  # a line of the cache in float32
+_ARRAY_ROWS = 512  # rows of a tile that holds whole cases
 _SMALL = 1 << 16  # elements; below this threads cost more than they save
 
 
@@ -109,8 +110,8 @@ def _fill(block: np.ndarray, source: Union[np.ndarray, list], first: int, last: 
         return
     if isinstance(source, np.ndarray) and source.ndim > 2:
         # column-major: the first axis runs fastest, so a tile is a range of rows and all the rest
-        for at in range(first, last, _TILE_ROWS):
-            end = min(at + _TILE_ROWS, last)
+        for at in range(first, last, _ARRAY_ROWS):
+            end = min(at + _ARRAY_ROWS, last)
             np.copyto(block[at:end], source[at:end], casting="unsafe")
         return
     width = block.shape[1]

@@ -3,64 +3,18 @@
 from __future__ import annotations
 
 import os
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Callable, Optional, Sequence
 
 import numpy as np
 
 from kerasbridge.data.augment import Augmentation
+from kerasbridge.data.decode import MODES
+from kerasbridge.data.image_batches import ArrayImages, FileImages, ImageBatches
 from kerasbridge.errors import ArgumentError, DataError, FileError
 
-ENDINGS = (".png", ".jpg", ".jpeg", ".bmp", ".ppm", ".tif", ".tiff", ".gif")
+ENDINGS = (".png", ".jpg", ".jpeg", ".bmp", ".ppm", ".tif", ".tiff", ".gif", ".webp")
 CLASS_MODES = ("categorical", "binary", "sparse", "input", "raw", "other", "multi_output", None)
-_MODES = {"rgb": "RGB", "rgba": "RGBA", "grayscale": "L"}
-
-
-def _pillow():
-    try:
-        from PIL import Image
-    except ImportError:
-        from kerasbridge.errors import InstallError
-
-        raise InstallError("Reading images needs Pillow.", hint="pip install pillow") from None
-    return Image
-
-
-def read_image(
-    path: Any, size: Optional[Sequence[int]], color_mode: str, interpolation: str = "nearest"
-) -> np.ndarray:
-    """An image file as float32 (height, width, channels), resized to `size` (height, width).
-
-    Raises:
-        FileError: the file is missing or no image.
-    """
-    pillow = _pillow()
-    ways = {
-        name.lower(): getattr(pillow.Resampling, name)
-        for name in ("NEAREST", "BILINEAR", "BICUBIC", "LANCZOS", "BOX", "HAMMING")
-    }
-    if interpolation not in ways:
-        raise ArgumentError(
-            f"`interpolation` must be one of {', '.join(ways)}, not {interpolation!r}.",
-            argument="interpolation",
-        )
-    try:
-        with pillow.open(path) as file:
-            wanted = None if size is None else (int(size[1]), int(size[0]))
-            if wanted and interpolation != "nearest":
-                file.draft(_MODES[color_mode], wanted)  # a JPEG is made smaller while it is decoded
-            image = file if file.mode == _MODES[color_mode] else file.convert(_MODES[color_mode])
-            if wanted and image.size != wanted:
-                image = image.resize(wanted, ways[interpolation])
-            array = np.asarray(image, dtype=np.float32)
-    except (OSError, ValueError, SyntaxError) as exc:
-        raise FileError(
-            f"'{path}' can't be read as an image.",
-            argument="directory",
-            details={"file": str(path)},
-        ) from exc
-    return array[..., None] if array.ndim == 2 else array
 
 
 class ImageGenerator:
@@ -139,7 +93,7 @@ class ImageGenerator:
         if augment:
             rng = np.random.default_rng(seed)
             x = np.stack([self.change(image, rng) for _ in range(rounds) for image in x])
-        x = np.stack([self.prepare(image) for image in x])
+        x = np.stack([self.prepare(np.array(image)) for image in x])
         if self.featurewise_center:
             self.mean = x.mean(axis=(0, 1, 2))
             x = x - self.mean
@@ -156,7 +110,10 @@ class ImageGenerator:
         return self.augmentation.apply(image, self.augmentation.draw(image.shape, rng))
 
     def prepare(self, image: np.ndarray) -> np.ndarray:
-        """The part of standardizing that needs no statistics: own function, then `rescale`."""
+        """The part of standardizing that needs no statistics: own function, then `rescale`.
+
+        May write into `image`.
+        """
         if self.preprocessing_function is not None:
             out = np.asarray(self.preprocessing_function(image), dtype=np.float32)
             if out.shape != image.shape:
@@ -165,25 +122,31 @@ class ImageGenerator:
                     "keep the shape.",
                     argument="preprocessing_function",
                 )
-            image = out
-        return image if self.rescale is None else image * np.float32(self.rescale)
+            image = np.array(out)  # the function may have given back what it keeps
+        if self.rescale is not None:
+            image *= np.float32(self.rescale)
+        return image
 
     def standardize(self, image: np.ndarray) -> np.ndarray:
-        image = self.prepare(image)
+        """A new image (height, width, channels), float32, brought to scale in all asked ways."""
+        return self.scaled(self.prepare(np.array(image, dtype=np.float32)))
+
+    def scaled(self, image: np.ndarray) -> np.ndarray:
+        """What comes after `prepare`; may write into `image`."""
         if self.samplewise_center:
-            image = image - image.mean()
+            image -= image.mean()
         if self.samplewise_std_normalization:
-            image = image / (image.std() + np.float32(1e-6))
+            image /= image.std() + np.float32(1e-6)
         if self.featurewise_center:
             self._need(self.mean)
-            image = image - self.mean
+            image -= self.mean
         if self.featurewise_std_normalization:
             self._need(self.std)
-            image = image / (self.std + np.float32(1e-6))
+            image /= self.std + np.float32(1e-6)
         if self.zca_whitening:
             self._need(self.principal_components)
             image = (image.reshape(1, -1) @ self.principal_components).reshape(image.shape)
-        return image.astype(np.float32)
+        return image
 
     def _need(self, value: Any) -> None:
         if value is None:
@@ -209,98 +172,6 @@ class ImageGenerator:
         return (0, cut) if subset == "validation" else (cut, n)
 
 
-class ImageBatches:
-    """Batches by number over `count` images that `load(i)` reads.
-
-    The random changes of an image depend on `seed`, the epoch and its number only, so that they are
-    the same however many threads read.
-
-    Args:
-        labels: None, an array with a row for each image, a list of such arrays, or "input" (the
-            image itself).
-        weights: None or an array with a weight for each image.
-    """
-
-    def __init__(
-        self,
-        load: Callable[[int], np.ndarray],
-        count: int,
-        generator: ImageGenerator,
-        labels: Any = None,
-        weights: Any = None,
-        batch_size: int = 32,
-        shuffle: bool = True,
-        seed: Optional[int] = None,
-        save_to_dir: Optional[str] = None,
-        save_prefix: str = "",
-        save_format: str = "png",
-        **known: Any,
-    ):
-        if batch_size < 1:
-            raise ArgumentError("`batch_size` must be at least 1.", argument="batch_size")
-        if save_to_dir is not None and not os.path.isdir(save_to_dir):
-            raise FileError(f"There is no folder '{save_to_dir}'.", argument="save_to_dir")
-        self._load, self.samples, self.n = load, count, count
-        self.image_data_generator = generator
-        self.labels, self.weights = labels, weights
-        self.batch_size, self.shuffle = batch_size, shuffle
-        self.seed = int(np.random.SeedSequence().entropy % 2**32) if seed is None else int(seed)
-        self.save_to_dir, self.save_prefix, self.save_format = save_to_dir, save_prefix, save_format
-        self.epoch = 0
-        self.__dict__.update(known)
-        self._order = self._new_order()
-
-    def __len__(self) -> int:
-        return -(-self.samples // self.batch_size)
-
-    def _new_order(self) -> np.ndarray:
-        if not self.shuffle:
-            return np.arange(self.samples)
-        return np.random.default_rng([self.seed, self.epoch]).permutation(self.samples)
-
-    def on_epoch_end(self) -> None:
-        self.epoch += 1
-        self._order = self._new_order()
-
-    def _one(self, i: int) -> np.ndarray:
-        generator = self.image_data_generator
-        rng = np.random.default_rng([self.seed, self.epoch, int(i)])
-        image = generator.standardize(generator.change(self._load(int(i)), rng))
-        if self.save_to_dir is not None:
-            self._save(image, int(i))
-        return image
-
-    def _save(self, image: np.ndarray, i: int) -> None:
-        low, high = float(image.min()), float(image.max())
-        pixels = ((image - low) * (255.0 / (high - low) if high > low else 1.0)).astype(np.uint8)
-        name = f"{self.save_prefix}_{i}_{self.epoch}.{self.save_format}"
-        picture = _pillow().fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels)
-        picture.save(os.path.join(self.save_to_dir, name))
-
-    def __getitem__(self, index: int) -> tuple:
-        """Batch `index`: (images,), (images, labels) or (images, labels, weights)."""
-        if not 0 <= index < len(self):
-            raise IndexError(index)
-        rows = self._order[index * self.batch_size : (index + 1) * self.batch_size]
-        if self.image_data_generator.preprocessing_function is None and len(rows) > 1:
-            with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
-                images = list(pool.map(self._one, rows))
-        else:
-            images = [self._one(i) for i in rows]
-        x = np.stack(images)
-        if self.image_data_generator.data_format == "channels_first":
-            x = x.transpose(0, 3, 1, 2)
-        if self.labels is None:
-            return (x,)
-        if isinstance(self.labels, str):
-            y: Any = x.copy()
-        elif isinstance(self.labels, list):
-            y = tuple(part[rows] for part in self.labels)
-        else:
-            y = self.labels[rows]
-        return (x, y) if self.weights is None else (x, y, self.weights[rows])
-
-
 def flow(
     generator: ImageGenerator,
     x: Any,
@@ -321,7 +192,7 @@ def flow(
     weights = None if sample_weight is None else np.asarray(sample_weight)[first:end]
     if weights is not None and y is None:
         raise ArgumentError("`sample_weight` needs `y` beside it.", argument="sample_weight")
-    return ImageBatches(lambda i: x[i], len(x), generator, y, weights, **reading)
+    return ImageBatches(ArrayImages(x), generator, y, weights, **reading)
 
 
 def _some(count: int, argument: str) -> None:
@@ -329,10 +200,10 @@ def _some(count: int, argument: str) -> None:
         raise DataError("There are no images to read.", argument=argument)
 
 
-def _check_reading(color_mode: str, class_mode: Optional[str]) -> None:
-    if color_mode not in _MODES:
+def check_reading(color_mode: str, class_mode: Optional[str]) -> None:
+    if color_mode not in MODES:
         raise ArgumentError(
-            f"`color_mode` must be one of {', '.join(_MODES)}, not {color_mode!r}.",
+            f"`color_mode` must be one of {', '.join(MODES)}, not {color_mode!r}.",
             argument="color_mode",
         )
     if class_mode not in CLASS_MODES:
@@ -362,10 +233,9 @@ def _file_batches(
     generator: ImageGenerator, files: list, codes: np.ndarray, names: list, labels: Any,
     target_size: Sequence[int], color_mode: str, interpolation: str, base: Path, **reading: Any,
 ) -> ImageBatches:  # fmt: skip
-    channels = {"rgb": 3, "rgba": 4, "grayscale": 1}[color_mode]
+    reader = FileImages(files, target_size, color_mode, interpolation)
     return ImageBatches(
-        lambda i: read_image(files[i], target_size, color_mode, interpolation),
-        len(files),
+        reader,
         generator,
         labels,
         class_indices={name: i for i, name in enumerate(names)},
@@ -373,9 +243,40 @@ def _file_batches(
         num_classes=len(names),
         filenames=[os.path.relpath(file, base) for file in files],
         filepaths=[str(file) for file in files],
-        image_shape=(int(target_size[0]), int(target_size[1]), channels),
+        image_shape=reader.shape,
         **reading,
     )
+
+
+def class_folders(
+    base: Path,
+    classes: Optional[Sequence[str]] = None,
+    follow_links: bool = False,
+    bounds: Callable[[int], tuple[int, int]] = lambda count: (0, count),
+) -> tuple[list[Path], np.ndarray, list[str]]:
+    """(files, class numbers, class names) of a folder with a folder for each class.
+
+    Args:
+        bounds: number of files of a class -> first and one past the last that are taken.
+    """
+    if not base.is_dir():
+        raise FileError(f"There is no folder '{base}'.", argument="directory")
+    names = list(classes) if classes else sorted(p.name for p in base.iterdir() if p.is_dir())
+    files: list[Path] = []
+    codes: list[int] = []
+    for code, name in enumerate(names):
+        if not (base / name).is_dir():
+            raise ArgumentError(f"'{base}' has no folder '{name}'.", argument="classes")
+        found = sorted(
+            Path(folder) / file
+            for folder, _, inside in os.walk(base / name, followlinks=follow_links)
+            for file in inside
+            if file.lower().endswith(ENDINGS)
+        )
+        first, end = bounds(len(found))
+        files += found[first:end]
+        codes += [code] * (end - first)
+    return files, np.array(codes, dtype=np.int32), names
 
 
 def flow_from_directory(
@@ -391,32 +292,17 @@ def flow_from_directory(
     **reading: Any,
 ) -> ImageBatches:
     """Batches of the images in a folder with one subfolder per class, classes in sorted order."""
-    _check_reading(color_mode, class_mode)
+    check_reading(color_mode, class_mode)
     if class_mode in ("raw", "other", "multi_output"):
         raise ArgumentError(
             f"`class_mode` = {class_mode!r} needs a table; folders only tell classes.",
             argument="class_mode",
         )
     base = Path(directory)
-    if not base.is_dir():
-        raise FileError(f"There is no folder '{directory}'.", argument="directory")
-    names = list(classes) if classes else sorted(p.name for p in base.iterdir() if p.is_dir())
-    files: list[Path] = []
-    codes: list[int] = []
-    for code, name in enumerate(names):
-        if not (base / name).is_dir():
-            raise ArgumentError(f"'{directory}' has no folder '{name}'.", argument="classes")
-        found = sorted(
-            Path(folder) / file
-            for folder, _, inside in os.walk(base / name, followlinks=follow_links)
-            for file in inside
-            if file.lower().endswith(ENDINGS)
-        )
-        first, end = generator.bounds(len(found), subset)
-        files += found[first:end]
-        codes += [code] * (end - first)
+    files, numbers, names = class_folders(
+        base, classes, follow_links, lambda count: generator.bounds(count, subset)
+    )
     _some(len(files), "directory")
-    numbers = np.array(codes, dtype=np.int32)
     labels = _class_labels(numbers, len(names), class_mode)
     return _file_batches(
         generator, files, numbers, names, labels, target_size, color_mode, interpolation, base,
@@ -435,10 +321,14 @@ def flow_from_table(
     class_mode: Optional[str] = "categorical",
     subset: Optional[str] = None,
     interpolation: str = "nearest",
+    drop_duplicates: bool = False,
     **reading: Any,
 ) -> ImageBatches:
-    """Batches of images by path; `y` holds class names, or values (a list of columns) for "raw"."""
-    _check_reading(color_mode, class_mode)
+    """Batches of images by path; `y` holds class names, or values (a list of columns) for "raw".
+
+    `drop_duplicates` leaves out rows whose path came before.
+    """
+    check_reading(color_mode, class_mode)
     base = Path(directory or ".")
     paths = [base / file for file in files]
     missing = [i for i, path in enumerate(paths) if not path.is_file()]
@@ -457,6 +347,12 @@ def flow_from_table(
         names = [str(name) for name in classes] if classes else sorted(set(given))
         rows = np.array([i for i, name in enumerate(given) if name in names], dtype=np.int64)
         codes = np.array([names.index(given[i]) for i in rows], dtype=np.int32)
+    if drop_duplicates:
+        first_of: dict = {}
+        for at, row in enumerate(rows):
+            first_of.setdefault(str(files[row]), at)
+        kept = sorted(first_of.values())
+        rows, codes = rows[kept], codes[kept]
     first, end = generator.bounds(len(rows), subset)
     rows, codes = rows[first:end], codes[first:end]
     _some(len(rows), "dataframe")

@@ -13,6 +13,7 @@ from typing import Any, Callable, Iterable, Optional, Sequence, Union
 import numpy as np
 
 from kerasbridge.errors import ArgumentError, DataError, FileError
+from kerasbridge.files import write_text
 
 FILTERS = '!"#$%&()*+,-./:;<=>?@[\\]^_`{|}~\t\n'
 MODES = ("binary", "count", "tfidf", "freq")
@@ -310,17 +311,12 @@ class Tokenizer:
 
 
 def save_tokenizer(tokenizer: Tokenizer, path: Union[str, Path]) -> None:
-    """Write a tokenizer as JSON (UTF-8); the file appears whole or not at all."""
-    target = Path(path)
-    beside = target.with_name(target.name + ".part")
-    try:
-        beside.write_text(tokenizer.to_json(), encoding="utf-8")
-        beside.replace(target)
-    except OSError as exc:
-        beside.unlink(missing_ok=True) if beside.parent.is_dir() else None
-        raise FileError(
-            f"'{target}' can't be written: {exc.strerror or exc}.", argument="filename"
-        ) from exc
+    """Write a tokenizer as JSON (UTF-8); the file appears whole or not at all.
+
+    Raises:
+        FileError: the folder is missing or read-only, or the disk is full.
+    """
+    write_text(path, tokenizer.to_json(), argument="filename")
 
 
 def load_tokenizer(path: Union[str, Path]) -> Tokenizer:

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import platform
 import sys
 from typing import List, Optional
 
 from ..errors import InstallError, KerasBridgeError
+from . import deploy, doctor, messages, probe, versions
 from . import install as _install
-from . import probe, versions
 
 
 def main(arguments: Optional[List[str]] = None) -> int:
@@ -54,6 +55,23 @@ def _parser() -> argparse.ArgumentParser:
     make.add_argument("--report", help=argparse.SUPPRESS)
     make.set_defaults(run=_run_install)
 
+    wheels = commands.add_parser(
+        "bundle", help="download the wheels, for a machine without network"
+    )
+    wheels.add_argument("--to", required=True, metavar="DIR", help="folder to put them into")
+    _add_wishes(wheels)
+    wheels.add_argument("--report", help=argparse.SUPPRESS)
+    wheels.set_defaults(run=_run_bundle)
+
+    pins = commands.add_parser("write", help="write requirements.txt and a Dockerfile")
+    pins.add_argument("--to", required=True, metavar="DIR", help="folder to write into")
+    pins.add_argument("--python", help="environment to take the versions from (default: this one)")
+    pins.add_argument("--model", metavar="FILE", help="a model file that the image serves")
+    pins.add_argument("--r-version", metavar="X.Y.Z", help="version of R in the image")
+    pins.add_argument("--overwrite", action="store_true")
+    pins.add_argument("--report", help=argparse.SUPPRESS)
+    pins.set_defaults(run=_run_write)
+
     check = commands.add_parser("interpreter", help="say whether this Python can be used")
     _add_wishes(check)
     check.add_argument("--report", help=argparse.SUPPRESS)
@@ -66,6 +84,21 @@ def _parser() -> argparse.ArgumentParser:
     table = commands.add_parser("versions", help="print which versions go together")
     table.add_argument("--json", action="store_true")
     table.set_defaults(run=_run_versions)
+
+    ill = commands.add_parser("doctor", help="look at everything and say what to mend")
+    ill.add_argument("--python", help="interpreter or folder in question (default: this one)")
+    ill.add_argument("--why", default="it runs this command", help=argparse.SUPPRESS)
+    ill.add_argument("--reticulate", metavar="X.Y", help="version of the R package reticulate")
+    ill.add_argument("--library-path", help=argparse.SUPPRESS)
+    ill.add_argument("--shallow", action="store_true", help="import nothing, only look at files")
+    ill.add_argument("--public", action="store_true", help="leave out your name and home folder")
+    ill.add_argument("--json", action="store_true")
+    ill.add_argument("--report", help=argparse.SUPPRESS)
+    ill.set_defaults(run=_run_doctor)
+
+    said = commands.add_parser("explain", help="say what an error message means")
+    said.add_argument("text", nargs="?", default="-", help="the message; from standard input if -")
+    said.set_defaults(run=_run_explain)
 
     needs = commands.add_parser("needs", help="print the requirements as ranges")
     needs.set_defaults(run=_run_needs)
@@ -105,9 +138,8 @@ def _run_install(options: argparse.Namespace) -> int:
     return 0
 
 
-def _run_interpreter(options: argparse.Namespace) -> int:
-    """Whether this very interpreter can make such an environment, and R can load it."""
-    versions.resolve(
+def _resolved(options: argparse.Namespace) -> versions.Resolution:
+    return versions.resolve(
         options.version,
         options.gpu,
         options.backend,
@@ -118,6 +150,36 @@ def _run_interpreter(options: argparse.Namespace) -> int:
         cudnn=options.cudnn,
         extras=options.extra,
     )
+
+
+def _run_bundle(options: argparse.Namespace) -> int:
+    found = _resolved(options)
+    _say(f"Python {platform.python_version()}, {platform.system()} {platform.machine()}")
+    names = _install.download(options.to, found.requirements, _say)
+    _say(
+        f"{len(names)} wheels in {options.to}; they fit that Python and that kind of machine only."
+    )
+    _report(options, status="bundled", path=options.to, wheels=names)
+    return 0
+
+
+def _run_write(options: argparse.Namespace) -> int:
+    files = deploy.write_environment(
+        options.to,
+        python=options.python,
+        model=options.model,
+        r_version=options.r_version,
+        overwrite=options.overwrite,
+    )
+    for file in files:
+        _say(file)
+    _report(options, status="written", files=files)
+    return 0
+
+
+def _run_interpreter(options: argparse.Namespace) -> int:
+    """Whether this very interpreter can make such an environment, and R can load it."""
+    _resolved(options)
     _install.check_python(options.reticulate)
     _report(options, status="usable", interpreter=sys.executable, version=platform.python_version())
     _say(f"{sys.executable} (Python {platform.python_version()}) can be used.")
@@ -149,6 +211,47 @@ def _run_versions(options: argparse.Namespace) -> int:
     _say("  ".join(name.ljust(width) for name, width in zip(names, widths)).rstrip())
     for row in rows:
         _say("  ".join(row[name].ljust(width) for name, width in zip(names, widths)).rstrip())
+    return 0
+
+
+def _run_doctor(options: argparse.Namespace) -> int:
+    """Exit status 0: no problem was found; 1: see the table."""
+    environ = dict(os.environ)
+    if options.library_path:
+        environ["LD_LIBRARY_PATH"] = options.library_path
+    if options.report:
+        # R sets these for the process that looks, not for the one that is looked at
+        for name in ("PYTHONPATH", "PYTHONDONTWRITEBYTECODE"):
+            environ.pop(name, None)
+    rows = doctor.examine(
+        options.python,
+        why=options.why,
+        reticulate=options.reticulate,
+        deep=not options.shallow,
+        environ=environ,
+    )
+    clean = doctor.redacted if options.public else str
+    if options.report:
+        with open(options.report, "w", encoding="utf-8") as file:
+            for row in rows:
+                for name, value in row.__dict__.items():
+                    file.write(f"{name}: {' '.join(clean(value).split()) or '-'}\n")
+                file.write("\n")
+    elif options.json:
+        _say(clean(json.dumps([row.__dict__ for row in rows], indent=2)))
+    else:
+        _say(clean(doctor.as_text(rows)))
+    return int(any(row.status == doctor.PROBLEM for row in rows))
+
+
+def _run_explain(options: argparse.Namespace) -> int:
+    text = sys.stdin.read() if options.text == "-" else options.text
+    known = messages.explain(text)
+    if known is None:
+        _say("This message is not in the table of known ones.")
+        return 1
+    _say(f"Cause: {known.cause}")
+    _say(f"What to do: {known.fix}")
     return 0
 
 

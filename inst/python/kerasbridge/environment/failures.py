@@ -19,8 +19,8 @@ _TABLE: Tuple[Tuple[str, str, str], ...] = (
     (
         r"CERTIFICATE_VERIFY_FAILED|self[- ]signed certificate|unable to get local issuer|"
         r"invalid peer certificate",
-        "The package index's certificate was not accepted; a proxy that opens connections does "
-        "that.",
+        "The package index's certificate was not accepted{host}; a proxy that opens connections "
+        "does that.",
         "Name your organisation's certificate file in PIP_CERT (for uv: SSL_CERT_FILE).",
     ),
     (
@@ -43,7 +43,8 @@ _TABLE: Tuple[Tuple[str, str, str], ...] = (
         r"resolution|Name or service not known|Network is unreachable|Connection refused|"
         r"getaddrinfo failed|ConnectTimeoutError|ReadTimeoutError|Read timed out|"
         r"dns error|tcp connect error|error sending request|Connection reset|"
-        r"Connection aborted|nodename nor servname|network was disabled",
+        r"Connection aborted|nodename nor servname|network was disabled|CondaHTTPError|"
+        r"HTTP 000 CONNECTION FAILED",
         "The package index can't be reached: there is no network, or a firewall is in the way.",
         "Connect, set HTTPS_PROXY if you have a proxy, or install from a folder of wheels "
         '(from = "wheels/" in R, --from wheels/ on the command line).',
@@ -139,7 +140,9 @@ def explain(output: str, code: Optional[int], doing: str, offline: bool = False)
     for pattern, cause, hint in _TABLE:
         if re.search(pattern, output, re.IGNORECASE):
             return InstallError(
-                cause.format(missing=missing or "A package"), hint=hint, details=details
+                cause.format(missing=missing or "A package", host=_host(output)),
+                hint=hint,
+                details=details,
             )
     last = next((line for line in reversed(output.splitlines()) if line.strip()), "no output")
     return InstallError(
@@ -147,6 +150,12 @@ def explain(output: str, code: Optional[int], doing: str, offline: bool = False)
         hint="The lines above say more; after mending the cause, run the same command again.",
         details=details,
     )
+
+
+def _host(output: str) -> str:
+    """ " (host)" where the output names one."""
+    match = re.search(r"host='([^']+)'|https?://([^/\s'\"]+)", output)
+    return f" ({match.group(1) or match.group(2)})" if match else ""
 
 
 def _missing_requirement(output: str) -> Optional[str]:

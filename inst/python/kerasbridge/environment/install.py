@@ -27,11 +27,11 @@ from pathlib import Path
 from typing import Callable, Dict, List, Optional, Sequence
 
 from ..errors import InstallError, KerasBridgeError
-from . import probe, versions
+from . import machine, probe, versions
 from .failures import explain
 from .smoke import smoke_test
 
-METHODS = ("auto", "uv", "pip")
+METHODS = ("auto", "uv", "pip", "conda")
 
 
 def child_environment(extra: Optional[Dict[str, str]] = None) -> Dict[str, str]:
@@ -95,7 +95,8 @@ def install(
     Args:
         path: folder of the virtual environment.
         version, gpu, backend, keras, cuda, cudnn, reticulate, extras: see `versions.resolve`.
-        method: "uv", "pip", or "auto": uv where it is on PATH, else pip.
+        method: "uv", "pip", "conda" (for the interpreter; the packages still come from pip), or
+            "auto": uv where it is on PATH, else pip.
         wheels: a folder of wheels to install from, without the network.
         dry_run: say what would be done, and do nothing.
         echo: called with each line of progress.
@@ -126,18 +127,21 @@ def install(
     )
     folder = _wheels_folder(wheels)
     uv = _find_uv(method)
+    conda = _find_conda() if method == "conda" else None
+    check_processor(found.backend)
     _check_place(place)
     if _is_present(place, found):
         echo(f"Already installed: {_summary(found)} at {place}")
         kept = probe.record(place) or {}
         return _answer("present", place, found, kept.get("versions", {}))
-    check_python(reticulate, uv is not None)
+    check_python(None if conda else reticulate, uv is not None or conda is not None)
     if not dry_run:
         _check_disk(place, found.size_gb)
 
     echo(f"Python {platform.python_version()}: {sys.executable}")
     echo(f"Place: {place}")
-    echo(f"Installer: {'uv' if uv else 'pip'}" + (f", from {folder}" if folder else ""))
+    installer = "uv" if uv else "conda and pip" if conda else "pip"
+    echo(f"Installer: {installer}" + (f", from {folder}" if folder else ""))
     echo(f"Disk space: about {found.size_gb:g} GB")
     echo("Requirements:")
     for requirement in found.requirements:
@@ -151,11 +155,14 @@ def install(
         return _answer("planned", place, found, {})
 
     with _transaction(place):
-        _make_venv(place, uv, echo)
+        if conda:
+            _make_conda(place, conda, versions.text(found.python), echo)
+        else:
+            _make_venv(place, uv, echo)
         _install_requirements(place, found.requirements, uv, folder, echo)
         echo("Trying it: import, build, fit one step, save, load ...")
         seen = smoke_test(_python_of(place), found.backend, child_environment(), gpu=found.gpu)
-        _write_record(place, found, seen, uv)
+        _write_record(place, found, seen, installer)
     echo(f"Installed: {_summary(found)} at {place}")
     return _answer("installed", place, found, seen)
 
@@ -207,15 +214,15 @@ def _wheels_folder(wheels: Optional[str]) -> Optional[Path]:
     if not any(folder.glob("*.whl")):
         raise InstallError(
             f"The folder {folder} holds no .whl file.",
-            hint="Fill it where there is a network: pip download -d FOLDER and the requirements "
-            "that a dry run prints.",
+            hint='Fill it where there is a network: bundle_wheels("FOLDER") in R, or '
+            "python -m kerasbridge.environment bundle --to FOLDER.",
             argument="from",
         )
     return folder
 
 
 def _find_uv(method: str) -> Optional[str]:
-    if method == "pip":
+    if method in ("pip", "conda"):
         return None
     found = shutil.which("uv")
     if found is None and method == "uv":
@@ -225,6 +232,39 @@ def _find_uv(method: str) -> Optional[str]:
             argument="method",
         )
     return found
+
+
+def _find_conda() -> str:
+    usual = [
+        os.path.join(os.path.expanduser("~"), folder, "bin", "conda")
+        for folder in ("miniforge3", "miniconda3", "anaconda3", "mambaforge")
+    ]
+    named = os.environ.get("CONDA_EXE") or shutil.which("conda") or shutil.which("mamba")
+    found = named or next((place for place in usual if os.path.exists(place)), None)
+    if found is None:
+        raise InstallError(
+            "conda was asked for and is not on this machine.",
+            hint="Leave method out: an environment needs only Python. (Or install Miniforge.)",
+            argument="method",
+        )
+    return found
+
+
+def check_processor(backend: str, cpu: Optional[Dict[str, object]] = None) -> None:
+    """Raises `InstallError` where the wheels would not run on this processor."""
+    cpu = cpu or machine.processor()
+    if cpu["translated"]:
+        raise InstallError(
+            "This is a Python (or an R) for Intel on an Apple processor; the wheels don't run there.",
+            hint="Install the arm64 build of R, and a Python for Apple processors.",
+            argument="python",
+        )
+    if backend == "tensorflow" and cpu["avx"] is False:
+        raise InstallError(
+            "This processor (or virtual machine) has no AVX, which TensorFlow's wheels need.",
+            hint='Use another machine, or backend = "torch".',
+            argument="backend",
+        )
 
 
 def _check_place(place: Path) -> None:
@@ -375,6 +415,50 @@ def _make_venv(place: Path, uv: Optional[str], echo: Callable[[str], None]) -> N
         raise explain(output, code, "making the virtual environment")
 
 
+def _make_conda(place: Path, conda: str, python: str, echo: Callable[[str], None]) -> None:
+    """conda wants to make the folder itself: the marker is put back when it has."""
+    echo(f"Making the conda environment (Python {python}) ...")
+    marker = (place / probe.INCOMPLETE).read_text(encoding="utf-8")
+    shutil.rmtree(place)
+    command = [
+        conda,
+        "create",
+        "--yes",
+        "--quiet",
+        "--prefix",
+        str(place),
+        f"python={python}",
+        "pip",
+    ]
+    code, output = _run(command, lambda line: None)
+    if code != 0:
+        raise explain(output, code, "making the conda environment")
+    (place / probe.INCOMPLETE).write_text(marker, encoding="utf-8")
+
+
+def download(
+    folder: str, requirements: Sequence[str], echo: Callable[[str], None] = print
+) -> List[str]:
+    """Downloads the wheels of `requirements`, and of all they need, into `folder`.
+
+    Returns:
+        The names of the wheels there, sorted.
+
+    Raises:
+        InstallError: with the cause and what to do.
+    """
+    place = Path(folder).expanduser().absolute()
+    if place.exists() and not place.is_dir():
+        raise InstallError(f"{place} is a file.", hint="Name a folder.", argument="to")
+    place.mkdir(parents=True, exist_ok=True)
+    command = [sys.executable, "-I", "-m", "pip", "download", "--no-input", "--progress-bar", "off"]
+    command += ["--disable-pip-version-check", "--only-binary", ":all:", "--dest", str(place)]
+    code, output = _run([*command, *requirements], lambda line: _progress(line, echo))
+    if code != 0:
+        raise explain(output, code, "downloading the wheels")
+    return sorted(file.name for file in place.glob("*.whl"))
+
+
 def _install_requirements(
     place: Path,
     requirements: Sequence[str],
@@ -455,7 +539,7 @@ def _python_of(place: Path) -> str:
 
 
 def _write_record(
-    place: Path, found: versions.Resolution, seen: Dict[str, str], uv: Optional[str]
+    place: Path, found: versions.Resolution, seen: Dict[str, str], installer: str
 ) -> None:
     content = {
         "format": 1,
@@ -464,7 +548,7 @@ def _write_record(
         "gpu": found.gpu,
         "python": platform.python_version(),
         "python_minor": versions.text(found.python),
-        "installer": "uv" if uv else "pip",
+        "installer": installer,
         "requirements": found.requirements,
         "reasons": found.reasons,
         "versions": seen,
@@ -498,8 +582,10 @@ def _now() -> str:
 
 __all__ = [
     "KerasBridgeError",
+    "check_processor",
     "check_python",
     "child_environment",
+    "download",
     "install",
     "missing_parts",
     "shared_library",

@@ -100,7 +100,7 @@ def versions(path: PathLike) -> Dict[str, str]:
         name -> version, only what is installed. Where the same package lies in several folders the
         first counts, as it does for Python.
     """
-    found = _distributions(path)
+    found = distributions(path)
     out = {name: found[name] for name in _WATCHED if name in found}
     wheel = _tensorflow_wheel(found)
     if wheel:
@@ -110,7 +110,7 @@ def versions(path: PathLike) -> Dict[str, str]:
 
 def tensorflow_wheel(path: PathLike) -> Optional[str]:
     """Under which name TensorFlow is installed ("tensorflow-cpu", ...), or None."""
-    return _tensorflow_wheel(_distributions(path))
+    return _tensorflow_wheel(distributions(path))
 
 
 def available(path: PathLike, backend: Optional[str] = None) -> bool:
@@ -206,7 +206,8 @@ def normal_name(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
-def _distributions(path: PathLike) -> Dict[str, str]:
+def distributions(path: PathLike) -> Dict[str, str]:
+    """name -> version of every package installed there, from the names of the metadata folders."""
     out: Dict[str, str] = {}
     for folder in site_folders(path):
         try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import tempfile
 from typing import Dict
@@ -14,10 +15,10 @@ _MARK = "kerasbridge-smoke:"
 _PROGRAM = """
 import importlib, json, os, sys, tempfile
 versions = {"python": sys.version.split()[0]}
-import numpy, h5py, scipy, PIL, pyarrow
+import numpy, h5py, scipy, PIL, pyarrow, safetensors
 import keras
 backend = importlib.import_module(os.environ["KERAS_BACKEND"])
-for module in (keras, numpy, h5py, scipy, PIL, pyarrow, backend):
+for module in (keras, numpy, h5py, scipy, PIL, pyarrow, safetensors, backend):
     name = {"PIL": "pillow"}.get(module.__name__, module.__name__)
     versions[name] = str(module.__version__)
 x = numpy.linspace(0.0, 1.0, 32, dtype="float32").reshape(8, 4)
@@ -99,9 +100,26 @@ def _failed(code: int, output: str) -> InstallError:
             hint="Close other programs and try again.",
             details=details,
         )
-    last = next((line for line in reversed(output.splitlines()) if line.strip()), "no output")
     return InstallError(
-        f"The new environment was tried and failed (exit status {code}): {last.strip()[:300]}",
+        f"The new environment was tried and failed (exit status {code}): {_telling(output)[:300]}",
         hint="It was removed again; try another version.",
         details=details,
     )
+
+
+# lines of a crash report that say where, not why
+_TRACE = re.compile(
+    r"\s*(@ +0x|\*\*\* Check failure stack|\[symbolize|Fatal Python error: Aborted)"
+)
+# a fatal line of TensorFlow's log, such as "F0000 00:00:1 7 env.cc:410] Check failed: ..."
+_FATAL = re.compile(r"F\d{4} .*?\] (.+)")
+
+
+def _telling(output: str) -> str:
+    """The line of a failed program's output that says most: a fatal log line, or the last one."""
+    lines = [line.strip() for line in output.splitlines() if line.strip()]
+    for line in lines:
+        fatal = _FATAL.match(line)
+        if fatal:
+            return fatal[1]
+    return next((line for line in reversed(lines) if not _TRACE.match(line)), "no output")

@@ -93,10 +93,10 @@ CUDA12_MIN_DRIVER = "525.60.13"
 BACKENDS = ("tensorflow", "jax", "torch")
 
 # Optional sets, by name, as --extra takes them.
-EXTRAS = {"dev": ("pytest>=7", "pytest-xdist", "ruff", "pyyaml")}
+EXTRAS = {"dev": ("pytest>=7", "pytest-xdist", "ruff", "pyyaml", "hypothesis", "pandas")}
 
 # What data sources and pictures need beside Keras.
-_COMPANIONS = ("h5py>=3.10", "scipy", "pillow")
+_COMPANIONS = ("h5py>=3.10", "scipy", "pillow", "safetensors")
 # pyarrow 26 refuses numpy 1 when it is imported; its metadata doesn't say so, so pip can't know.
 _PYARROW = "pyarrow"
 _PYARROW_NUMPY1 = "pyarrow<26"

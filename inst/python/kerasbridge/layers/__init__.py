@@ -1,4 +1,4 @@
-"""Layers and metrics that ship with kerasbridge, registered as "kerasbridge>Name".
+"""Layers, losses and metrics that ship with kerasbridge, registered as "kerasbridge>Name".
 
 Importing this package loads neither Keras nor a backend: each class is loaded when its name is
 first used. A saved model that holds one of them is loaded after `register()`; importing this
@@ -12,13 +12,30 @@ import sys
 
 # public name -> module that defines it, imported on first use
 _LAZY = {
+    "AttentionPooling": "kerasbridge.layers.attention_pooling",
+    "FeatureTokenizer": "kerasbridge.layers.tabular",
+    "GradientReversal": "kerasbridge.layers.regularizing",
     "LocallyConnected1D": "kerasbridge.layers.locally_connected",
     "LocallyConnected2D": "kerasbridge.layers.locally_connected",
     "MeanRelativeError": "kerasbridge.layers.mean_metrics",
     "MeanTensor": "kerasbridge.layers.mean_metrics",
+    "MixtureDensity": "kerasbridge.layers.mixture",
+    "MixtureDensityLoss": "kerasbridge.layers.mixture",
+    "MonteCarloDropout": "kerasbridge.layers.regularizing",
+    "PatchEmbedding": "kerasbridge.layers.patches",
+    "PeriodicEmbedding": "kerasbridge.layers.tabular",
+    "PiecewiseLinearEmbedding": "kerasbridge.layers.tabular",
+    "PositionEmbedding": "kerasbridge.layers.positions",
     "RandomHeight": "kerasbridge.layers.random_size",
     "RandomWidth": "kerasbridge.layers.random_size",
+    "ReversibleInstanceNorm": "kerasbridge.layers.temporal",
+    "SinusoidalEncoding": "kerasbridge.layers.positions",
+    "SqueezeExcite": "kerasbridge.layers.attention_pooling",
+    "TabularTransformer": "kerasbridge.layers.tabular",
+    "TemporalBlock": "kerasbridge.layers.temporal",
     "ThresholdedReLU": "kerasbridge.layers.thresholded_relu",
+    "TransformerDecoder": "kerasbridge.layers.transformer",
+    "TransformerEncoder": "kerasbridge.layers.transformer",
 }
 
 __all__ = sorted([*_LAZY, "register"])

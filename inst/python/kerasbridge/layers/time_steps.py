@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any, Callable, Optional, Sequence
 
+import keras
 from keras import ops
 
-from kerasbridge.errors import ArgumentError
+from kerasbridge.errors import ArgumentError, UnsupportedError
 
 
 def _parts(result: Any) -> tuple:
@@ -106,6 +107,11 @@ def rnn(
         return carry, carry  # TensorFlow's scan wants results of the structure of the carry
 
     rest = (sequence[1:],) if masks is None else (sequence[1:], masks[1:])
+    if not hasattr(ops, "scan"):
+        raise UnsupportedError(
+            f"Keras {keras.__version__}, which is installed, has no `keras.ops.scan`.",
+            hint="It came with Keras 3.4; a recurrent layer such as keras.layers.RNN does without.",
+        )
     last, later = ops.scan(body, (output, *states), rest)
     outputs = ops.concatenate([ops.expand_dims(output, 0), later[0]], axis=0)
     return last[0], ops.moveaxis(outputs, 0, 1), list(last[1:])

@@ -5,6 +5,13 @@ from __future__ import annotations
 from kerasbridge.runtime.seeds import set_random_seed
 from kerasbridge.runtime.starting import start
 
+_on = False
+
+
+def is_on() -> bool:
+    """Whether `deterministic` has been called in this process."""
+    return _on
+
 
 def deterministic(seed: int, disable_gpu: bool = True, disable_parallel_cpu: bool = True) -> list:
     """Seed everything and make operations deterministic.
@@ -12,8 +19,10 @@ def deterministic(seed: int, disable_gpu: bool = True, disable_parallel_cpu: boo
     Returns:
         Sentences about what could not be done because the backend computes already.
     """
+    global _on
     keras = start()
     set_random_seed(seed)
+    _on = True
     late: list[str] = []
     if keras.config.backend() == "tensorflow":
         import tensorflow as tf

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 
-# functions of the training engine that TensorFlow traces once for each model and shape
-_OURS = ("StepLoop", "kerasbridge")
+# functions of the training engine and of Keras' own training that TensorFlow traces once for each
+# model and shape
+_OURS = ("StepLoop", "kerasbridge", "TensorFlowTrainer")
 
 
 class _Ours(logging.Filter):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Optional
+
 from kerasbridge.errors import ArgumentError
 from kerasbridge.runtime.starting import start
 
@@ -23,4 +25,13 @@ def set_random_seed(seed: int) -> int:
             f"`seed` must be a whole number from 0 to {2**32 - 1}, not {seed!r}.", argument="seed"
         )
     start().utils.set_random_seed(int(seed))
+    _last[:] = [int(seed)]
     return int(seed)
+
+
+_last: list[int] = []
+
+
+def last() -> Optional[int]:
+    """The seed that was set last; None before the first."""
+    return _last[0] if _last else None

@@ -94,6 +94,9 @@ def start(backend: Optional[str] = None):
     if chosen:
         os.environ["KERAS_BACKEND"] = check_backend(chosen)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    # one name for an organisation's certificates is enough: Keras' downloads read this one
+    if os.environ.get("REQUESTS_CA_BUNDLE") and not os.environ.get("SSL_CERT_FILE"):
+        os.environ["SSL_CERT_FILE"] = os.environ["REQUESTS_CA_BUNDLE"]
     with quiet_stderr() as caught:
         try:
             keras = importlib.import_module("keras")

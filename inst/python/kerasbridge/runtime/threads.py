@@ -17,6 +17,8 @@ import threading
 import time
 from typing import Any, Callable, Iterator, Optional
 
+from kerasbridge.errors import UnsupportedError
+
 SLICE = 0.05  # seconds that the main thread waits at a stretch
 _HANDOVER = 0.01  # seconds to wait at most until a step has begun
 
@@ -87,7 +89,6 @@ class _Worker:
 _worker = _Worker()
 # held from the start of a job to its end: objects of R must not be freed by the other thread
 _collects = False
-_interrupted = False  # a function of R was interrupted, and that is on its way to Python
 
 
 def on_main() -> bool:
@@ -191,11 +192,19 @@ def serve(seconds: float) -> bool:
     return True
 
 
+def _refusal(function: Callable) -> UnsupportedError:
+    name = getattr(function, "__name__", "r_function")
+    return UnsupportedError(
+        f"The R function `{name}` was called from a thread other than R's, where R can't run.",
+        hint="Compile the model with run_eagerly = TRUE, or do this step with op_*() functions.",
+    )
+
+
 def ask(function: Callable, *args: Any, **kwargs: Any) -> Any:
     """Run `function` on the main thread, from any thread, and return what it returns.
 
     Raises:
-        RuntimeError: the main thread is not waiting for requests, so that waiting for it might
+        UnsupportedError: the main thread is not waiting for requests, so that waiting for it might
             never end.
     """
     if on_main():
@@ -211,47 +220,22 @@ def ask(function: Callable, *args: Any, **kwargs: Any) -> Any:
         done.set()
 
     if not busy():
-        raise RuntimeError(
-            "A function of R was called while R's thread was in the midst of a computation. Compile "
-            "the model with run_eagerly = TRUE, or write the function with op_*() functions alone."
-        )
+        raise _refusal(function)
     _requests.put(request)
     while not done.wait(SLICE):
         if not busy():
-            raise RuntimeError("R's thread stopped waiting before a function of R was called.")
+            raise _refusal(function)
     if "error" in outcome:
         raise outcome["error"]
     return outcome["value"]
 
 
-def interrupt() -> None:
-    """Raise KeyboardInterrupt within a function of R; never returns.
-
-    What lies between R and Python may turn it into another error on its way: `main_only` turns it
-    back.
-    """
-    global _interrupted
-    _interrupted = True
-    raise KeyboardInterrupt
-
-
 def main_only(function: Callable) -> Callable:
-    """A function of R as one that runs on the main thread whoever calls it, and can be interrupted."""
-
-    def call(*args: Any, **kwargs: Any) -> Any:
-        global _interrupted
-        _interrupted = False
-        try:
-            return function(*args, **kwargs)
-        except Exception:
-            if _interrupted:
-                _interrupted = False
-                raise KeyboardInterrupt from None
-            raise
+    """A function of R as one that runs on the main thread whoever calls it."""
 
     @functools.wraps(function)
     def on_main_thread(*args: Any, **kwargs: Any) -> Any:
-        return call(*args, **kwargs) if on_main() else ask(call, *args, **kwargs)
+        return function(*args, **kwargs) if on_main() else ask(function, *args, **kwargs)
 
     return on_main_thread
 

@@ -6,9 +6,11 @@ import importlib
 
 _LAZY = {
     "InferenceModel": "kerasbridge.saving.saved_model",
+    "WeightsReport": "kerasbridge.saving.report",
     "export_saved_model": "kerasbridge.saving.saved_model",
     "from_config": "kerasbridge.saving.configs",
     "get_config": "kerasbridge.saving.configs",
+    "inspect_model": "kerasbridge.saving.inspecting",
     "load_config": "kerasbridge.saving.architecture",
     "load_model_tf": "kerasbridge.saving.saved_model",
     "load_saved_model": "kerasbridge.saving.saved_model",

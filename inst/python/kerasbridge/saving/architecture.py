@@ -12,7 +12,8 @@ import re
 from typing import Any, Optional, Union
 
 from kerasbridge.errors import ArgumentError, FileError, InstallError, UnsafeFileError
-from kerasbridge.saving.atomic import replacing
+from kerasbridge.files import write_text
+from kerasbridge.saving.safety.config import check_allow, check_config
 
 PathLike = Union[str, "os.PathLike[str]"]
 
@@ -26,7 +27,7 @@ def model_to_json(model: Any, indent: Optional[int] = None) -> str:
     return model.to_json() if indent is None else model.to_json(indent=int(indent))
 
 
-def model_from_json(text: str, custom_objects: Optional[dict] = None) -> Any:
+def model_from_json(text: str, custom_objects: Optional[dict] = None, allow: Any = ()) -> Any:
     """A model, with new weights, from the JSON of `model_to_json` or Keras' `to_json`.
 
     Raises:
@@ -42,7 +43,7 @@ def model_from_json(text: str, custom_objects: Optional[dict] = None) -> Any:
             hint="It must be the text that model_to_json() gives.",
             argument="json",
         ) from err
-    return _from_tree(tree, custom_objects, "json")
+    return _from_tree(tree, custom_objects, "json", check_allow(allow))
 
 
 def model_to_yaml(model: Any) -> str:
@@ -78,7 +79,7 @@ def _editable(tree: dict) -> dict:
     return out
 
 
-def model_from_yaml(text: str, custom_objects: Optional[dict] = None) -> Any:
+def model_from_yaml(text: str, custom_objects: Optional[dict] = None, allow: Any = ()) -> Any:
     """A model, with new weights, from the YAML of `model_to_yaml`.
 
     Raises:
@@ -87,7 +88,7 @@ def model_from_yaml(text: str, custom_objects: Optional[dict] = None) -> Any:
         UnsafeFileError: it asks for objects instead of values, or is too large, deep or repeated.
     """
     _check_text(text, "yaml")
-    return _from_tree(_read_yaml(text), custom_objects, "yaml")
+    return _from_tree(read_yaml(text), custom_objects, "yaml", check_allow(allow))
 
 
 def save_config(model: Any, filepath: PathLike, overwrite: bool = False) -> str:
@@ -101,13 +102,11 @@ def save_config(model: Any, filepath: PathLike, overwrite: bool = False) -> str:
             argument="filepath",
         )
     text = model_to_json(model, indent=2) if ending == ".json" else model_to_yaml(model)
-    with replacing(name, overwrite) as temporary, open(temporary, "w", encoding="utf-8") as file:
-        file.write(text + "\n")
-    return name
+    return write_text(name, text + "\n", overwrite)
 
 
-def load_config(filepath: PathLike, custom_objects: Optional[dict] = None) -> Any:
-    """The model, with new weights, whose architecture a file holds."""
+def load_config(filepath: PathLike, custom_objects: Optional[dict] = None, allow: Any = ()) -> Any:
+    """The model, with new weights, whose architecture a file holds; `allow` as for `load_model`."""
     name = os.path.expanduser(os.fspath(filepath))
     if not os.path.isfile(name):
         raise FileError(
@@ -130,8 +129,8 @@ def load_config(filepath: PathLike, custom_objects: Optional[dict] = None) -> An
             argument="filepath",
         ) from err
     if os.path.splitext(name)[1].lower() in (".yaml", ".yml"):
-        return model_from_yaml(text, custom_objects)
-    return model_from_json(text, custom_objects)
+        return model_from_yaml(text, custom_objects, allow)
+    return model_from_json(text, custom_objects, allow)
 
 
 def _check_text(text: Any, argument: str) -> None:
@@ -151,7 +150,7 @@ def _check_text(text: Any, argument: str) -> None:
         raise UnsafeFileError(f"`{argument}` is nested {deepest} levels deep.", argument=argument)
 
 
-def _from_tree(tree: Any, custom_objects: Optional[dict], argument: str) -> Any:
+def _from_tree(tree: Any, custom_objects: Optional[dict], argument: str, allow: Any = ()) -> Any:
     import keras
 
     if not isinstance(tree, dict) or "class_name" not in tree or "config" not in tree:
@@ -160,7 +159,21 @@ def _from_tree(tree: Any, custom_objects: Optional[dict], argument: str) -> Any:
             hint="For the configuration of a layer or an optimizer use from_config().",
             argument=argument,
         )
-    return keras.models.model_from_json(json.dumps(tree), custom_objects=custom_objects)
+    from kerasbridge.saving import legacy
+
+    if legacy.is_older_tree(tree):
+        from kerasbridge import layers
+        from kerasbridge.saving.door import check_older_config
+
+        layers.register()
+        check_older_config(tree, custom_objects, allow, f"`{argument}`")
+        return legacy.model_from_tree(tree, custom_objects, allow)
+    check_config(
+        tree, custom_objects=custom_objects, allow=allow, live=True, source=f"`{argument}`"
+    )
+    return keras.saving.deserialize_keras_object(
+        tree, custom_objects=custom_objects, safe_mode=not allow
+    )
 
 
 def _yaml() -> Any:
@@ -189,7 +202,14 @@ def _loader(yaml: Any) -> type:
     return Loader
 
 
-def _read_yaml(text: str) -> Any:
+def read_yaml(text: str) -> Any:
+    """The plain values of a YAML text.
+
+    Raises:
+        InstallError: PyYAML is not installed.
+        ArgumentError: the text is not YAML.
+        UnsafeFileError: it asks for objects instead of values, or is too large, deep or repeated.
+    """
     yaml = _yaml()
     loader_class = _loader(yaml)
     try:

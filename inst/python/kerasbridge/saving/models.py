@@ -11,8 +11,14 @@ from typing import Any, Optional, Union
 import keras
 
 from kerasbridge import layers
-from kerasbridge.errors import FileError, UnsupportedError
-from kerasbridge.saving.atomic import replacing
+from kerasbridge.errors import ArgumentError, FileError, UnsupportedError
+from kerasbridge.files import check_room, replacing
+from kerasbridge.saving.contents import MAGIC, check_source, sniff
+from kerasbridge.saving.door import Door
+from kerasbridge.saving.report import WeightsReport
+from kerasbridge.saving.safety import config
+from kerasbridge.saving.sizes import stored_size
+from kerasbridge.saving.writing import add_manifest
 
 PathLike = Union[str, "os.PathLike[str]"]
 MODEL_ENDINGS = (".keras", ".h5", ".hdf5")
@@ -27,29 +33,6 @@ def _check_ending(path: PathLike, endings: tuple) -> str:
             argument="filepath",
         )
     return name
-
-
-def _check_source(path: PathLike) -> str:
-    name = os.path.expanduser(os.fspath(path))
-    if not os.path.exists(name):
-        raise FileError(
-            f"There is no file '{name}'.",
-            hint=f"The current folder is '{os.getcwd()}'.",
-            argument="filepath",
-        )
-    if os.path.isfile(name) and os.path.getsize(name) == 0:
-        raise FileError(f"'{name}' is empty: not a model.", argument="filepath")
-    return name
-
-
-_MAGIC = {b"PK\x03\x04": ".keras", b"\x89HDF": ".h5"}
-
-
-def _sniff(path: str) -> Optional[str]:
-    if os.path.isdir(path):
-        return None
-    with open(path, "rb") as file:
-        return _MAGIC.get(file.read(4))
 
 
 def save_model(model, filepath: PathLike, overwrite: bool = False, include_optimizer: bool = True):
@@ -69,6 +52,7 @@ def save_model(model, filepath: PathLike, overwrite: bool = False, include_optim
     """
     name = _check_ending(os.path.expanduser(os.fspath(filepath)), MODEL_ENDINGS)
     with replacing(name, overwrite) as temporary:
+        check_room(os.path.dirname(temporary), stored_size(model, include_optimizer))
         if name.endswith(".keras"):
             keras.saving.save_model(model, temporary, include_optimizer=include_optimizer)
         else:
@@ -76,6 +60,7 @@ def save_model(model, filepath: PathLike, overwrite: bool = False, include_optim
                 keras.saving.save_model(
                     model, temporary, overwrite=True, include_optimizer=include_optimizer
                 )
+        add_manifest(model, temporary)
     return name
 
 
@@ -102,135 +87,203 @@ def load_model(
     custom_objects: Optional[dict[str, Any]] = None,
     compile: bool = True,
     safe_mode: bool = True,
+    allow: Any = (),
+    max_size: Optional[int] = None,
+    max_layers: Optional[int] = None,
 ):
     """Load a whole model.
 
+    The file is looked at as a whole before anything is built of it: see `saving/safety/`.
+
     Args:
-        filepath: a file that `save_model` or Keras wrote.
+        filepath: a file that `save_model` or Keras wrote, or the folder of a SavedModel, which loads for
+            inference.
         custom_objects: name -> class or function, for what isn't part of Keras.
         compile: restore loss, metrics and optimizer.
-        safe_mode: refuse code stored in the file.
+        safe_mode: False allows all that `allow` can allow.
+        allow: what is permitted although it is not safe, one or more of "lambda" (Python byte code),
+            "pickle" (TorchModuleWrapper), "saved_model" (TFSMLayer), "vocabulary" (a vocabulary read
+            from a file of this computer), "changed" (parts that don't fit their checksum).
+        max_size: bytes that the content and the model may have. By default 256 MiB, for larger files 20
+            times their size, and for the model 64 MiB beyond five times the stored weights.
+        max_layers: number of layers from which on a model is refused; 10,000 by default.
 
     Raises:
-        FileError: the file is missing, empty, damaged, or not a model.
+        FileError: the file is missing, empty, damaged, not a model, or needs classes that are missing.
+        UnsafeFileError: it would run code, read other files, or is dishonest about its size.
     """
-    name = _check_source(filepath)
-    kind = _sniff(name)
-    if kind is None and not os.path.isdir(name):
-        raise FileError(
-            f"'{name}' is not a model file.",
-            hint="A model file is a .keras (zip) or an .h5 (HDF5) file.",
-            argument="filepath",
-        )
-    import zipfile
+    name = check_source(filepath)
+    if os.path.isfile(os.path.join(name, "saved_model.pb")):
+        from kerasbridge.saving.saved_model import load_model_tf
 
-    if kind == ".keras" and not zipfile.is_zipfile(name):
-        raise FileError(
-            f"'{name}' is damaged or truncated ({os.path.getsize(name):,} bytes).",
-            hint="Save or copy it again.",
-            argument="filepath",
-        )
-    if kind == ".h5":
-        import h5py
-
-        try:
-            with h5py.File(name, "r"):
-                pass
-        except OSError as err:
-            raise FileError(
-                f"'{name}' is damaged or truncated ({os.path.getsize(name):,} bytes).",
-                hint="Save or copy it again.",
-                argument="filepath",
-            ) from err
+        return load_model_tf(name, custom_objects=custom_objects, compile=compile)
     layers.register()
-    objects = dict(_legacy_names() if kind == ".h5" else {}, **(custom_objects or {}))
-    with _quiet_legacy_warning():
+    door = Door(
+        name,
+        custom_objects=custom_objects,
+        allow=config.ALLOW if not safe_mode else allow,
+        max_size=max_size,
+        max_layers=max_layers,
+    )
+    if door.of_keras_2:
+        from kerasbridge.saving import legacy
+
+        door.check_older_model(compile)
+        with door.building(), _quiet_legacy_warning():
+            model = legacy.read(
+                name, custom_objects=door.custom_objects, compile=compile, allow=door.allow
+            )
+        return door.finish(model)
+    door.check_whole_model(compile)
+    older = door.contents.kind == "h5"
+    with (
+        door.building(),
+        _quiet_legacy_warning(),
+        _named(name, ".h5" if older else ".keras") as path,
+    ):
         model = keras.saving.load_model(
-            name, custom_objects=objects, compile=compile, safe_mode=safe_mode
+            path,
+            custom_objects=door.objects(),
+            compile=compile and not older,
+            safe_mode=door.safe_mode,
         )
-    if kind == ".h5" and compile:
-        from kerasbridge.saving.optimizer_state import restore_from_h5
-
-        restore_from_h5(model, name)
-    return model
+        if older and compile and door.contents.training:
+            _compile_h5(model, path, door)
+    return door.finish(model)
 
 
-# short name -> the loss's own name; `.h5` files hold what the user typed
-_LOSS_ALIASES = {
-    "mse": "mean_squared_error",
-    "mae": "mean_absolute_error",
-    "mape": "mean_absolute_percentage_error",
-    "msle": "mean_squared_logarithmic_error",
-    "bce": "binary_crossentropy",
-    "kld": "kl_divergence",
-    "kullback_leibler_divergence": "kl_divergence",
-    "logcosh": "log_cosh",
-    "cosine": "cosine_similarity",
-    "cosine_proximity": "cosine_similarity",
-}
+def _compile_h5(model, path: str, door: Door) -> None:
+    """Compile a model of an `.h5` file, which holds what the user typed: "mse", "ce", "acc".
+
+    Keras' own reader of these files knows none of the short names.
+    """
+    from kerasbridge.saving.legacy.compiling import compile_model
+    from kerasbridge.saving.legacy.context import Context
+    from kerasbridge.saving.optimizer_state import restore_from_h5
+
+    version = door.contents.versions.get("keras_version")
+    context = Context(version, door.objects(), door.allow, os.path.basename(door.contents.path))
+    compile_model(model, door.contents.training, context)
+    restore_from_h5(model, path)
 
 
-def _legacy_names() -> dict:
-    """Short names that `.h5` files hold for losses and metrics, which today's loader can't resolve."""
-    names = {}
-    for short, full in _LOSS_ALIASES.items():
-        function = getattr(keras.losses, full, None)
-        if function is not None:
-            names[short] = names[short.upper()] = function
-    return names
-
-
-def save_weights(model, filepath: PathLike, overwrite: bool = False):
+def save_weights(
+    model, filepath: PathLike, overwrite: bool = False, max_shard_size: Optional[float] = None
+):
     """Save the weights alone.
 
     Args:
-        filepath: ends in `.weights.h5` (Keras 3's layout), or in `.h5` or `.hdf5` (the older layout,
-            which Keras 2 reads too and which can be loaded by layer name).
+        filepath: the ending chooses: `.weights.h5` (Keras 3's layout, with the optimizer's state),
+            `.h5` or `.hdf5` (the older layout, which Keras 2 reads too), `.safetensors`, or
+            `.weights.json` with `max_shard_size`.
+        max_shard_size: write several files of at most so many GB, and a list of them.
+
+    Raises:
+        FileError: wrong ending, missing folder, existing file, full disk.
     """
-    name = _check_ending(os.path.expanduser(os.fspath(filepath)), (".weights.h5", ".h5", ".hdf5"))
-    if not name.endswith(".weights.h5"):
+    endings = (".weights.h5", ".h5", ".hdf5", ".safetensors", ".weights.json")
+    name = _check_ending(os.path.expanduser(os.fspath(filepath)), endings)
+    if name.endswith(".weights.json") or max_shard_size is not None:
+        if not name.endswith(".weights.json"):
+            raise FileError(
+                "Weights in several files have a list that ends in .weights.json.",
+                hint=f"For instance '{os.path.splitext(name.replace('.weights', ''))[0]}.weights.json'.",
+                argument="filepath",
+            )
+        from kerasbridge.saving.sharded import write_sharded
+
+        write_sharded(model, name, overwrite, 5.0 if max_shard_size is None else max_shard_size)
+    elif name.endswith(".safetensors"):
+        from kerasbridge.saving.safetensors_file import write_safetensors
+
+        write_safetensors(model, name, overwrite)
+    elif not name.endswith(".weights.h5"):
         from kerasbridge.saving.older_weights import write_older
 
         write_older(model, name, overwrite)
-        return name
-    with replacing(name, overwrite) as temporary:
-        model.save_weights(temporary)
+    else:
+        with replacing(name, overwrite) as temporary:
+            check_room(os.path.dirname(temporary), stored_size(model))
+            model.save_weights(temporary)
+            add_manifest(model, temporary)
     return name
 
 
-def load_weights(model, filepath: PathLike, skip_mismatch: bool = False, by_name: bool = False):
+def load_weights(
+    model,
+    filepath: PathLike,
+    skip_mismatch: bool = False,
+    by_name: bool = False,
+    allow: Any = (),
+    max_size: Optional[int] = None,
+) -> WeightsReport:
     """Load weights that `save_weights` or any Keras wrote; the layout is told by the content.
 
     Args:
         filepath: weights, or a whole model whose weights are taken (`.keras`, `.h5`).
         skip_mismatch: leave a layer alone whose weights have another shape.
-        by_name: load only layers of the same name (files in the older layout).
+        by_name: load only layers of the same name, into a model that may be built otherwise.
+        allow: "changed" takes a file whose parts don't fit their checksum.
+        max_size: bytes that the content may have; by default 256 MiB, for larger files 20 times their
+            size.
+
+    Returns:
+        What became of each layer, a `WeightsReport`.
 
     Raises:
-        FileError: the file is missing, empty, damaged, or holds no weights.
-        UnsupportedError: `by_name` with a file that doesn't keep names.
+        FileError: the file is missing, empty, damaged, or its weights don't fit.
+        UnsafeFileError: it reads other files, or is dishonest about its size.
     """
-    name = _check_source(filepath)
-    kind = _sniff(name)
-    if kind is None:
-        raise FileError(f"'{name}' is not a file of weights.", argument="filepath")
-    ending = ".keras"
-    if kind == ".h5":
-        from kerasbridge.saving.older_weights import is_older_layout
+    from kerasbridge.saving import named_weights
+    from kerasbridge.saving.older_weights import read_lists
+    from kerasbridge.saving.safetensors_file import is_safetensors, load_safetensors
 
-        ending = ".h5" if is_older_layout(name) else ".weights.h5"
-    options = {"skip_mismatch": skip_mismatch}
-    if by_name:
-        if ending != ".h5":
-            raise UnsupportedError(
-                f"'{os.path.basename(name)}' is in a layout that goes by position, not by layer name.",
-                hint="Save the weights to a file ending in .h5 (not .weights.h5) to load them by name.",
-                argument="by_name",
-            )
-        options["by_name"] = True
-    with _named(name, ending) as path:
-        model.load_weights(path, **options)
-    return model
+    name = check_source(filepath)
+    if not model.built:
+        raise ArgumentError(
+            "The model has no weights yet, so none can be loaded.",
+            hint="Say the shape of its input when it is made, or call it on data once.",
+            argument="object",
+        )
+    if os.path.isfile(name) and sniff(name) is None:
+        if name.endswith(".weights.json"):
+            return _load_sharded(model, name, skip_mismatch, by_name)
+        if is_safetensors(name):
+            return load_safetensors(model, name, skip_mismatch, by_name)
+        raise FileError(f"'{name}' is not a file of weights.", argument="filepath")
+    door = Door(name, allow=allow, max_size=max_size)
+    tree = door.contents.kind in ("keras", "weights")
+    with door.building():
+        if tree and (by_name or skip_mismatch):
+            report = named_weights.load_tree(model, name, skip_mismatch, by_name)
+        elif by_name or skip_mismatch:
+            with read_lists(name) as source:
+                report = named_weights.load_lists(model, name, source, skip_mismatch, by_name)
+        elif door.of_keras_2:
+            from kerasbridge.saving import legacy
+
+            report = named_weights.loaded_whole(model, lambda: legacy.load_weights(model, name))
+        else:
+            if tree:
+                named_weights.prepare_optimizer(model, name)
+            ending = {"keras": ".keras", "weights": ".weights.h5"}.get(door.contents.kind, ".h5")
+            with _named(name, ending) as path:
+                report = named_weights.loaded_whole(model, lambda: model.load_weights(path))
+    door.finish_weights(model)
+    return report
+
+
+def _load_sharded(model, name: str, skip_mismatch: bool, by_name: bool) -> WeightsReport:
+    from kerasbridge.saving.named_weights import loaded_whole
+    from kerasbridge.saving.sharded import load_sharded
+
+    if by_name or skip_mismatch:
+        raise UnsupportedError(
+            "Weights in several files are loaded whole, into the model they came from.",
+            hint="Load them there, save them to one file, and load that by name.",
+            argument="by_name" if by_name else "skip_mismatch",
+        )
+    return loaded_whole(model, lambda: load_sharded(model, name))
 
 
 @contextlib.contextmanager
@@ -253,6 +306,7 @@ def model_to_bytes(model, include_optimizer: bool = True) -> bytes:
     with tempfile.TemporaryDirectory(prefix="kerasbridge-") as folder:
         path = os.path.join(folder, "model.keras")
         keras.saving.save_model(model, path, include_optimizer=include_optimizer)
+        add_manifest(model, path)
         with open(path, "rb") as file:
             return file.read()
 
@@ -266,7 +320,7 @@ def model_from_bytes(
         FileError: the bytes are not a model.
     """
     content = bytes(content)
-    ending = _MAGIC.get(content[:4])
+    ending = {"zip": ".keras", "hdf5": ".h5"}.get(MAGIC.get(content[:4], ""))
     if ending is None:
         raise FileError("The bytes are not a model.", argument="model")
     with tempfile.TemporaryDirectory(prefix="kerasbridge-") as folder:

@@ -8,13 +8,15 @@ Source of the layout: files written by Keras 2.1 to 2.15.
 
 from __future__ import annotations
 
+import contextlib
 import os
+from collections.abc import Iterator
 from typing import Any, Union
 
 import numpy as np
 
 from kerasbridge.errors import FileError
-from kerasbridge.saving.atomic import replacing
+from kerasbridge.files import replacing
 
 _ATTRIBUTE_LIMIT = 64000  # bytes, below HDF5's limit for an object's header
 
@@ -37,22 +39,48 @@ def is_older_layout(path: Union[str, os.PathLike]) -> bool:
         ) from err
 
 
+@contextlib.contextmanager
+def read_lists(path: Union[str, os.PathLike]) -> Iterator[dict[str, list]]:
+    """Layer name -> its datasets, in order, of a file in the older layout, open as long as needed."""
+    import h5py
+
+    with h5py.File(path, "r") as file:
+        group = file["model_weights"] if "model_weights" in file else file
+        yield {
+            layer: [group[layer][name] for name in _read_names(group[layer], "weight_names")]
+            for layer in _read_names(group, "layer_names")
+        }
+
+
+def _read_names(group: Any, attribute: str) -> list[str]:
+    found = list(group.attrs.get(attribute, []))
+    piece = 0
+    while f"{attribute}{piece}" in group.attrs:
+        found += list(group.attrs[f"{attribute}{piece}"])
+        piece += 1
+    return [name.decode("utf8") if isinstance(name, bytes) else str(name) for name in found]
+
+
 def write_older(model: Any, path: Union[str, os.PathLike], overwrite: bool) -> None:
     """Write the weights of `model` in the older layout."""
     import h5py
     import keras
 
-    with replacing(path, overwrite) as temporary, h5py.File(temporary, "w") as file:
-        layers = list(model.layers)
-        _write_names(file, "layer_names", [layer.name for layer in layers])
-        file.attrs["backend"] = keras.config.backend().encode()
-        file.attrs["keras_version"] = keras.__version__.encode()
-        for layer in layers:
-            weights = list(layer.trainable_weights) + list(layer.non_trainable_weights)
-            _write_weights(file.create_group(layer.name), weights)
-        inside = {id(w) for layer in layers for w in layer.weights}
-        own = [w for w in model.weights if id(w) not in inside]
-        _write_weights(file.create_group("top_level_model_weights"), own)
+    from kerasbridge.saving.writing import add_manifest
+
+    with replacing(path, overwrite) as temporary:
+        with h5py.File(temporary, "w") as file:
+            layers = list(model.layers)
+            _write_names(file, "layer_names", [layer.name for layer in layers])
+            file.attrs["backend"] = keras.config.backend().encode()
+            file.attrs["keras_version"] = keras.__version__.encode()
+            for layer in layers:
+                weights = list(layer.trainable_weights) + list(layer.non_trainable_weights)
+                _write_weights(file.create_group(layer.name), weights)
+            inside = {id(w) for layer in layers for w in layer.weights}
+            own = [w for w in model.weights if id(w) not in inside]
+            _write_weights(file.create_group("top_level_model_weights"), own)
+        add_manifest(model, temporary)
 
 
 def _write_weights(group: Any, weights: list) -> None:

@@ -9,8 +9,15 @@ import keras
 from kerasbridge.errors import ArgumentError
 
 
-def register_object(target: Any, name: Optional[str] = None, package: str = "Custom") -> Any:
-    """Register a class or function as `package>name`; returns it."""
+def register_object(
+    target: Any, name: Optional[str] = None, package: str = "Custom", source: Optional[str] = None
+) -> Any:
+    """Register a class or function as `package>name`; returns it.
+
+    `source`: R code that makes it, kept in saved files.
+    """
+    if source is not None:
+        target._r_origin, target._r_source = "written in R", source
     return keras.saving.register_keras_serializable(package=package, name=name)(target)
 
 

@@ -7,13 +7,13 @@ puts the whole model beside it, in `assets.extra`, the place that TensorFlow lea
 from __future__ import annotations
 
 import os
-import shutil
 from typing import Any, Optional, Union
 
 import numpy as np
 
 from kerasbridge.errors import ArgumentError, DataError, FileError, UnsupportedError
-from kerasbridge.saving.atomic import replacing_folder
+from kerasbridge.files import recover, replacing_files, replacing_folder
+from kerasbridge.saving.legacy import metadata
 
 PathLike = Union[str, "os.PathLike[str]"]
 WHOLE_MODEL = os.path.join("assets.extra", "model.keras")
@@ -104,6 +104,8 @@ def _check_built(model: Any) -> None:
 def _check_folder(filepath: PathLike) -> str:
     name = os.path.expanduser(os.fspath(filepath))
     if not os.path.isdir(name):
+        recover(os.path.dirname(os.path.abspath(name)))
+    if not os.path.isdir(name):
         what = "a file, not a folder" if os.path.exists(name) else "not there"
         raise FileError(
             f"'{name}' is {what}.",
@@ -153,9 +155,10 @@ class InferenceModel:
         self.endpoint = endpoint
         self._function = signatures[endpoint]
         _, keywords = self._function.structured_input_signature
-        # the order of the arguments of the model, where the folder tells it
-        self._specs = {name: keywords[name] for name in keywords}
-        self.outputs = list(self._function.structured_outputs)
+        # the order of the model's own inputs and outputs, where the folder tells it
+        inputs, outputs = metadata.order(folder)
+        self._specs = {name: keywords[name] for name in metadata.sorted_by(list(keywords), inputs)}
+        self.outputs = metadata.sorted_by(list(self._function.structured_outputs), outputs)
 
     @property
     def inputs(self) -> dict:
@@ -237,22 +240,13 @@ def save_weights_tf(model: Any, filepath: PathLike, overwrite: bool = True) -> s
     tf = _tensorflow()
     name = os.path.expanduser(os.fspath(filepath))
     folder = os.path.dirname(os.path.abspath(name))
-    if not os.path.isdir(folder):
-        raise FileError(f"The folder '{folder}' does not exist.", argument="filepath")
-    if os.path.exists(name + ".index") and not overwrite:
-        raise FileError(
-            f"'{name}' exists already.", hint="Say `overwrite = TRUE`.", argument="overwrite"
-        )
-    import tempfile
-
-    temporary = tempfile.mkdtemp(prefix=".kerasbridge-", dir=folder)
-    try:
+    # the index names the data: it comes last
+    with replacing_files(folder, last=lambda file: file.endswith(".index")) as temporary:
+        if os.path.exists(name + ".index") and not overwrite:
+            raise FileError(
+                f"'{name}' exists already.", hint="Say `overwrite = TRUE`.", argument="overwrite"
+            )
         tf.train.Checkpoint(model=model).write(os.path.join(temporary, os.path.basename(name)))
-        # the index names the data: it comes last
-        for file in sorted(os.listdir(temporary), key=lambda f: f.endswith(".index")):
-            os.replace(os.path.join(temporary, file), os.path.join(folder, file))
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
     return name
 
 
@@ -260,6 +254,7 @@ def load_weights_tf(model: Any, filepath: PathLike) -> Any:
     """Weights of a checkpoint of `save_weights_tf`, into a model of the same architecture."""
     tf = _tensorflow()
     name = os.path.expanduser(os.fspath(filepath))
+    recover(os.path.dirname(os.path.abspath(name)))
     if not os.path.exists(name + ".index"):
         raise FileError(
             f"There is no checkpoint '{name}' (no file '{name}.index').", argument="filepath"

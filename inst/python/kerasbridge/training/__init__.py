@@ -12,15 +12,22 @@ import importlib
 
 # public name -> module that defines it, imported on first use
 _LAZY = {
+    "BackupAndRestore": "kerasbridge.training.checkpoints",
+    "BestWeights": "kerasbridge.training.checkpoints",
+    "CSVLogger": "kerasbridge.training.csv_log",
     "History": "kerasbridge.training.history",
+    "ModelCheckpoint": "kerasbridge.training.checkpoints",
     "TrainingWarning": "kerasbridge.training.history",
+    "best_weights": "kerasbridge.training.checkpoints",
     "compile": "kerasbridge.training.compiling",
     "evaluate": "kerasbridge.training.evaluation",
     "fit": "kerasbridge.training.fitting",
+    "latest_checkpoint": "kerasbridge.training.checkpoints",
     "predict": "kerasbridge.training.prediction",
     "predict_on_batch": "kerasbridge.training.single",
     "test_on_batch": "kerasbridge.training.single",
     "train_on_batch": "kerasbridge.training.single",
+    "warm_up": "kerasbridge.training.prediction",
 }
 
 __all__ = sorted(_LAZY)

@@ -7,7 +7,7 @@ from typing import Any
 import keras
 
 from kerasbridge.training.compiling import flat_layers
-from kerasbridge.training.eligible import overrides
+from kerasbridge.training.eligible import keras_before, overrides
 
 MOST_ROWS = 16384
 BUDGET = 256 << 20  # bytes of intermediate results, all of them counted
@@ -45,6 +45,8 @@ def rows_within(row_bytes: int, least: int = 32, budget: int = BUDGET) -> int:
 def evaluation_rows(model: Any, loop: Any, usual: int) -> int:
     """Rows a step for evaluation: many where the numbers can't depend on it, else `usual`."""
     if loop.writes_weights or loop.graph.random or not rowwise(model):
+        return usual
+    if keras_before(3, 6):  # early versions average the loss over batches, whatever their size
         return usual
     return rows_within(loop.row_bytes, usual)
 
@@ -85,6 +87,8 @@ def rowwise(model: Any) -> bool:
         for one in getattr(metric, "metrics", None) or [metric]:
             if type(one).__module__.split(".")[0] != "keras":
                 return False
+            # the function has no public attribute, and get_config() gives its bare name only, which a
+            # function of the user's may share
             function = getattr(one, "_fn", None)
             if function is not None and not _from_keras(function):
                 return False

@@ -5,8 +5,11 @@ the result. What is weighed against the work that remains is compilation:
 
 * the graph loop comes first; its time per step is known after a few dozen milliseconds;
 * XLA is tried when the step is mostly overhead (many small operations, so XLA is expected to more
-  than halve it) and the compilation, estimated from the time the trace took, is paid back; or when
-  there is so much left that the trial costs less than 3 percent of it whatever comes out;
+  than halve it) and the compilation, estimated from the time the trace took, is paid back twice
+  within this run; or when there is so much left that the trial costs less than 3 percent of it
+  whatever comes out;
+* someone who runs many short fits gets XLA too, in a fit that stays faster than Keras' single steps
+  even while it pays for the compilation;
 * single steps are tried where a step is long and the trial is below 3 percent as well.
 """
 
@@ -20,6 +23,7 @@ MEASURE = 0.03  # seconds of steps that make a measurement
 _OVERHEAD = 5e-6  # seconds per operation below which a step is mostly overhead
 _TRIAL = 0.03  # share of the remaining time that an open-ended trial may cost
 _SLOW_XLA = 25.0  # how many times slower than the graph an XLA step may turn out on this device
+_SINGLE = 3e-4  # seconds that a step of Keras costs beside its operations, a low estimate
 _MANY = 1 << 20
 
 
@@ -90,7 +94,11 @@ class Chooser:
             # the first call compiles; it says nothing about the pace
             self._warm.add(mode)
             self._warm_seconds[mode] = seconds
-            self._chunk = 1 if self.timings.get(mode) is None else self._fit_chunk(mode)
+            known = self.timings.get(mode)
+            if self.settled and known is not None:
+                self._chunk = self._fit_chunk(mode)
+            else:
+                self._chunk = 1 if known is None else max(1, int(MEASURE / known))
             return
         pace = seconds / count
         if self.settled:
@@ -131,7 +139,7 @@ class Chooser:
     def _decide(self, left: int) -> None:
         graph = self.timings["graph"]
         remaining = left * graph
-        if self.mode == "graph" and "xla" not in self._tried and self._xla_pays(remaining, graph):
+        if self.mode == "graph" and "xla" not in self._tried and self._xla_pays(left, graph):
             self._tried.add("xla")
             self.mode = "xla"
             self._chunk = 1
@@ -160,13 +168,15 @@ class Chooser:
 
     _why_not = "too little work remains to pay for compiling"
 
-    def _xla_pays(self, remaining: float, graph: float) -> bool:
+    def _xla_pays(self, left: int, graph: float) -> bool:
         if self.xla_refusal is not None:
             return False
-        cost = self.compile_estimate
+        cost, remaining = self.compile_estimate, left * graph
         if graph / self.operations < _OVERHEAD:
-            # someone who has already spent the price of compiling on fits like this goes on so
-            return 0.5 * remaining > cost or self.timings.get("spent", 0.0) > 2 * cost
+            # the estimate may be half of what it takes, and then it must not be a loss yet
+            pays = 0.5 * remaining > 2 * cost
+            habit = self.timings.get("spent", 0.0) > 2 * cost
+            return pays or habit and 2 * cost < 0.5 * remaining + _SINGLE * left
         return cost + 3 * _SLOW_XLA * graph < _TRIAL * remaining
 
     def outcome(self) -> tuple[str, str]:

@@ -18,13 +18,23 @@ def flat_layers(model: Any) -> list:
         if id(layer) in seen:
             return
         seen.add(id(layer))
-        inner = getattr(layer, "_layers", None)
-        for child in inner if inner is not None else getattr(layer, "layers", []):
+        for child in _held(vars(layer), depth=3):
             visit(child)
         finished.append(layer)
 
     visit(model)
     return finished[::-1]
+
+
+def _held(value: Any, depth: int) -> Iterator[Any]:
+    """The layers in an attribute, or in lists and dicts there, as Keras itself finds sublayers."""
+    import keras
+
+    if isinstance(value, keras.layers.Layer):
+        yield value
+    elif depth and isinstance(value, (list, tuple, dict)):
+        for part in value.values() if isinstance(value, dict) else value:
+            yield from _held(part, depth - 1)
 
 
 def compile(model: Any, **arguments: Any) -> None:

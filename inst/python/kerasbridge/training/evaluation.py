@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any, Optional
 
+from kerasbridge.errors import KerasBridgeError
 from kerasbridge.training import guards, shapes
 from kerasbridge.training.compiling import as_compiled
-from kerasbridge.training.fitting import check_engine, is_arrays, ordinary_reason
+from kerasbridge.training.fitting import check_engine, is_arrays, is_source, ordinary_reason
 from kerasbridge.training.progress import Progress, check_verbose
 
 
@@ -21,14 +22,16 @@ def evaluate(
     steps: Optional[int] = None,
     callbacks: Any = None,
     engine: str = "auto",
+    expand: bool = False,
     output: Any = None,
     stop: Any = None,
 ) -> dict[str, float]:
-    """Loss and metrics by name; arguments as in Keras, `engine`, `output`, `stop` as in `fit`.
+    """Loss and metrics by name; arguments as in Keras, `engine`, `expand`, `output`, `stop` as in `fit`.
 
     Raises:
         KeyboardInterrupt: a person stopped it; there is no partial result.
     """
+    guards.check_outside_graph("evaluate")
     engine = check_engine(engine)
     progress = Progress(output, check_verbose(verbose))
     guards.check_compiled(model, "evaluate")
@@ -36,6 +39,7 @@ def evaluate(
     steps = guards.check_whole(steps, "steps", least=1)
     arrays = is_arrays(x, y, sample_weight)
     if arrays:
+        x = shapes.expand(model, x) if expand else x
         guards.count_rows(x, y, sample_weight)
         guards.check_labels(model, y)
         shapes.check_inputs(model, x)
@@ -44,6 +48,12 @@ def evaluate(
 
     from kerasbridge.training.plain import callback_list, evaluate_plain
 
+    source = is_source(x)
+    free = batch_size is None
+    if source:
+        from kerasbridge.training.streaming import ordered
+
+        x, batch_size = ordered(model, x, batch_size, y=y, sample_weight=sample_weight), None
     arguments = {
         "x": x,
         "y": y,
@@ -54,8 +64,9 @@ def evaluate(
     callbacks = callback_list(callbacks)
     try:
         with as_compiled(model):
-            if ordinary_reason(model, "evaluate", engine, arrays, callbacks) is None:
-                found = _evaluate_resident(model, arguments, callbacks, progress, stop, engine)
+            if ordinary_reason(model, "evaluate", engine, arrays or source, callbacks) is None:
+                run = _evaluate_source if source else _evaluate_resident
+                found = run(model, arguments, callbacks, progress, stop, engine, free)
                 if found is not None:
                     return found
             return evaluate_plain(model, callbacks, progress, stop, arguments)
@@ -64,8 +75,9 @@ def evaluate(
 
 
 def _evaluate_resident(
-    model: Any, arguments: dict, callbacks: list, progress: Progress, stop: Any, engine: str
-) -> Optional[dict[str, float]]:
+    model: Any, arguments: dict, callbacks: list, progress: Progress, stop: Any, engine: str,
+    free: bool,
+) -> Optional[dict[str, float]]:  # fmt: skip
     """The metrics, or None where Keras has to do it."""
     import keras
 
@@ -80,7 +92,7 @@ def _evaluate_resident(
             data,
             arguments["batch_size"],
             arguments["steps"],
-            free=arguments["batch_size"] is None,
+            free=free,
             engine="xla" if engine == "xla" else "graph",
         )
     except Exception:
@@ -97,3 +109,27 @@ def _evaluate_resident(
         model=model,
     )
     return evaluator.run(listing, watch, progress)
+
+
+def _evaluate_source(
+    model: Any, arguments: dict, callbacks: list, progress: Progress, stop: Any, engine: str,
+    free: bool,
+) -> Optional[dict[str, float]]:  # fmt: skip
+    from kerasbridge.training.streaming import StreamEvaluator, evaluate_source
+    from kerasbridge.training.watch import Watch
+
+    try:
+        evaluator = StreamEvaluator(
+            model,
+            arguments["x"],
+            arguments["steps"],
+            free=free,
+            engine="xla" if engine == "xla" else "graph",
+        )
+    except KerasBridgeError:
+        raise
+    except Exception:
+        # as above: Keras meets the same trouble
+        return None
+    watch = Watch(progress, stop, title="Evaluate")
+    return evaluate_source(evaluator, callbacks, watch, progress)

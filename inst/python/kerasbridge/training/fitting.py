@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import sys
 import time
 from typing import Any, Optional
 
 from kerasbridge.errors import ArgumentError, KerasBridgeError
+from kerasbridge.runtime.facts import facts
 from kerasbridge.training import guards, shapes
 from kerasbridge.training.compiling import as_compiled
 from kerasbridge.training.history import History
@@ -34,6 +36,12 @@ def is_arrays(*parts: Any) -> bool:
     return True
 
 
+def is_source(x: Any) -> bool:
+    """Whether x is a source of `kerasbridge.data.sources`, without importing what isn't used."""
+    base = sys.modules.get("kerasbridge.data.sources.base")
+    return base is not None and isinstance(x, base.Source)
+
+
 def ordinary_reason(
     model: Any, verb: str, engine: str, arrays: bool, callbacks: list, validation_data: Any = None
 ) -> Optional[str]:
@@ -44,9 +52,10 @@ def ordinary_reason(
         return "asked for"
     if not arrays:
         return "the data are not arrays in memory"
-    if validation_data is not None and not (
+    known = is_source(validation_data) or (
         isinstance(validation_data, tuple) and is_arrays(*validation_data)
-    ):
+    )
+    if validation_data is not None and not known:
         return "the validation data are not arrays in memory"
     return backend_reason() or model_reason(model, verb) or callback_reason(callbacks, verb)
 
@@ -56,6 +65,8 @@ def try_resident(model: Any, arguments: dict, callbacks: list, engine: str) -> t
     from kerasbridge.training.placing import NotResident
     from kerasbridge.training.resident import Resident
 
+    if is_source(arguments["x"]):
+        from kerasbridge.training.streaming import StreamResident as Resident
     try:
         return Resident(model, arguments, callbacks, engine), None
     except NotResident as reason:
@@ -87,18 +98,20 @@ def fit(
     validation_batch_size: Optional[int] = None,
     validation_freq: Any = 1,
     engine: str = "auto",
+    expand: bool = False,
     output: Any = None,
     stop: Any = None,
 ) -> History:
-    """Train a compiled model; arguments as in Keras, and three more.
+    """Train a compiled model; arguments as in Keras, and four more.
 
     Args:
         engine: "auto" measures and chooses, "keras" is Keras' own loop, "graph" and "xla" ask for
             the resident loop without or with XLA (Keras' loop is still taken where they can't run,
             and `History.engine_reason` says why).
+        expand: give a single case that lacks its first axis that axis: a batch of one.
         output: None (standard output) or an object with `write(text)`, `terminal`, `width`.
         stop: None or an object with `is_set()`, such as a `threading.Event`; once set, training
-            ends as by Ctrl-C.
+            ends as by Ctrl-C, also where it ends in an error.
 
     Returns:
         A `History`. After Ctrl-C it holds the finished epochs, `interrupted` is True, and the
@@ -107,6 +120,7 @@ def fit(
     Raises:
         ArgumentError, DataError: something that would fail or train on nonsense, before any step.
     """
+    guards.check_outside_graph("fit")
     engine = check_engine(engine)
     verbose = check_verbose(verbose)
     guards.check_compiled(model, "fit")
@@ -130,6 +144,8 @@ def fit(
 
     callbacks = callback_list(callbacks)
     arrays = is_arrays(x, y, sample_weight)
+    if expand and arrays:
+        x = shapes.expand(model, x)
     samples = validation_samples = None
     if arrays:
         samples = guards.count_rows(x, y, sample_weight)
@@ -148,17 +164,6 @@ def fit(
         kept = guards.split_at(samples, validation_split)
         validation_samples, samples = samples - kept, kept
 
-    history = History(
-        {
-            "epochs": epochs,
-            "initial_epoch": initial_epoch,
-            "steps": steps_per_epoch,
-            "batch_size": batch_size,
-            "samples": samples,
-            "validation_samples": validation_samples,
-        }
-    )
-    progress = Progress(output, verbose)
     arguments = {
         "x": x,
         "y": y,
@@ -175,11 +180,33 @@ def fit(
         "validation_batch_size": validation_batch_size,
         "validation_freq": validation_freq,
     }
+    source = is_source(x)
+    if source:
+        from kerasbridge.training.streaming import keep_levels, prepare
+
+        arguments = prepare(model, arguments)
+        samples, batch_size = arguments["x"].samples, arguments["x"].batch_size
+    validation_data = arguments["validation_data"]
+    if is_source(validation_data):
+        validation_samples = validation_data.samples
+    history = History(
+        {
+            "epochs": epochs,
+            "initial_epoch": initial_epoch,
+            "steps": steps_per_epoch,
+            "batch_size": batch_size,
+            "samples": samples,
+            "validation_samples": validation_samples,
+        }
+    )
+    history.environment = facts()
+    progress = Progress(output, verbose)
+    resident = None
     started = time.perf_counter()
     try:
         with as_compiled(model):
-            reason = ordinary_reason(model, "fit", engine, arrays, callbacks, validation_data)
-            resident = None
+            known = arrays or source
+            reason = ordinary_reason(model, "fit", engine, known, callbacks, validation_data)
             if reason is None:
                 resident, reason = try_resident(model, arguments, callbacks, engine)
             if resident is not None:
@@ -190,7 +217,10 @@ def fit(
                 history.engine, history.engine_reason = "keras", reason
                 progress.note(f"Engine: keras ({reason}).", least=2)
                 fit_plain(model, callbacks, history, progress, stop, arguments)
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, Exception) as error:
+        stopped = stop is not None and stop.is_set()
+        if not stopped and not isinstance(error, KeyboardInterrupt):
+            raise
         history.interrupted = True
         done = len(history.epoch)
         note = f"Training was stopped after {done} complete epoch{'' if done == 1 else 's'}."
@@ -202,5 +232,9 @@ def fit(
     finally:
         with contextlib.suppress(KeyboardInterrupt):
             progress.close()
+        if resident is not None:
+            resident.close()
         history.seconds = time.perf_counter() - started
-    return history
+    if source:
+        keep_levels(model, x)
+    return history.keep_with(model)

@@ -13,7 +13,7 @@ from kerasbridge.training.batching import rows_within
 from kerasbridge.training.eligible import overrides
 from kerasbridge.training.graphs import Graph, row_bytes, writes_weights
 from kerasbridge.training.loops import kept_entry
-from kerasbridge.training.placing import NotResident, as_array, flat, nest, to_tensor
+from kerasbridge.training.placing import NotResident, as_array, flat, nest, packed, to_tensor
 
 USUAL = 32  # rows a batch in Keras
 
@@ -39,7 +39,7 @@ class Forward:
         graph = Graph(self.traced)
         if graph.calls_out:
             raise NotResident("the model calls back into Python or R while it runs")
-        for value in keras.tree.flatten(self.traced.structured_outputs):
+        for value in tf.nest.flatten(self.traced.structured_outputs):
             if not isinstance(value, tf.TensorSpec) and not tf.is_tensor(value):
                 raise NotResident("the model's output is not a plain tensor")
         # a step that draws random numbers or changes the model gives other results in other batches
@@ -62,9 +62,9 @@ class Forward:
         """Whether a row's output is the same in a batch of 64 as in two of 32; asked once."""
         if self.rowwise is not None:
             return
-        whole = keras.tree.flatten(self.traced(*batch))
+        whole = tf.nest.flatten(self.traced(*batch))
         parts = [
-            keras.tree.flatten(self.traced(*[tensor[a:b] for tensor in batch]))
+            tf.nest.flatten(self.traced(*[tensor[a:b] for tensor in batch]))
             for a, b in ((0, USUAL), (USUAL, None))
         ]
         self.rowwise = True
@@ -113,7 +113,7 @@ def predict_resident(
         NotResident: what the model gives can't be collected here; nothing was lost.
     """
     floatx = keras.config.floatx()
-    arrays = nest(keras.utils.pack_x_y_sample_weight(x), lambda leaf: as_array(leaf, "data"))
+    arrays = nest(packed(x), lambda leaf: as_array(leaf, "data"))
 
     def cut(first: int, last: int) -> list:
         return [to_tensor(array[first:last], floatx) for array in flat(arrays)]
@@ -147,7 +147,7 @@ def predict_resident(
     for step in range(wanted):
         first, last = step * size, min((step + 1) * size, last_row)
         batch = head if (first, last) == (0, int(head[0].shape[0])) else cut(first, last)
-        outputs = [one.numpy() for one in keras.tree.flatten(run.traced(*batch))]
+        outputs = [one.numpy() for one in tf.nest.flatten(run.traced(*batch))]
         if not found:
             for one in outputs:
                 if one.ndim == 0 or one.shape[0] != last - first:
@@ -168,4 +168,4 @@ def predict_resident(
             found = [one[:last] for one in found]
             break
     listing.on_predict_end()
-    return keras.tree.pack_sequence_as(run.traced.structured_outputs, found)
+    return tf.nest.pack_sequence_as(run.traced.structured_outputs, found)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import numbers
+import sys
 from typing import Any, Iterable, Optional
 
 import numpy as np
 
-from kerasbridge.errors import ArgumentError, DataError
+from kerasbridge.errors import ArgumentError, DataError, UnsupportedError
 
 
 def check_whole(value: Any, name: str, *, least: int, none: bool = True) -> Optional[int]:
@@ -32,6 +33,16 @@ def check_share(value: Any, name: str) -> float:
             argument=name,
         )
     return float(value)
+
+
+def check_outside_graph(verb: str) -> None:
+    """Refuse to train or predict inside a layer, loss or metric that TensorFlow is tracing."""
+    tf = sys.modules.get("tensorflow")
+    if tf is not None and getattr(tf, "inside_function", lambda: False)():
+        raise UnsupportedError(
+            f"`{verb}` was called inside a step that is being compiled, where there are no numbers yet.",
+            hint="Do it before training or in a callback, not in a layer, loss or metric.",
+        )
 
 
 def check_compiled(model: Any, verb: str) -> None:
@@ -194,9 +205,14 @@ def output_units(model: Any) -> Optional[int]:
     return None
 
 
+def _is_loss(loss: Any, plain: str) -> bool:
+    """Whether a loss is Keras' of this name, given without underscores."""
+    name = loss if isinstance(loss, str) else getattr(loss, "__name__", type(loss).__name__)
+    return name.lower().replace("_", "") == plain
+
+
 def _is_sparse_loss(loss: Any) -> bool:
-    names = [loss] if isinstance(loss, str) else [getattr(loss, "__name__", type(loss).__name__)]
-    return any(n.lower().replace("_", "") == "sparsecategoricalcrossentropy" for n in names)
+    return _is_loss(loss, "sparsecategoricalcrossentropy")
 
 
 def has_sparse_loss(model: Any) -> bool:
@@ -238,10 +254,13 @@ def _output_parts(model: Any, y: Any) -> Iterable[tuple[str, Any, Any, Any]]:
 
 
 def check_labels(model: Any, y: Any) -> None:
-    """Integer labels of the sparse losses lie in 0 .. units - 1."""
+    """Labels of the sparse losses lie in 0 .. units - 1, those of binary cross-entropy in 0 .. 1."""
     if y is None:
         return
     for label, labels, loss, shape in _output_parts(model, y):
+        if loss is not None and _is_loss(loss, "binarycrossentropy"):
+            _check_binary(label, labels)
+            continue
         if loss is None or not _is_sparse_loss(loss) or not hasattr(labels, "dtype"):
             continue
         units = shape[-1] if len(shape) > 1 else None
@@ -265,7 +284,7 @@ def check_labels(model: Any, y: Any) -> None:
                 f"`{label}` has labels from {low:g} to {high:g}, but the output has {units} units, "
                 f"so labels must lie in 0 to {units - 1}.",
                 hint=(
-                    "The labels seem to count from 1: subtract 1."
+                    "The labels seem to count from 1: subtract 1 (in R a factor does it too)."
                     if shifted
                     else f"Give the last layer {int(high) + 1} units or more, or recode the labels."
                     if low >= 0
@@ -274,6 +293,29 @@ def check_labels(model: Any, y: Any) -> None:
                 argument="y",
                 details={"min": low, "max": high, "units": units},
             )
+
+
+def _check_binary(label: str, labels: Any) -> None:
+    """Other labels than 0 to 1 train to nonsense without a word."""
+    try:
+        values = np.asarray(labels)
+    except Exception:  # ragged and sparse tensors are Keras' business
+        return
+    if values.size == 0 or values.dtype.kind not in "iuf":
+        return
+    low, high = float(values.min()), float(values.max())
+    if low < 0 or high > 1:
+        raise DataError(
+            f"`{label}` has labels from {low:g} to {high:g}; binary cross-entropy takes 0 to 1.",
+            hint=(
+                "More than two classes need a unit each, softmax, and the loss "
+                "'sparse_categorical_crossentropy'."
+                if low >= 0 and high > 2
+                else "Recode the labels as 0 and 1 (in R a factor of two levels does it)."
+            ),
+            argument="y",
+            details={"min": low, "max": high},
+        )
 
 
 def check_tokens(model: Any, x: Any) -> None:

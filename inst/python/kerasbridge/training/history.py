@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from kerasbridge.runtime.attached import attach
+
 
 class TrainingWarning(UserWarning):
     """Something about a training run that a person should know; the run itself went on."""
@@ -24,6 +26,9 @@ class History:
         engine_reason: one sentence that says why.
         seconds: wall time of the whole fit.
         notes: sentences worth showing to a person (non-finite loss, interruption, ...).
+        warnings: those of the notes that say that something is wrong.
+        environment: what the run depended on: seed (None if none was set), deterministic, devices,
+            versions (see `kerasbridge.runtime.facts`).
     """
 
     def __init__(self, params: dict | None = None):
@@ -36,6 +41,8 @@ class History:
         self.engine_reason = ""
         self.seconds = 0.0
         self.notes: list[str] = []
+        self.warnings: list[str] = []
+        self.environment: dict[str, Any] = {}
 
     @property
     def history(self) -> dict[str, list]:
@@ -56,6 +63,32 @@ class History:
             known = dict(zip(self.epochs_of[name], values))
             table[name] = [known.get(epoch, absent) for epoch in self.epoch]
         return table
+
+    def plain(self) -> dict[str, Any]:
+        """Everything but the notes as numbers, texts, lists and dicts."""
+
+        def number(value: Any) -> Any:
+            if isinstance(value, (list, tuple)):
+                return [number(item) for item in value]
+            if value is None or isinstance(value, (bool, int, float, str)):
+                return value
+            return value.tolist() if hasattr(value, "tolist") else float(value)
+
+        return {
+            "epoch": list(self.epoch),
+            "metrics": {name: number(values) for name, values in self.metrics.items()},
+            "params": {name: number(value) for name, value in self.params.items()},
+            "interrupted": self.interrupted,
+            "engine": self.engine,
+            "engine_reason": self.engine_reason,
+            "seconds": self.seconds,
+        }
+
+    def keep_with(self, model: Any) -> History:
+        """Keep this record with the model, so that it is saved and loaded along; returns itself."""
+        if self.epoch:
+            attach(model, "history", self.plain())
+        return self
 
     def __repr__(self) -> str:
         done = len(self.epoch)

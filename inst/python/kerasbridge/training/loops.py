@@ -26,7 +26,7 @@ class StepLoop:
     Args:
         model: a compiled Keras model.
         kind: "train" or "test".
-        data: nest of resident tensors, rows first, as `keras.utils.pack_x_y_sample_weight` makes.
+        data: nest of resident tensors, rows first, as `placing.packed` makes.
 
     Raises:
         NotResident: the step can't stand in a loop (it calls Python while it runs, or reports

@@ -27,6 +27,19 @@ def nest(data: Any, convert: Callable[[Any], Any]) -> Any:
     return convert(data)
 
 
+def packed(x: Any, y: Any = None, sample_weight: Any = None) -> Any:
+    """What a step of a model gets: x alone if it is one array, else (x,), (x, y), (x, y, weight).
+
+    (Early versions of `keras.utils.pack_x_y_sample_weight` leave a list bare, which then reads as
+    (x, y).)
+    """
+    if sample_weight is not None:
+        return (x, y, sample_weight)
+    if y is not None:
+        return (x, y)
+    return (x,) if isinstance(x, (list, tuple)) else x
+
+
 def flat(data: Any) -> list:
     """The tensors of a nest, in the order in which `nest` visits them."""
     found: list = []
@@ -73,7 +86,10 @@ def as_array(leaf: Any, what: str) -> Any:
     if isinstance(leaf, tf.Variable):
         leaf = leaf.value()
     if isinstance(leaf, tf.Tensor):
-        if not (leaf.dtype.is_floating or leaf.dtype.is_integer or leaf.dtype.is_bool):
+        if leaf.dtype == tf.string:
+            if tf.config.list_logical_devices("GPU"):
+                raise NotResident(f"the {what} hold text, which does not go to a graphics card")
+        elif not (leaf.dtype.is_floating or leaf.dtype.is_integer or leaf.dtype.is_bool):
             raise NotResident(f"the {what} hold {leaf.dtype.name} values")
         return leaf
     if not hasattr(leaf, "shape") or hasattr(leaf, "tocsr"):

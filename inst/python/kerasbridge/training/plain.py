@@ -6,20 +6,33 @@ from typing import Any
 
 import keras
 
+from kerasbridge.runtime.quiet import hush_retracing
+from kerasbridge.training.checkpoints import durable
 from kerasbridge.training.history import History
 from kerasbridge.training.progress import Progress
 from kerasbridge.training.watch import Watch
 
 
 def callback_list(callbacks: Any) -> list:
-    """None, one callback, a (nested) list or a `CallbackList` as a flat list."""
+    """None, one callback, a (nested) list or a `CallbackList` as a flat list.
+
+    Keras' own callbacks that write files do so whole or not at all from here on.
+    """
     if callbacks is None:
         return []
     if isinstance(callbacks, keras.callbacks.CallbackList):
-        return list(callbacks.callbacks)
+        return [durable(one) for one in callbacks.callbacks]
     if isinstance(callbacks, (list, tuple)):
         return [one for part in callbacks for one in callback_list(part)]
-    return [callbacks]
+    return [durable(callbacks)]
+
+
+def _readable(arguments: dict) -> dict:
+    """The arguments with sources as Keras can read them."""
+    return {
+        name: value.for_keras() if hasattr(value, "for_keras") else value
+        for name, value in arguments.items()
+    }
 
 
 def fit_plain(
@@ -29,19 +42,24 @@ def fit_plain(
     validation = (
         arguments.get("validation_data") is not None or (arguments.get("validation_split") or 0) > 0
     )
+    hush_retracing()
     watch = Watch(progress, stop, history, others=callbacks, validation=validation)
-    model.fit(**arguments, callbacks=[*callbacks, watch], verbose=0)
+    model.fit(**_readable(arguments), callbacks=[*callbacks, watch], verbose=0)
 
 
 def evaluate_plain(
     model: Any, callbacks: list, progress: Progress, stop: Any, arguments: dict
 ) -> dict[str, float]:
+    hush_retracing()
     watch = Watch(progress, stop, title="Evaluate")
-    return model.evaluate(**arguments, callbacks=[*callbacks, watch], verbose=0, return_dict=True)
+    return model.evaluate(
+        **_readable(arguments), callbacks=[*callbacks, watch], verbose=0, return_dict=True
+    )
 
 
 def predict_plain(
     model: Any, callbacks: list, progress: Progress, stop: Any, arguments: dict
 ) -> Any:
+    hush_retracing()
     watch = Watch(progress, stop, title="Predict")
-    return model.predict(**arguments, callbacks=[*callbacks, watch], verbose=0)
+    return model.predict(**_readable(arguments), callbacks=[*callbacks, watch], verbose=0)

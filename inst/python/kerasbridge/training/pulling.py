@@ -220,7 +220,8 @@ def fit_pulled(
             model.stop_training = False
             calls.all.on_train_begin()
             logs: dict = {}
-            for epoch in range(initial_epoch, epochs):
+            first = getattr(model, "_initial_epoch", None) or initial_epoch  # a backup restored
+            for epoch in range(first, epochs):
                 logs = _epoch(model, epoch, count, run, batches, calls, validate, validation_freq)
                 if model.stop_training:
                     break
@@ -252,7 +253,7 @@ def fit_pulled(
         with contextlib.suppress(KeyboardInterrupt):
             progress.close()
         history.seconds = time.perf_counter() - started
-    return history
+    return history.keep_with(model)
 
 
 def _epoch(
@@ -413,4 +414,13 @@ def predict_pulled(
             calls.all.on_predict_end()
     finally:
         progress.close()
-    return keras.tree.map_structure(lambda *rows: np.concatenate(rows), *parts)
+    return _joined(parts)
+
+
+def _joined(parts: list) -> Any:
+    """Nests of arrays as one nest with the rows of all."""
+    if isinstance(parts[0], dict):
+        return {name: _joined([part[name] for part in parts]) for name in parts[0]}
+    if isinstance(parts[0], (list, tuple)):
+        return type(parts[0])(_joined(list(part)) for part in zip(*parts))
+    return np.concatenate(parts)

@@ -13,10 +13,11 @@ import tensorflow as tf
 from kerasbridge.errors import OutOfMemoryError
 from kerasbridge.training.batching import evaluation_rows
 from kerasbridge.training.choose import Chooser, by_rule, timed
+from kerasbridge.training.eligible import keras_before
 from kerasbridge.training.guards import check_monitors, class_weight_rows, split_at
 from kerasbridge.training.history import History
 from kerasbridge.training.loops import StepLoop, step_loop
-from kerasbridge.training.placing import NotResident, as_array, flat, nest, place
+from kerasbridge.training.placing import NotResident, as_array, flat, nest, packed, place
 from kerasbridge.training.progress import Progress
 from kerasbridge.training.watch import Watch
 
@@ -40,7 +41,7 @@ def pack(x: Any, y: Any, sample_weight: Any) -> Any:
             sample_weight = nest(y, lambda _: same)
         elif not _same_layout(y, sample_weight):
             raise NotResident("sample_weight is laid out unlike y")
-    return keras.utils.pack_x_y_sample_weight(x, y, sample_weight)
+    return packed(x, y, sample_weight)
 
 
 def _same_layout(one: Any, other: Any) -> bool:
@@ -89,6 +90,10 @@ class Rows:
             self.order = tf.concat(parts, axis=0)
         elif self.shuffle:
             self.order = tf.random.shuffle(tf.range(self.rows))
+
+    def more(self) -> bool:
+        """Whether a batch is left in this pass."""
+        return self.at < self.batches
 
     @property
     def epoch_steps(self) -> int:
@@ -169,6 +174,9 @@ class Resident:
         x, y, weight = (arguments[name] for name in ("x", "y", "sample_weight"))
         if getattr(model, "steps_per_execution", 1) != 1 and arguments["steps_per_epoch"]:
             raise NotResident("steps_per_execution and steps_per_epoch are both set")
+        counted = ("steps_per_epoch", "validation_steps")
+        if any(arguments[name] for name in counted) and keras_before(3, 6):
+            raise NotResident("this version of Keras counts steps_per_epoch in its own way")
         class_weight = arguments["class_weight"]
         if class_weight is not None:
             weight = class_weight_rows(y, class_weight, keras.config.floatx())
@@ -180,7 +188,7 @@ class Resident:
             kept = split_at(len(flat(arrays)[0]), arguments["validation_split"])
             validation_data = place(nest(arrays, lambda a: a[kept:]), "validation data")
             arrays = nest(arrays, lambda a: a[:kept])
-        elif validation is not None:
+        elif isinstance(validation, tuple):
             parts = [*validation, None, None][:3]
             validation_data = place(pack(*parts), "validation data")
         data = place(arrays)
@@ -204,7 +212,18 @@ class Resident:
                 arguments["validation_steps"],
                 free=arguments["validation_batch_size"] is None,
             )
+        elif validation is not None:
+            from kerasbridge.training.streaming import validation_of
+
+            self.validation = validation_of(model, arguments)
         check_monitors(callbacks, sorted(self.loop.names), self.validation is not None)
+
+    def close(self) -> None:
+        """End the threads that read ahead, where there are any."""
+        for part in (self, self.validation):
+            close = getattr(getattr(part, "rows", None), "close", None)
+            if close is not None:
+                close()
 
 
 def make_chooser(loop: StepLoop, rows: Rows, engine: str, epochs: int) -> Chooser:
@@ -300,7 +319,7 @@ class Evaluator:
         wanted = rows.epoch_steps
         done = 0
         logs: dict = {}
-        while done < wanted and rows.at < rows.batches:
+        while done < wanted and rows.more():
             count, logs = self.runner.advance(wanted - done, wanted - done)
             done += count
             if watch is not None:
@@ -350,6 +369,7 @@ def fit_resident(
         listing.on_train_begin()
         logs: dict = {}
         epoch_logs: Optional[dict] = None
+        # BackupAndRestore tells `fit` of the epoch it restored through this attribute alone
         first = getattr(model, "_initial_epoch", None) or arguments["initial_epoch"]
         for epoch in range(first, epochs):
             model.reset_metrics()
@@ -357,7 +377,7 @@ def fit_resident(
             rows.start_epoch()
             done = 0
             while done < rows.epoch_steps:
-                if rows.at >= rows.batches:
+                if not rows.more():
                     watch.notices.ran_short(done, rows.epoch_steps)
                     break
                 here = rows.epoch_steps - done

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Optional
 
+from kerasbridge.data.tables import side_by_side
 from kerasbridge.errors import DataError
 from kerasbridge.training.guards import leaves
 
@@ -33,14 +34,53 @@ def _fits(given: tuple, wanted: tuple) -> bool:
 
 
 def _advice(given: tuple, wanted: tuple) -> str:
-    if len(given) == len(wanted) - 1:
-        if wanted[-1] == 1:
-            return "An axis is missing at the end: array_reshape(x, c(dim(x), 1)) adds it in R, x[..., None] in Python."
-        if _fits((1, *given), wanted):
-            return "This looks like a single case: one axis before it makes it a batch of one."
+    if len(given) == len(wanted) - 1 and wanted[-1] == 1 and not _fits((1, *given), wanted):
+        return (
+            "An axis is missing at the end: array_reshape(x, c(dim(x), 1)) adds it in R, "
+            "numpy.expand_dims(x, -1) in Python."
+        )
+    if len(given) == len(wanted) - 1 and _fits((1, *given), wanted):
+        return (
+            "This looks like a single case: one axis before it makes it a batch of one: "
+            f"{_kept(len(given))} or array_reshape(x, c(1, dim(x))) in R, "
+            "numpy.expand_dims(x, 0) in Python. `expand = TRUE` does it."
+        )
+    if len(given) == len(wanted) - 2 and wanted[-1] == 1 and _fits((1, *given, 1), wanted):
+        return (
+            "This looks like a single case of one channel: array_reshape(x, c(1, dim(x), 1)) adds both "
+            "axes in R, numpy.reshape(x, (1, *x.shape, 1)) in Python; `expand = TRUE` does too."
+        )
     if len(given) == len(wanted) and sorted(map(str, given[1:])) == sorted(map(str, wanted[1:])):
         return "The axes seem to be in another order: rows come first, then the axes of one case."
     return "The first axis counts the cases; the others must match the model's input."
+
+
+def expand(model: Any, x: Any) -> Any:
+    """`x` with a first axis of 1 before each part that is a single case of the model's input."""
+    wanted = _inputs(model)
+    if wanted is None:
+        return x
+
+    def one(part: Any, shape: tuple) -> Any:
+        given = tuple(getattr(part, "shape", ()))
+        alone = given and not _fits(given, shape) and _fits((1, *given), shape)
+        return part[None] if alone else part
+
+    if isinstance(x, dict):
+        shapes = dict(wanted)
+        return {k: one(part, shapes[k]) if k in shapes else part for k, part in x.items()}
+    if isinstance(x, (list, tuple)):
+        return (
+            [one(part, shape) for part, (_, shape) in zip(x, wanted)]
+            if len(x) == len(wanted)
+            else x
+        )
+    return one(x, wanted[0][1]) if len(wanted) == 1 else x
+
+
+def _kept(axes: int) -> str:
+    """How R takes one case out of many and keeps its first axis, such as x[1, , , drop = FALSE]."""
+    return "x[1," + " ," * (axes - 1) + " , drop = FALSE]"
 
 
 def _inputs(model: Any) -> Optional[list]:
@@ -52,6 +92,18 @@ def _inputs(model: Any) -> Optional[list]:
     if not tensors:
         return None
     return [(t.name, tuple(t.shape)) for t in tensors]
+
+
+def _both_sides(model: Any, x: Any) -> str:
+    """What the model takes and what was given, as two columns of text."""
+    wanted = [f"{t.name} {_text(t.shape)} {t.dtype}" for t in model.inputs]
+    parts = x.items() if isinstance(x, dict) else enumerate(x)
+    given = [
+        f"{name if isinstance(name, str) else ''} {_text(getattr(part, 'shape', ()))} "
+        f"{getattr(getattr(part, 'dtype', None), 'name', getattr(part, 'dtype', ''))}".strip()
+        for name, part in parts
+    ]
+    return side_by_side(wanted, given)
 
 
 def check_inputs(model: Any, x: Any) -> None:
@@ -67,12 +119,13 @@ def check_inputs(model: Any, x: Any) -> None:
         names = [name for name, _ in wanted]
         parts = [(f"x[{name!r}]", x[name], shape) for name, shape in wanted if name in x]
         missing = [name for name in names if name not in x]
-        if missing and len(parts) + len(missing) == len(names) and len(x) == len(names):
-            return  # the model may name its inputs by its own structure
+        if missing and isinstance(getattr(model, "input", None), dict):
+            return  # the model names its inputs by its own structure
         if missing:
             raise DataError(
-                f"`x` lacks the input{'s' if len(missing) > 1 else ''} {', '.join(map(repr, missing))}.",
-                hint=f"The model's inputs: {', '.join(map(repr, names))}; given: {', '.join(map(repr, x))}.",
+                f"`x` lacks the input{'s' if len(missing) > 1 else ''} "
+                f"{', '.join(map(repr, missing))}.\n{_both_sides(model, x)}",
+                hint="Parts are matched by name; without names by position.",
                 argument="x",
             )
     elif isinstance(x, (list, tuple)):
@@ -80,9 +133,8 @@ def check_inputs(model: Any, x: Any) -> None:
             return
         if len(x) != len(wanted):
             raise DataError(
-                f"`x` has {len(x)} parts; the model has {len(wanted)} "
-                f"input{'s' if len(wanted) > 1 else ''}.",
-                hint="Inputs: " + ", ".join(f"{n} {_text(s)}" for n, s in wanted) + ".",
+                f"`x` has {len(x)} part{'' if len(x) == 1 else 's'}; the model has {len(wanted)} "
+                f"input{'s' if len(wanted) > 1 else ''}.\n{_both_sides(model, x)}",
                 argument="x",
             )
         parts = [(f"x[{i}]", part, shape) for i, (part, (_, shape)) in enumerate(zip(x, wanted))]
@@ -94,6 +146,7 @@ def check_inputs(model: Any, x: Any) -> None:
                 argument="x",
             )
         parts = [("x", x, wanted[0][1])]
+    _refuse_text(model, parts)
     for label, part, shape in parts:
         given = getattr(part, "shape", None)
         if given is None or getattr(given, "rank", 0) is None:
@@ -105,6 +158,27 @@ def check_inputs(model: Any, x: Any) -> None:
                 hint=_advice(given, shape),
                 argument="x",
                 details={"given": list(given), "expected": list(shape)},
+            )
+
+
+def is_text(part: Any) -> bool:
+    """Whether an array or tensor holds text (or other objects)."""
+    dtype = getattr(part, "dtype", None)
+    return getattr(dtype, "kind", None) in ("O", "U", "S") or getattr(dtype, "name", "") == "string"
+
+
+def _refuse_text(model: Any, parts: list) -> None:
+    """Text goes only where the model takes text."""
+    dtypes = [str(tensor.dtype) for tensor in model.inputs]
+    if "string" in dtypes or len(dtypes) != len(parts):
+        return
+    for (label, part, _), dtype in zip(parts, dtypes):
+        if is_text(part):
+            raise DataError(
+                f"`{label}` holds text; the model takes {dtype} numbers.",
+                hint="Encode it: feature_space() does, before the model or as a part of it; "
+                "so does layer_string_lookup() or layer_text_vectorization() in the model.",
+                argument="x",
             )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import warnings
 from typing import Any, Callable, Optional
 
@@ -43,6 +44,7 @@ class Watch(keras.callbacks.Callback):
         self.notices = Notices(progress, history)
         self._checked = False
         self._fitting = False
+        self._epoch_began = 0.0
 
     def check_stop(self) -> None:
         if self.stop is not None and self.stop.is_set():
@@ -55,6 +57,10 @@ class Watch(keras.callbacks.Callback):
 
     def on_epoch_begin(self, epoch, logs=None):
         self.check_stop()
+        self._epoch_began = time.perf_counter()
+        for callback in self.others:
+            if "batch_seconds" in vars(callback):
+                callback.batch_seconds = 0.0
         total = (self.params or {}).get("epochs", 0)
         self.progress.begin(f"Epoch {epoch + 1}/{total}", (self.params or {}).get("steps"))
 
@@ -96,6 +102,10 @@ class Watch(keras.callbacks.Callback):
         if self.history_record is not None:
             self.history_record.add(epoch, logs)
         self.progress.end(logs)
+        self.notices.batch_hooks(
+            sum(vars(callback).get("batch_seconds", 0.0) for callback in self.others),
+            time.perf_counter() - self._epoch_began,
+        )
         self.notices.after_epoch(epoch, logs, self.model)
 
     def on_test_begin(self, logs=None):
@@ -144,11 +154,13 @@ class Notices:
         self._loss_told = False
         self._weights_told = False
         self._short_told = False
+        self._hooks_told = False
 
     def tell(self, text: str) -> None:
         """Through the output where a caller gave one, as a Python warning otherwise."""
         if self.history is not None:
             self.history.notes.append(text)
+            self.history.warnings.append(text)
         if self.progress.own_output:
             if self.progress.verbose:
                 self.progress.note("Warning: " + text)
@@ -162,6 +174,15 @@ class Notices:
             self.tell(
                 f"There were rows for {done} steps only, not for the {wanted} asked for; "
                 "the epoch ended there."
+            )
+
+    def batch_hooks(self, seconds: float, epoch_seconds: float) -> None:
+        """What functions that are called at every batch cost, told once where it is over a tenth."""
+        if not self._hooks_told and epoch_seconds > 0.5 and seconds > 0.1 * epoch_seconds:
+            self._hooks_told = True
+            self.progress.note(
+                f"Callbacks called at every batch took {100 * seconds / epoch_seconds:.0f}% of this "
+                "epoch; hooks of epochs cost next to nothing."
             )
 
     def after_epoch(self, epoch: int, logs: dict, model: Any) -> None:

@@ -1,0 +1,43 @@
+# What single calls from R cost: predictions of one row, and hooks of a callback at every step.
+#
+# Rscript bench/calls.R
+
+library(kerasbridge)
+
+x <- matrix(sin(1:4e4), ncol = 4)
+y <- rowSums(x)
+model <- keras_model_sequential(input_shape = 4) |> layer_dense(32, activation = "relu") |> layer_dense(1)
+compile(model, "adam", loss = "mse")
+
+clock <- function(expr) {
+  started <- proc.time()
+  force(expr)
+  took <- proc.time() - started
+  c(wall = took[["elapsed"]], cpu = took[["user.self"]] + took[["sys.self"]])
+}
+missed <- FALSE
+row <- function(label, value, bar, unit) {
+  missed <<- missed || value > bar
+  cat(sprintf("%-44s %8.3f %s   bar %.3f%s\n", label, value, unit, bar, if (value > bar) "  MISSED" else ""))
+}
+
+warm_up(model)
+one <- vapply(1:5, \(repeat_) clock(for (i in 1:50) predict(model, x[i, , drop = FALSE], verbose = 0))[["wall"]], 0)
+together <- predict(model, x[1:50, ], verbose = 0)
+single <- do.call(rbind, lapply(1:50, \(i) predict(model, x[i, , drop = FALSE], verbose = 0)))
+stopifnot(isTRUE(all.equal(together, single, tolerance = 1e-6)))
+row("50 predictions of one row", stats::median(one), 1, "s ")
+
+# the same steps by Keras' own loop, with and without hooks of R, by turns
+steps <- nrow(x) / 8
+run <- \(callbacks) clock(fit(model, x, y, epochs = 1, batch_size = 8, verbose = 0, engine = "keras", callbacks = callbacks))[["cpu"]]
+hook <- list(on_train_batch_end = \(batch, logs) NULL)
+without <- with <- numeric()
+invisible(run(NULL))
+for (i in 1:7) {
+  without[[i]] <- run(NULL)
+  with[[i]] <- run(hook)
+}
+row("a hook at every step, processor time", 1000 * (stats::median(with) - stats::median(without)) / steps, 0.1, "ms")
+
+quit(status = as.integer(missed))

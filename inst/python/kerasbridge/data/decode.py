@@ -1,0 +1,93 @@
+"""Image files to pixels with Pillow, which lets other threads run while it works."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from typing import Any, Optional, Sequence
+
+import numpy as np
+
+from kerasbridge.errors import ArgumentError, FileError, InstallError
+
+MODES = {"rgb": "RGB", "rgba": "RGBA", "grayscale": "L"}
+CHANNELS = {"rgb": 3, "rgba": 4, "grayscale": 1}
+_WAYS = ("NEAREST", "BILINEAR", "BICUBIC", "LANCZOS", "BOX", "HAMMING")
+_DEEP = ("I", "I;16", "I;16B", "I;16L", "F")  # more than 8 bits a value
+_BLOCKS = 8  # pieces of memory that Pillow keeps for the next image instead of giving them back
+_quiet = False
+
+
+def pillow() -> Any:
+    """The module PIL.Image; its warnings are kept back, for they would come from other threads."""
+    global _quiet
+    try:
+        from PIL import Image
+    except ImportError:
+        raise InstallError("Reading images needs Pillow.", hint="pip install pillow") from None
+    if not _quiet:
+        warnings.filterwarnings("ignore", module=r"PIL\..*")
+        core = getattr(Image, "core", None)
+        if "PILLOW_BLOCKS_MAX" not in os.environ and hasattr(core, "set_blocks_max"):
+            core.set_blocks_max(_BLOCKS)
+        _quiet = True
+    return Image
+
+
+def resampling(interpolation: str) -> Any:
+    """Pillow's constant for "nearest", "bilinear", "bicubic", "lanczos", "box" or "hamming"."""
+    ways = {name.lower(): name for name in _WAYS}
+    if interpolation not in ways:
+        raise ArgumentError(
+            f"`interpolation` must be one of {', '.join(ways)}, not {interpolation!r}.",
+            argument="interpolation",
+        )
+    return getattr(pillow().Resampling, ways[interpolation])
+
+
+def decode(path: Any, color_mode: str, size: Optional[tuple] = None) -> Any:
+    """An image file as a decoded Pillow image in the mode of `color_mode`.
+
+    Args:
+        size: (height, width) that is wanted in the end; a JPEG of twice that or more is made
+            smaller while it is decoded, to a half, a quarter or an eighth.
+
+    Raises:
+        FileError: the file is missing, damaged, or no image.
+    """
+    try:
+        with pillow().open(path) as image:
+            if size is not None and image.format == "JPEG":
+                image.draft(MODES[color_mode], (int(size[1]), int(size[0])))
+            image.load()
+            if color_mode == "grayscale" and image.mode in _DEEP:
+                return image if image.mode == "F" else image.convert("I").convert("F")
+            mode = MODES[color_mode]
+            return image if image.mode == mode else image.convert(mode)
+    except Exception as exc:  # a damaged file makes Pillow raise errors of many kinds
+        reason = "is missing" if isinstance(exc, FileNotFoundError) else "can't be read as an image"
+        raise FileError(
+            f"'{path}' {reason}.", argument="path", details={"file": str(path)}
+        ) from exc
+
+
+def pixels(image: Any) -> np.ndarray:
+    """(height, width, channels) of a Pillow image, in its own type."""
+    array = np.asarray(image)
+    return array[..., None] if array.ndim == 2 else array
+
+
+def read_image(
+    path: Any, size: Optional[Sequence[int]], color_mode: str, interpolation: str = "nearest"
+) -> np.ndarray:
+    """An image file as float32 (height, width, channels), resized to `size` (height, width).
+
+    Raises:
+        FileError: the file is missing or no image.
+    """
+    way = resampling(interpolation)
+    wanted = None if size is None else (int(size[0]), int(size[1]))
+    image = decode(path, color_mode, wanted)
+    if wanted is not None and image.size != wanted[::-1]:
+        image = image.resize(wanted[::-1], way)
+    return pixels(image).astype(np.float32)

@@ -1,0 +1,151 @@
+"""What another machine needs to run a model: exact requirements and a Dockerfile.
+
+The versions are those of an environment that stands, read from its files; nothing is resolved anew.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from pathlib import Path
+from typing import Dict, List, Optional, Union
+
+from .. import __version__
+from ..errors import InstallError
+from ..files import write_text
+from . import probe
+
+PathLike = Union[str, "os.PathLike[str]"]
+
+# tools that make an environment or test it, and don't belong into one that only runs models
+_LEAVE_OUT = re.compile(
+    r"pip|setuptools|wheel|uv|pytest(-.*)?|iniconfig|pluggy|execnet|ruff|hypothesis|"
+    r"sortedcontainers|kerasbridge|virtualenv|tox"
+)
+
+_DOCKERFILE = """\
+# Runs a model with the versions it was made with. Build and run, in this folder:
+#   docker build -t my-model .
+#   docker run --rm -p 8000:8000 my-model
+FROM python:{python}-slim
+WORKDIR /app
+COPY requirements.txt .
+RUN pip install --no-cache-dir -r requirements.txt
+{install}
+ENV TF_CPP_MIN_LOG_LEVEL=2
+{model}
+"""
+
+_R_DOCKERFILE = """\
+# R and Python with the versions they were used with. Build and run, in this folder:
+#   docker build -t my-model .
+#   docker run --rm -it my-model R
+FROM rocker/r-ver:{r}
+RUN apt-get update && apt-get install -y --no-install-recommends python3-venv libpython3-dev \\
+ && rm -rf /var/lib/apt/lists/*
+WORKDIR /app
+COPY requirements.txt .
+RUN python3 -m venv /opt/keras && /opt/keras/bin/pip install --no-cache-dir -r requirements.txt
+ENV RETICULATE_PYTHON=/opt/keras/bin/python TF_CPP_MIN_LOG_LEVEL=2
+# R packages: with renv, COPY renv.lock here and run renv::restore() in its place
+RUN R -q -e 'install.packages(c("cli", "generics", "magrittr", "R6", "reticulate", "rlang"))'
+# the package itself: `R CMD build` makes the file
+COPY kerasbridge_{version}.tar.gz .
+RUN R CMD INSTALL kerasbridge_{version}.tar.gz
+{model}
+"""
+
+
+def requirements(path: Optional[PathLike] = None) -> Dict[str, str]:
+    """name -> exact version of every package in an environment but pip, test tools and the like.
+
+    Args:
+        path: an environment's folder or an interpreter; the one that runs this where None.
+
+    Raises:
+        InstallError: there is no Keras 3 with a backend.
+    """
+    path = path or (sys.prefix if probe.is_virtual(sys.prefix) else sys.executable)
+    if not probe.available(path):
+        raise InstallError(
+            f"{path} holds no Keras 3 with a backend, so there are no versions to write down.",
+            hint="Name an environment that has them, or make one: install_kerasbridge().",
+            argument="python",
+        )
+    found = probe.distributions(path)
+    return {name: found[name] for name in sorted(found) if not _LEAVE_OUT.fullmatch(name)}
+
+
+def write_environment(
+    folder: PathLike,
+    *,
+    python: Optional[PathLike] = None,
+    model: Optional[PathLike] = None,
+    r_version: Optional[str] = None,
+    overwrite: bool = False,
+) -> List[str]:
+    """Write `requirements.txt` and a `Dockerfile` into `folder`.
+
+    Args:
+        folder: an existing folder.
+        python: the environment to take the versions from; the one that runs this where None.
+        model: a model file inside `folder`, which the image then serves (`kerasbridge.serving`).
+        r_version: version of R in the image; an image without R where None.
+        overwrite: replace the two files if they exist.
+
+    Returns:
+        The paths of the files.
+
+    Raises:
+        InstallError: no environment, no such folder, or the model lies elsewhere.
+        FileError: a file exists and `overwrite` is False.
+    """
+    place = Path(folder).expanduser().absolute()
+    if not place.is_dir():
+        raise InstallError(f"There is no folder {place}.", hint="Make it first.", argument="path")
+    pins = requirements(python)
+    name = None
+    if model is not None:
+        file = Path(model).expanduser().absolute()
+        if not file.exists() or place not in file.parents:
+            raise InstallError(
+                f"{file} is not a file inside {place}.",
+                hint="Docker copies only what lies in the folder of the Dockerfile.",
+                argument="model",
+            )
+        name = file.relative_to(place).as_posix()
+    described = probe.describe(python or sys.prefix)
+    minor = ".".join((described.python_version or "3.11").split(".")[:2])
+    lines = [f"# Versions that were used together (Python {minor}).", *_pinned(pins)]
+    written = {
+        "requirements.txt": "\n".join(lines) + "\n",
+        "Dockerfile": _dockerfile(minor, r_version, name),
+    }
+    out = []
+    for file_name, text in written.items():
+        write_text(place / file_name, text, overwrite=overwrite)
+        out.append(str(place / file_name))
+    return out
+
+
+def _pinned(pins: Dict[str, str]) -> List[str]:
+    return [f"{name}=={version}" for name, version in pins.items()]
+
+
+def _dockerfile(python: str, r_version: Optional[str], model: Optional[str]) -> str:
+    copied = f"COPY {model} ." if model else "# COPY model.keras ."
+    if r_version:
+        run = f'{copied}\n# CMD ["Rscript", "run.R"]'
+        return _R_DOCKERFILE.format(r=r_version, version=__version__, model=run)
+    name = Path(model).name if model else "model.keras"
+    serve = (
+        f'["python", "-m", "kerasbridge.serving", "{name}", "--host", "0.0.0.0", "--port", "8000"]'
+    )
+    run = f"{copied}\nEXPOSE 8000\n{'' if model else '# '}CMD {serve}"
+    wheel = f"kerasbridge-{__version__}-py3-none-any.whl"
+    install = (
+        f"# the engine that serves: `pip wheel --no-deps .` in its sources makes the file\n"
+        f"COPY {wheel} .\nRUN pip install --no-cache-dir --no-deps {wheel}"
+    )
+    return _DOCKERFILE.format(python=python, install=install, model=run)

@@ -1,0 +1,5 @@
+"""`python -m kerasbridge.saving inspect FILE`."""
+
+from kerasbridge.saving.inspecting import main
+
+raise SystemExit(main())

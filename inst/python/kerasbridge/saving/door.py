@@ -1,0 +1,236 @@
+"""The door: parse, audit, then construct. Every load of a model or of weights goes through it."""
+
+from __future__ import annotations
+
+import contextlib
+import warnings
+from typing import Any, Iterator, Optional
+
+from kerasbridge.data.schema import as_schema
+from kerasbridge.errors import FileError, KerasBridgeError
+from kerasbridge.runtime.attached import attach, details
+from kerasbridge.saving import manifest
+from kerasbridge.saving.contents import Contents, PathLike, read_contents
+from kerasbridge.saving.safety.config import (
+    MAX_LAYERS,
+    audit_config,
+    check_allow,
+    check_config,
+    raise_refused,
+)
+from kerasbridge.saving.safety.memory import limited_variables, variables_limit
+from kerasbridge.saving.safety.texts import damaged
+from kerasbridge.saving.verifying import Verification
+
+
+class ModelFileWarning(UserWarning):
+    """Something about a loaded model that a person should know."""
+
+
+class Door:
+    """One file on its way to becoming a model.
+
+    Args:
+        filepath: the file.
+        custom_objects: name -> class or function that the session supplies.
+        allow: what is permitted although it is not safe; see `load_model`.
+        max_size: bytes that the content and the model may have.
+        max_layers: number of layers from which on a model is refused.
+
+    Raises:
+        FileError, UnsafeFileError: see `read_contents` and `Verification`.
+    """
+
+    def __init__(
+        self,
+        filepath: PathLike,
+        custom_objects: Optional[dict] = None,
+        allow: Any = (),
+        max_size: Optional[int] = None,
+        max_layers: Optional[int] = None,
+    ):
+        self.allow = check_allow(allow)
+        self.custom_objects = dict(custom_objects or {})
+        self.max_size = None if max_size is None else int(max_size)
+        self._full_names: set = set()
+        self.max_layers = MAX_LAYERS if max_layers is None else int(max_layers)
+        self.contents: Contents = read_contents(filepath, self.max_size)
+        self._verification = Verification(self.contents, "changed" not in self.allow)
+
+    @property
+    def source(self) -> str:
+        return self.contents.source
+
+    @property
+    def safe_mode(self) -> bool:
+        """What Keras is told: its own checks stay on unless something was allowed."""
+        return not {"lambda", "pickle", "saved_model", "vocabulary"} & set(self.allow)
+
+    def check_whole_model(self, compile: bool = True) -> None:
+        """Refuse weights alone, and configurations that name more than parts of models.
+
+        Raises:
+            FileError: not a whole model, or classes are missing.
+            UnsafeFileError: see `check_config`.
+        """
+        self._check_whole()
+        self.check(self.contents.config, compile)
+        if compile and self.contents.training is not None:
+            self.check(self.contents.training, True)
+
+    def objects(self) -> dict:
+        """What the call supplied, also under the full names that the file has for it."""
+        out = dict(self.custom_objects)
+        for name, registered in sorted(self._full_names):
+            short = name.split(">")[-1]
+            if short in out and short != registered:
+                out.setdefault(registered, out[short])
+        return out
+
+    def check(self, config: Any, compile: bool = True, live: bool = True) -> None:
+        """`check_config` with what this load allows and supplies."""
+        if not compile and isinstance(config, dict):
+            config = {key: value for key, value in config.items() if key != "compile_config"}
+        audit = check_config(
+            config,
+            custom_objects=self.custom_objects,
+            allow=[word for word in self.allow if word != "changed"],
+            live=live,
+            source=self.source,
+            origins=manifest.origins(self.contents.manifest),
+            max_layers=self.max_layers,
+        )
+        self._full_names.update((name, full or name) for name, _, full in audit.classes)
+
+    def _check_whole(self) -> None:
+        if self.contents.config is None:
+            raise FileError(
+                f"{self.source} holds {self.contents.what}, not a whole model.",
+                hint="Make the model, then `load_model_weights()`.",
+                argument="filepath",
+            )
+
+    @property
+    def of_keras_2(self) -> bool:
+        """Whether Keras 1 or 2 wrote the file; the reader in `legacy/` is the one for it."""
+        from kerasbridge.saving.legacy.reading import major
+
+        written = major(self.contents.versions.get("keras_version"))
+        if self.contents.kind in ("h5", "older_weights"):
+            return (written or 0) < 3
+        return self.contents.kind == "keras" and written is not None and written < 3
+
+    def check_older_model(self, compile: bool = True) -> None:
+        """As `check_whole_model`, for a file of Keras 1 or 2.
+
+        Its reader imports nothing by name and says itself what is missing.
+
+        Raises:
+            FileError: not a whole model.
+            UnsafeFileError: see `check_older_config`.
+        """
+        self._check_whole()
+        for part in (self.contents.config, self.contents.training if compile else None):
+            check_older_config(part, self.custom_objects, self.allow, self.source, self.max_layers)
+
+    @contextlib.contextmanager
+    def building(self) -> Iterator[None]:
+        """Around the call of Keras: a limit on memory, and one class for what goes wrong.
+
+        Raises:
+            FileError: Keras can't make the model; its own words come along.
+        """
+        stored = self.contents.declared
+        try:
+            with limited_variables(variables_limit(stored, self.max_size), stored, self.source):
+                yield
+        except KerasBridgeError:
+            raise
+        except (KeyboardInterrupt, SystemExit, GeneratorExit):
+            raise
+        except BaseException as err:  # noqa: B902 - a dozen classes come from Keras and the backend
+            ours = _ours(err)
+            if ours is not None:
+                raise ours from err
+            self._verification.finish()
+            raise self._failed(err) from err
+
+    def _failed(self, err: BaseException) -> FileError:
+        lines = [line.strip() for line in str(err).splitlines() if line.strip()]
+        said = next(
+            (line for line in lines if "Exception encountered" in line), lines[0] if lines else ""
+        )
+        said = said[:300] or type(err).__name__
+        version = self.contents.versions.get("keras_version")
+        written = f" (written by Keras {version})" if version else ""
+        return FileError(
+            f"{self.source}{written} can't be loaded: {said}",
+            hint="It is damaged, was changed by hand, or does not belong to this model.",
+            argument="filepath",
+            details={"type": type(err).__name__},
+        )
+
+    def finish_weights(self, model: Any) -> None:
+        """The last looks at weights that were loaded; warns of values that are no numbers.
+
+        Raises:
+            FileError: names the part that is damaged.
+        """
+        bad = self._verification.finish()
+        if bad:
+            more = f" and {len(bad) - 3} more" if len(bad) > 3 else ""
+            text = f"{self.source} holds weights that are not numbers (NaN): {', '.join(bad[:3])}{more}."
+            warnings.warn(text, ModelFileWarning, stacklevel=3)
+            attach(model, "notes", [*details(model).get("notes", []), text])
+
+    def finish(self, model: Any) -> Any:
+        """The model with the details that travelled in its file."""
+        self.finish_weights(model)
+        held = (self.contents.manifest or {}).get("details", {})
+        try:
+            as_schema(held.get("schema"))
+        except (KerasBridgeError, TypeError, ValueError, KeyError, AttributeError) as err:
+            raise damaged(
+                self.source, "kerasbridge.json", f"the data schema: {str(err)[:150]}"
+            ) from err
+        for key, value in held.items():
+            if key != "notes":
+                attach(model, key, value)
+        return model
+
+
+def check_older_config(
+    config: Any,
+    custom_objects: Optional[dict],
+    allow: Any = (),
+    source: str = "The model",
+    max_layers: int = MAX_LAYERS,
+) -> None:
+    """Refuse a configuration of Keras 1 or 2 that names more than parts of models.
+
+    The byte code of Lambda layers is left to `legacy/lambdas.py`, since the call may supply the function.
+
+    Raises:
+        UnsafeFileError: names the layer, what it holds, and the argument that permits it.
+    """
+    allowed = set(check_allow(allow))
+    refused = [
+        found
+        for found in audit_config(config, custom_objects, True, max_layers).findings
+        if found.kind not in allowed
+        and not (found.kind == "lambda" and found.says.endswith("of a Lambda layer"))
+    ]
+    if refused:
+        raise_refused(refused, source)
+
+
+def _ours(err: BaseException) -> Optional[KerasBridgeError]:
+    """An error of this package behind one of Keras'."""
+    seen: set = set()
+    node: Optional[BaseException] = err
+    while node is not None and id(node) not in seen:
+        if isinstance(node, KerasBridgeError):
+            return node
+        seen.add(id(node))
+        node = node.__cause__ or node.__context__
+    return None

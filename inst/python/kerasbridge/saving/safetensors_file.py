@@ -1,0 +1,167 @@
+"""Weights as safetensors: plain arrays by name, read by many programs, without any code in the file.
+
+Names are `<layer>/<weight>`, such as `dense/kernel` or `encoder/lstm_cell/bias`; the text field
+`layers` of the file's header lists for each layer its names in the order of the layer's weights.
+Format: https://huggingface.co/docs/safetensors
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import Any, Union
+
+import numpy as np
+
+from kerasbridge.errors import ArgumentError, FileError, InstallError
+from kerasbridge.files import replacing
+from kerasbridge.saving.named_weights import load_lists, ordered
+from kerasbridge.saving.report import WeightsReport
+
+PathLike = Union[str, "os.PathLike[str]"]
+
+
+def _library() -> Any:
+    try:
+        import safetensors
+        import safetensors.numpy
+    except ImportError as err:
+        raise InstallError(
+            "Files ending in .safetensors need the Python package safetensors, which is not installed.",
+            hint="Install it in the environment of Keras: `pip install safetensors`.",
+        ) from err
+    return safetensors
+
+
+def names(model: Any) -> dict[str, list]:
+    """Layer -> [(name in the file, variable)] for every weight; the model's own under its name."""
+    taken: set[str] = set()
+    seen: set[int] = set()
+    out: dict[str, list] = {}
+
+    def add(owner: str, weights: list) -> None:
+        found = []
+        for weight in weights:
+            if id(weight) in seen:
+                continue
+            seen.add(id(weight))
+            parts = (getattr(weight, "path", None) or weight.name).split("/")
+            # the path below the layer, where it names the layer at all
+            below = parts[parts.index(owner) + 1 :] if owner in parts[:-1] else parts
+            name = base = "/".join([owner, *below])
+            number = 1
+            while name in taken:
+                name, number = f"{base}_{number}", number + 1
+            taken.add(name)
+            found.append((name, weight))
+        if found:
+            out[owner] = out.get(owner, []) + found
+
+    for layer in model.layers:
+        add(layer.name, ordered(layer))
+    add(model.name, list(model.weights))
+    return out
+
+
+def write_safetensors(model: Any, path: PathLike, overwrite: bool) -> None:
+    """Write the weights of `model`.
+
+    Raises:
+        InstallError: the package safetensors is not installed.
+        ArgumentError: the model has no weights yet.
+        FileError: as `kerasbridge.files.replacing`.
+    """
+    import keras
+
+    library = _library()
+    table = names(model)
+    if not table:
+        raise ArgumentError(
+            "The model has no weights yet.",
+            hint="Say the shape of its input, or call it on data once.",
+            argument="model",
+        )
+    arrays = {
+        name: np.ascontiguousarray(keras.ops.convert_to_numpy(weight))
+        for found in table.values()
+        for name, weight in found
+    }
+    header = {
+        "format": "keras",
+        "keras_version": keras.__version__,
+        "layers": json.dumps({layer: [n for n, _ in found] for layer, found in table.items()}),
+    }
+    with replacing(path, overwrite) as temporary:
+        library.numpy.save_file(arrays, temporary, metadata=header)
+
+
+def is_safetensors(path: PathLike) -> bool:
+    """Whether a file begins as safetensors do: the length of a header in JSON, then that header."""
+    with open(path, "rb") as file:
+        start = file.read(9)
+    size = os.path.getsize(path)
+    return len(start) == 9 and start[8:] == b"{" and int.from_bytes(start[:8], "little") < size
+
+
+def load_safetensors(
+    model: Any, path: str, skip_mismatch: bool = False, by_name: bool = False
+) -> WeightsReport:
+    """Load weights by the names in the file; layers of other programs are told by the names alone.
+
+    Raises:
+        FileError: the file is damaged, or its weights don't fit.
+    """
+    library = _library()
+    try:
+        with library.safe_open(path, framework="numpy") as file:
+            keys, header = list(file.keys()), file.metadata() or {}
+            order = _order(keys, header)
+            arrays = {name: file.get_tensor(name) for name in keys}
+    except (library.SafetensorError, ValueError, TypeError) as err:
+        raise FileError(
+            f"'{path}' is damaged, or not a safetensors file: {str(err).splitlines()[0]}.",
+            argument="filepath",
+        ) from err
+    own = names(model)
+    mine = own.get(model.name, [])
+    top = [layer.name for layer in model.layers]
+    source = {
+        layer: [arrays[name] for name in found]
+        for layer, found in order.items()
+        if layer in top or by_name or not mine
+    }
+    if "layers" not in header:
+        source = _sorted_alike(own, source, order)
+    report = load_lists(model, path, source, skip_mismatch, by_name)
+    if mine and all(name in arrays and arrays[name].shape == tuple(w.shape) for name, w in mine):
+        for name, weight in mine:
+            weight.assign(arrays[name])
+        report.add(model.name, "loaded", weights=len(mine))
+    return report
+
+
+def _order(keys: list, header: dict) -> dict[str, list]:
+    if "layers" in header:
+        order = json.loads(header["layers"])
+        listed = [name for found in order.values() for name in found]
+        if sorted(listed) != sorted(keys):
+            raise ValueError("its list of layers does not fit its arrays")
+        return order
+    order = {}
+    for key in keys:
+        layer = key.replace(".", "/").rsplit("/", 1)[0]
+        order.setdefault(layer, []).append(key)
+    return order
+
+
+def _sorted_alike(own: dict, source: dict, order: dict) -> dict:
+    """Arrays of each layer in the order of the model's weights, by the last part of their names."""
+    out = dict(source)
+    for layer, found in own.items():
+        if layer not in source:
+            continue
+        ends = {key.replace(".", "/").rsplit("/", 1)[-1]: i for i, key in enumerate(order[layer])}
+        wanted = [name.rsplit("/", 1)[-1] for name, _ in found]
+        if sorted(ends) == sorted(wanted):
+            out[layer] = [source[layer][ends[end]] for end in wanted]
+    return out

@@ -1,0 +1,87 @@
+"""One pass over the bytes of a file: checksums, and weights that are not numbers."""
+
+from __future__ import annotations
+
+import zlib
+from typing import Any, Iterable, Optional
+
+BLOCK = 2**20  # bytes at a time
+_FLOATS = ("float32", "float64", "float16")
+
+
+class Sweep:
+    """Reads stretches of an open file, a block at a time.
+
+    Plain reads, not a memory map: a file that is cut meanwhile ends the stretch, not the process.
+
+    Attributes:
+        not_numbers: paths of the datasets that hold NaN.
+    """
+
+    def __init__(self, file: Any):
+        self._file = file
+        self._buffer = bytearray(BLOCK)
+        self.not_numbers: list = []
+
+    def checksum(self, start: int, size: int, value: int = 0, stored: Optional[Any] = None) -> int:
+        """CRC-32 of `size` bytes from `start` on, going on from `value`.
+
+        `stored`: the dataset whose values these bytes are; floats are looked at for NaN.
+        """
+        import numpy as np
+
+        kind = np.dtype(stored.dtype) if stored is not None and stored.dtype in _FLOATS else None
+        bad = False
+        self._file.seek(start)
+        view = memoryview(self._buffer)
+        while size > 0:
+            got = self._file.readinto(view[: min(size, BLOCK)])
+            if not got:
+                break
+            value = zlib.crc32(view[:got], value)
+            if kind is not None and not bad:
+                # the least value is NaN if any is
+                numbers = np.frombuffer(view[: got - got % kind.itemsize], kind)
+                bad = bool(numbers.size and np.isnan(numbers.min()))
+            size -= got
+        if bad:
+            self.not_numbers.append(stored.path)
+        return value & 0xFFFFFFFF
+
+    def stretch(self, start: int, size: int, datasets: Iterable) -> int:
+        """CRC-32 of a stretch in which datasets lie at `offset` bytes from its start."""
+        value, at = 0, 0
+        inside = sorted(
+            (s for s in datasets if s.offset is not None and s.nbytes), key=lambda s: s.offset
+        )
+        for stored in inside:
+            if stored.offset < at:
+                continue
+            value = self.checksum(start + at, stored.offset - at, value)
+            value = self.checksum(start + stored.offset, stored.nbytes, value, stored)
+            at = stored.offset + stored.nbytes
+        return self.checksum(start + at, size - at, value)
+
+
+def dataset_checksums(contents: Any, sweep: Sweep) -> dict:
+    """Path -> CRC-32 of the values of each dataset of an HDF5 file, straight from its bytes.
+
+    `sweep` goes over the same file.
+    """
+    out, later = {}, []
+    for stored in contents.datasets:
+        if stored.offset is None and stored.nbytes:
+            later.append(stored)
+        else:
+            out[f"/{stored.path}"] = sweep.checksum(stored.offset or 0, stored.nbytes, 0, stored)
+    if later:
+        import h5py
+        import numpy as np
+
+        with h5py.File(contents.path, "r") as opened:
+            for stored in later:
+                values = np.ascontiguousarray(opened[stored.path][()])
+                out[f"/{stored.path}"] = zlib.crc32(values.tobytes()) & 0xFFFFFFFF
+                if stored.dtype in _FLOATS and values.size and np.isnan(values.min()):
+                    sweep.not_numbers.append(stored.path)
+    return out

@@ -1,0 +1,249 @@
+"""Weights alone: every layout, by name into another model, what is reported, what is refused."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+
+import keras
+import numpy as np
+import pytest
+from kerasbridge.errors import ArgumentError, FileError, UnsupportedError
+from kerasbridge.saving import load_weights, save_model, save_weights
+
+L = keras.layers
+ENDINGS = [".weights.h5", ".h5", ".hdf5", ".safetensors", ".weights.json", ".keras"]
+
+
+def made(units=2, encoder=6, names=("encoder", "inner", "bn", "head"), seed=0):
+    keras.utils.set_random_seed(seed)
+    inner = keras.Sequential([keras.Input((2 * encoder,)), L.Dense(4, name="d")], name=names[1])
+    model = keras.Sequential(
+        [
+            keras.Input((5, 3)),
+            L.Bidirectional(L.LSTM(encoder), name=names[0]),
+            inner,
+            L.BatchNormalization(name=names[2]),
+            L.Dense(units, name=names[3]),
+        ]
+    )
+    model.compile("adam", "mse")
+    return model
+
+
+X = np.random.default_rng(0).random((4, 5, 3), "float32")
+
+
+def save(model, path):
+    if str(path).endswith(".keras"):
+        return save_model(model, path)
+    return save_weights(model, path)
+
+
+def same(one, two):
+    a, b = one.get_weights(), two.get_weights()
+    return len(a) == len(b) and all(np.array_equal(x, y) for x, y in zip(a, b))
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_weights_come_back(tmp_path, ending):
+    path = tmp_path / f"w{ending}"
+    model, other = made(), made(seed=1)
+    model.fit(X, np.ones((4, 2)), verbose=0)
+    save(model, path)
+    report = load_weights(other, path)
+    assert same(model, other)
+    assert report.names("loaded") == ["encoder", "inner", "bn", "head"]
+    np.testing.assert_array_equal(model.predict(X, verbose=0), other.predict(X, verbose=0))
+
+
+@pytest.mark.parametrize("ending", [e for e in ENDINGS if e != ".weights.json"])
+def test_by_name_into_another_model(tmp_path, ending):
+    path = tmp_path / f"w{ending}"
+    model = made()
+    save(model, path)
+    # other layers, in another order of creation, of other auto-generated names
+    keras.utils.set_random_seed(5)
+    other = keras.Sequential(
+        [
+            keras.Input((5, 3)),
+            L.Dense(3),
+            L.Bidirectional(L.LSTM(6), name="encoder"),
+            L.Dense(7, name="head"),
+        ]
+    )
+    before = other.get_weights()
+    with pytest.raises(FileError, match=r"layer 'head': shape \(4, 2\) in the file, \(12, 7\)"):
+        load_weights(other, path, by_name=True)
+    for old, new in zip(before, other.get_weights()):
+        np.testing.assert_array_equal(old, new)
+    report = load_weights(other, path, by_name=True, skip_mismatch=True)
+    for old, new in zip(model.layers[0].get_weights(), other.get_layer("encoder").get_weights()):
+        np.testing.assert_array_equal(old, new)
+    np.testing.assert_array_equal(before[0], other.get_weights()[0])
+    np.testing.assert_array_equal(before[-2], other.get_weights()[-2])
+    assert report.names("loaded") == ["encoder"] and report.names("skipped") == ["head"]
+    assert report.names("missing") == [other.layers[0].name]
+    assert set(report.names("unused")) in ({"inner/d", "bn"}, {"inner", "bn"})
+    assert "shape (4, 2) in the file, (12, 7) in the model" in repr(report)
+
+
+@pytest.mark.parametrize("ending", [".weights.h5", ".h5", ".keras", ".safetensors"])
+def test_without_names_the_position_counts(tmp_path, ending):
+    path = tmp_path / f"w{ending}"
+    model = made()
+    save(model, path)
+    renamed = made(names=("a", "b", "c", "d2"), seed=1)
+    if ending == ".safetensors":
+        load_weights(renamed, path)
+        assert same(model, renamed)
+    with pytest.raises(FileError, match="belong to no layer of this model"):
+        load_weights(made(names=("a", "b", "c", "d2")), path, by_name=True)
+    wider = made(units=3, seed=2)
+    report = load_weights(wider, path, skip_mismatch=True)
+    assert report.names("skipped") == ["head"]
+    assert np.array_equal(wider.get_weights()[0], model.get_weights()[0])
+    with pytest.raises((FileError, ValueError)):
+        load_weights(made(units=3), path)
+
+
+def test_the_optimizer_of_the_target_is_left(tmp_path):
+    path = tmp_path / "w.weights.h5"
+    model, other = made(), made(seed=1)
+    model.fit(X, np.ones((4, 2)), epochs=3, verbose=0)
+    other.fit(X, np.ones((4, 2)), epochs=1, verbose=0)
+    save_weights(model, path)
+    load_weights(other, path, by_name=True)
+    assert same(model, other) and int(other.optimizer.iterations) == 1
+    load_weights(other, path)
+    assert int(other.optimizer.iterations) == 3
+
+
+def test_shared_nested_and_subclassed(tmp_path):
+    class Own(keras.Model):
+        def __init__(self, units):
+            super().__init__(name="own")
+            self.first = L.Dense(4, name="first")
+            self.last = L.Dense(units, name="last")
+
+        def call(self, x):
+            return self.last(self.first(x))
+
+    x = np.ones((2, 3), "float32")
+    one, two = Own(2), Own(5)
+    one(x), two(x)
+    for ending in (".weights.h5", ".h5", ".safetensors"):
+        path = tmp_path / f"w{ending}"
+        save_weights(one, path)
+        report = load_weights(two, path, by_name=True, skip_mismatch=True)
+        assert report.names("loaded") == ["first"] and report.names("skipped") == ["last"]
+        np.testing.assert_array_equal(one.first.kernel, two.first.kernel)
+    with pytest.raises(ArgumentError, match="no weights yet"):
+        load_weights(Own(2), path)
+
+
+def test_safetensors_are_those_of_the_library(tmp_path):
+    from safetensors import safe_open
+    from safetensors.numpy import save_file
+
+    path = tmp_path / "w.safetensors"
+    model = made()
+    save_weights(model, path)
+    with safe_open(path, "numpy") as file:
+        keys = set(file.keys())
+        assert {"head/kernel", "head/bias", "bn/moving_mean", "inner/d/kernel"} < keys
+        assert file.metadata()["format"] == "keras"
+        np.testing.assert_array_equal(file.get_tensor("head/kernel"), model.layers[-1].kernel)
+    # of another program: no list of layers, other order, dots in the names
+    theirs = {f"head.{n}": np.full(s, 3, "float32") for n, s in (("bias", 2), ("kernel", (4, 2)))}
+    save_file(theirs, tmp_path / "t.safetensors")
+    load_weights(model, tmp_path / "t.safetensors", by_name=True)
+    assert all((w == 3).all() for w in model.layers[-1].get_weights())
+    (tmp_path / "cut.safetensors").write_bytes(path.read_bytes()[:600])
+    with pytest.raises(FileError, match="damaged|not a model file"):
+        load_weights(model, tmp_path / "cut.safetensors")
+
+
+def test_half_precision_and_integers_survive_safetensors(tmp_path):
+    for dtype in ("float16", "bfloat16", "float64"):
+        model = keras.Sequential([keras.Input((3,)), L.Dense(2, dtype=dtype)])
+        other = keras.Sequential([keras.Input((3,)), L.Dense(2, dtype=dtype)])
+        path = tmp_path / f"{dtype}.safetensors"
+        save_weights(model, path)
+        load_weights(other, path)
+        assert same(model, other)
+
+
+def test_shards_are_small_and_old_ones_go(tmp_path):
+    path = tmp_path / "w.weights.json"
+    keras.utils.set_random_seed(0)
+    model = keras.Sequential([keras.Input((256,)), *(L.Dense(256) for _ in range(4))])
+    save_weights(model, path, max_shard_size=300_000 / 2**30)
+    apart = {path.name, "w_00000.weights.h5"}
+    shards = sorted(n for n in os.listdir(tmp_path) if n not in apart)
+    assert len(shards) == 4 and all(os.path.getsize(tmp_path / n) < 320_000 for n in shards)
+    with pytest.raises(FileError, match="exists already"):
+        save_weights(model, path)
+    first = model.get_weights()
+    model.set_weights([w + 1 for w in first])
+    # a set that Keras wrote: its first shard has the name of our empty file
+    model.save_weights(path, max_shard_size=300_000 / 2**30)
+    load_weights(keras.models.clone_model(model), path)
+    open(tmp_path / "w-0123abcd_00001.weights.h5", "w").close()  # of a process that was killed
+    save_weights(model, path, overwrite=True, max_shard_size=300_000 / 2**30)
+    now = sorted(n for n in os.listdir(tmp_path) if n not in apart)
+    assert len(now) == 4 and not set(now) & set(shards)
+    assert os.path.getsize(tmp_path / "w_00000.weights.h5") < 5000
+    other = keras.models.clone_model(model)
+    other.load_weights(path)  # Keras reads it by itself
+    assert same(model, other)
+    load_weights(other, path)
+    with pytest.raises(UnsupportedError, match="several files"):
+        load_weights(other, path, by_name=True)
+    with pytest.raises(ArgumentError, match="One array alone has"):
+        save_weights(model, path, overwrite=True, max_shard_size=0.0001)
+    os.unlink(tmp_path / now[1])
+    with pytest.raises(FileError, match=f"names the file '{now[1]}', which is missing"):
+        load_weights(other, path)
+    table = json.loads(path.read_text())
+    table["weight_map"]["/layers/dense/vars"] = "../w.weights.h5"
+    path.write_text(json.dumps(table))
+    with pytest.raises(FileError, match="outside of its folder"):
+        load_weights(other, path)
+    path.write_text("[]")
+    with pytest.raises(FileError, match="not a list of files"):
+        load_weights(other, path)
+
+
+def test_a_full_disk_is_told_before_and_while_writing(tmp_path, monkeypatch):
+    place = tmp_path / "disk"
+    place.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", "size=1m", "kerasbridge-test", str(place)]
+    try:
+        done = subprocess.run(command, capture_output=True)
+    except OSError:
+        pytest.skip("there is no command `mount`")
+    if done.returncode != 0:
+        pytest.skip("mounting a small disk needs more rights than this process has")
+    try:
+        model = keras.Sequential([keras.Input((600,)), L.Dense(600)])
+        tiny = keras.Sequential([keras.Input((3,)), L.Dense(1)])
+        for known in (True, False):
+            if not known:  # as where a quota counts that nobody can ask for
+                monkeypatch.setattr("kerasbridge.saving.models.check_room", lambda *_: None)
+            for ending in ENDINGS:
+                path = place / f"m{ending}"
+                save(tiny, path)
+                good = sorted(os.listdir(place))
+                with pytest.raises(FileError, match="is full"):
+                    if ending == ".keras":
+                        save_model(model, path, overwrite=True)
+                    else:
+                        save_weights(model, path, overwrite=True)
+                assert sorted(os.listdir(place)) == good
+                load_weights(tiny, path)
+                for name in good:
+                    os.unlink(place / name)
+    finally:
+        subprocess.run(["umount", "-l", str(place)], check=True)

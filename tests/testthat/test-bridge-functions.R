@@ -1,0 +1,146 @@
+# What happens in R functions that Keras calls: errors, conditions, restarts, recursion, interrupts, fits in fits.
+
+fault_script <- '
+library(kerasbridge)
+x <- matrix(sin(1:200), 50); y <- rowSums(x)
+make <- function(loss = "mse", metrics = NULL, layer = NULL, ...) {
+  m <- keras_model_sequential(input_shape = 4)
+  if (!is.null(layer)) m <- layer(m)
+  m <- m |> layer_dense(1)
+  compile(m, "sgd", loss = loss, metrics = metrics, ...)
+  m
+}
+model <- make()
+faults <- list(
+  stop = \\() stop("boom in R"),
+  abort = \\() rlang::abort("classed", class = "my_class"),
+  warning_as_error = \\() { old <- options(warn = 2); on.exit(options(old)); warning("now an error") },
+  warning_caught_outside = \\() warning(structure(class = c("my_warning", "warning", "condition"), list(message = "for outside", call = NULL))),
+  condition = \\() signalCondition(structure(class = c("my_signal", "condition"), list(message = "signal", call = NULL))),
+  restart = \\() invokeRestart("my_restart", "seven"),
+  recursion = \\() { f <- function(n) f(n + 1); f(1) },
+  interrupt = \\() rlang::interrupt(),
+  jump = NULL
+)
+show <- function(label, expr) {
+  started <- proc.time()[[3]]
+  out <- withRestarts(tryCatch({
+    value <- expr
+    if (inherits(value, "kerasbridge_history")) paste("history", length(value$epoch), value$interrupted) else "value"
+  },
+    my_signal = \\(c) paste("signal", conditionMessage(c)),
+    my_warning = \\(w) paste("warning", conditionMessage(w)),
+    error = \\(e) paste("error", class(e)[[1]], conditionMessage(e)),
+    interrupt = \\(i) "interrupt"
+  ), my_restart = \\(v) paste("restart", v))
+  cat(label, ":", sub("\\n.*", "", out), if (proc.time()[[3]] - started > 30) "SLOW", "\\n")
+}
+'
+
+run_faults <- function(lines) {
+  out <- run_r(c(fault_script, lines, "cat('the end\\n')"), timeout = 240)
+  expect_identical(tail(out$output, 1), "the end")
+  found <- regmatches(out$output, regexec("^(.*) : (.*?) *$", out$output))
+  found <- found[lengths(found) == 3]
+  stats::setNames(vapply(found, `[[`, "", 3), vapply(found, `[[`, "", 2))
+}
+
+test_that("what happens in a callback or a generator ends fit at once, as what it is", {
+  skip_if_no_keras()
+  found <- run_faults(c(
+    "for (n in names(faults)[1:8]) {",
+    "  f <- faults[[n]]",
+    "  show(paste('epoch', n), fit(model, x, y, epochs = 3, verbose = 0, callbacks = list(on_epoch_end = \\(a, b) f())))",
+    "  show(paste('batch', n), fit(model, x, y, epochs = 3, verbose = 0, callbacks = list(on_train_batch_end = \\(a, b) f())))",
+    "  show(paste('predict', n), predict(model, x, verbose = 0, callbacks = list(on_predict_batch_end = \\(a, b) f())))",
+    "  show(paste('evaluate', n), evaluate(model, x, y, verbose = 0, callbacks = list(on_test_batch_end = \\(a, b) f())))",
+    "}",
+    "for (n in c('restart', 'recursion', 'interrupt')) {",
+    "  f <- faults[[n]]; show(paste('generator', n), fit(model, \\() f(), steps_per_epoch = 2, epochs = 1, verbose = 0))",
+    "}",
+    "show('jump', callCC(\\(k) fit(model, x, y, epochs = 1, verbose = 0, callbacks = list(on_epoch_end = \\(a, b) k(3)))))",
+    "inner <- \\() fit(model, x, y, epochs = 1, verbose = 0)",
+    "show('fit in a callback', fit(model, x, y, epochs = 1, verbose = 0, callbacks = list(on_epoch_end = \\(a, b) inner())))",
+    "show('fit in a generator', fit(model, \\() { inner(); list(x, y) }, steps_per_epoch = 2, epochs = 1, verbose = 0))",
+    "show('afterwards', fit(model, x, y, epochs = 2, verbose = 0))"
+  ))
+  expected <- c(
+    stop = "error simpleError boom in R", abort = "error my_class classed",
+    warning_as_error = "error simpleError (converted from warning) now an error",
+    warning_caught_outside = "warning for outside", condition = "signal signal", restart = "restart seven"
+  )
+  for (place in c("epoch", "batch", "predict", "evaluate")) {
+    expect_equal(found[paste(place, names(expected))], expected, ignore_attr = TRUE, info = place)
+    expect_match(found[[paste(place, "recursion")]], "^error .*(stack|nested|recursion)")
+  }
+  expect_equal(unname(found[paste(c("epoch", "batch", "predict", "evaluate"), "interrupt")]),
+               c("history 0 TRUE", "history 0 TRUE", "interrupt", "interrupt"))
+  expect_equal(found[["generator restart"]], "restart seven")
+  expect_match(found[["generator recursion"]], "^error kerasbridge_error_generator The generator failed at batch 1: .*(stack|nested|recursion)")
+  expect_equal(found[["generator interrupt"]], "history 0 TRUE")
+  expect_match(found[["jump"]], "^error kerasbridge_error_unsupported .* was left by a jump")
+  expect_equal(unname(found[c("fit in a callback", "fit in a generator", "afterwards")]),
+               c("history 1 FALSE", "history 1 FALSE", "history 2 FALSE"))
+})
+
+test_that("what happens in a layer, loss, metric or initializer ends fit at once, as what it is", {
+  skip_if_no_keras()
+  found <- run_faults(c(
+    "for (n in c('stop', 'abort', 'restart', 'recursion', 'interrupt')) {",
+    "  f <- faults[[n]]",
+    "  loss <- \\(y_true, y_pred) { f(); op_mean((y_true - y_pred)^2) }",
+    "  show(paste('loss', n), fit(make(loss), x, y, epochs = 2, verbose = 0))",
+    "  show(paste('eager', n), fit(make(loss, run_eagerly = TRUE), x, y, epochs = 2, verbose = 0))",
+    "  show(paste('metric', n), fit(make(metrics = list(custom_metric('m', loss))), x, y, epochs = 2, verbose = 0))",
+    "  Faulty <- Layer('Faulty', call = function(x, training = FALSE) { if (isTRUE(training)) f(); x * 2 })",
+    "  show(paste('layer', n), fit(make(layer = \\(m) Faulty(m)), x, y, epochs = 2, verbose = 0))",
+    "  Start <- Initializer('Start', call = function(shape, dtype = NULL) { f(); op_ones(shape) })",
+    "  show(paste('initializer', n), make(layer = \\(m) layer_dense(m, 1, kernel_initializer = Start())))",
+    "}",
+    "inner <- \\() fit(model, x, y, epochs = 1, verbose = 0)",
+    "show('fit in a loss', fit(make(\\(y_true, y_pred) { inner(); op_mean(y_pred) }), x, y, verbose = 0))",
+    "show('fit in an eager loss', fit(make(\\(y_true, y_pred) { inner(); op_mean((y_true - y_pred)^2) }, run_eagerly = TRUE), x, y, epochs = 1, verbose = 0))",
+    "show('afterwards', fit(model, x, y, epochs = 2, verbose = 0))"
+  ))
+  places <- c("loss", "eager", "metric", "layer", "initializer")
+  expect_equal(unname(found[paste(places, "stop")]), rep("error simpleError boom in R", 5))
+  expect_equal(unname(found[paste(places, "abort")]), rep("error my_class classed", 5))
+  expect_equal(unname(found[paste(places, "restart")]), rep("restart seven", 5))
+  expect_match(found[paste(places, "recursion")], "^error .*(stack|nested|recursion)", all = TRUE)
+  expect_equal(unname(found[paste(places, "interrupt")]), c(rep("history 0 TRUE", 4), "interrupt"))
+  skip_if_not(kerasbridge_info()$backend == "tensorflow")
+  expect_match(found[["fit in a loss"]], "^error kerasbridge_error_unsupported `fit` was called inside a step")
+  expect_equal(unname(found[c("fit in an eager loss", "afterwards")]), c("history 1 FALSE", "history 2 FALSE"))
+})
+
+test_that("an error in R code keeps the calls that led to it", {
+  skip_if_no_keras()
+  deeper <- function(x) stop("far down")
+  e <- tryCatch(
+    fit(small_model(), matrix(1, 4, 2), rep(0, 4), verbose = 0, callbacks = list(on_epoch_end = \(epoch, logs) deeper(epoch))),
+    error = identity
+  )
+  expect_s3_class(e, "simpleError")
+  expect_identical(conditionMessage(e), "far down")
+  expect_identical(conditionCall(e), quote(deeper(epoch)))
+  trace <- format(e$trace)
+  expect_match(paste(trace, collapse = "\n"), "deeper(epoch)", fixed = TRUE)
+  expect_lt(length(trace), 15)
+})
+
+test_that("an R function on another thread is refused instead of ending R", {
+  skip_if_no_keras()
+  skip_if_not(kerasbridge_info()$backend == "tensorflow")
+  out <- run_r(c(
+    "library(kerasbridge)",
+    "double <- Layer('Double', call = function(x) {",
+    "  y <- tf$numpy_function(kerasbridge:::as_python_function(\\(a) a * 2, 'doubling'), list(x), tf$float32)",
+    "  tf$ensure_shape(y, x$shape)",
+    "})",
+    "m <- double(keras_model_sequential(input_shape = 2)) |> layer_dense(1)",
+    "compile(m, 'sgd', 'mse')",
+    "e <- tryCatch(fit(m, matrix(1, 4, 2), rep(1, 4), verbose = 0), error = identity)",
+    "cat(conditionMessage(e))"
+  ))
+  expect_match(paste(out$output, collapse = " "), "R function `doubling` was called from a thread other than R's")
+})

@@ -1,0 +1,52 @@
+test_that("weights go by layer name into another model, and a report says what happened", {
+  skip_if_no_keras()
+  model <- keras_model_sequential(input_shape = 3) |>
+    layer_dense(4, name = "hidden") |>
+    layer_dense(2, name = "out")
+  other <- keras_model_sequential(input_shape = 3) |>
+    layer_dense(4, name = "hidden") |>
+    layer_dense(4, name = "more") |>
+    layer_dense(5, name = "out")
+  for (ending in c(".weights.h5", ".h5", ".safetensors", ".keras")) {
+    path <- withr::local_tempfile(fileext = ending)
+    if (ending == ".keras") save_model(model, path) else save_model_weights(model, path)
+    expect_error(
+      load_model_weights(other, path, by_name = TRUE),
+      "layer 'out': shape \\(4, 2\\) in the file, \\(4, 5\\) in the model", class = "kerasbridge_error_file"
+    )
+    before <- get_weights(other)
+    expect_identical(load_model_weights(other, path, by_name = TRUE, skip_mismatch = TRUE), other)
+    expect_identical(get_weights(other)[1:2], get_weights(model)[1:2])
+    expect_identical(get_weights(other)[3:6], before[3:6])
+    report <- loaded_weights(other)
+    expect_s3_class(report, c("kerasbridge_weights_report", "data.frame"), exact = TRUE)
+    expect_identical(report$layer, c("hidden", "more", "out"))
+    expect_identical(report$status, c("loaded", "missing", "skipped"))
+    expect_identical(report$weights, c(2L, 2L, 2L))
+  }
+  expect_output(print(report), "loaded into 1 of 3 layers.*more missing: not in the file.*out  skipped: shape")
+  expect_null(loaded_weights(model))
+  stranger <- keras_model_sequential(input_shape = 3) |> layer_dense(4, name = "x")
+  expect_error(load_model_weights(stranger, path, by_name = TRUE), "belong to no layer", class = "kerasbridge_error_file")
+})
+
+test_that("weights can be cut into several files", {
+  skip_if_no_keras()
+  model <- keras_model_sequential(input_shape = 64) |> layer_dense(64) |> layer_dense(64)
+  path <- file.path(withr::local_tempdir(), "w.weights.json")
+  save_model_weights(model, path, max_shard_size = 20000 / 2^30)
+  expect_length(list.files(dirname(path), "h5$"), 3)
+  other <- keras_model_sequential(input_shape = 64) |> layer_dense(64) |> layer_dense(64)
+  load_model_weights(other, path)
+  expect_identical(get_weights(other), get_weights(model))
+  expect_error(save_model_weights(model, "w.h5", max_shard_size = 1), "ends in .weights.json", class = "kerasbridge_error_file")
+})
+
+test_that("weights of another shape are refused by layer and shape", {
+  skip_if_no_keras()
+  model <- small_model()
+  expect_error(set_weights(model, list(matrix(1, 3, 1), 1)), "has shape \\(3, 1\\); the weight .*dense.*/kernel. has \\(2, 1\\)", class = "kerasbridge_error_argument")
+  expect_error(set_weights(model, list(1)), "must be a list of 2 arrays", class = "kerasbridge_error_argument")
+  expect_error(set_weights(model, list(matrix("a", 2, 1), 1)), "must be an array of numbers", class = "kerasbridge_error_argument")
+  expect_error(set_weights(model, list(matrix(c(1, NA), 2, 1), 1)), "NA", class = "kerasbridge_error")
+})
