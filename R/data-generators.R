@@ -189,8 +189,7 @@ refuse_beside_generator <- function(given, frame) {
 #' the model is compiled with `run_eagerly = TRUE`), so the longer of the two sets the pace. A function that uses
 #' the model itself, such as one that predicts to choose its samples, waits for the step to end. An error in it
 #' stops training after the steps before; the condition keeps its class and call and has the class
-#' `kerasbridge_error_generator` and the number of the batch as `batch`. Warnings are given when training has
-#' come back to R.
+#' `kerasbridge_error_generator` and the number of the batch as `batch`. Warnings reach handlers at once.
 #'
 #' @section Workers:
 #' With `workers` above 1 the batches come from that many R processes, one after the other in turn, so their order

@@ -59,7 +59,7 @@ worker_main <- function(arguments = commandArgs(TRUE)) {
         if (is.null(batch)) {
           reply("end")
         } else {
-          parts <- batch_parts(batch, sprintf("batch of worker %d", number), rlang::current_env())
+          parts <- batch_parts(plain_tables(batch), sprintf("batch of worker %d", number), rlang::current_env())
           write_batch(lapply(parts, plain_part), path)
           reply("ok", path)
         }
@@ -98,6 +98,31 @@ worker_seed <- function(seed, number) {
     stream <- parallel::nextRNGStream(stream)
   }
   assign(".Random.seed", stream, envir = globalenv())
+}
+
+# There is no Python in a worker: data frames become matrices in R, and sparse matrices dense ones.
+plain_tables <- function(x) {
+  if (is.data.frame(x)) {
+    if (ncol(x) == 1 && is.factor(x[[1]])) {
+      return(x[[1]])
+    }
+    plain <- vapply(x, \(v) !is.object(v) && (is.numeric(v) || is.logical(v)), NA)
+    if (!all(plain)) {
+      abort_kind(
+        "data", sprintf("Column '%s' of a batch holds neither numbers nor logicals.", names(x)[!plain][[1]]),
+        i = "Turn it into numbers in the generator."
+      )
+    }
+    return(as.matrix(x))
+  }
+  if (is_sparse_matrix(x)) {
+    loadNamespace("Matrix")
+    return(as.matrix(x))
+  }
+  if (is.list(x) && !is.object(x)) {
+    x[] <- lapply(x, plain_tables)
+  }
+  x
 }
 
 # ---- the file of a batch ------------------------------------------------------------------------------

@@ -84,18 +84,21 @@ fit.kerasbridge_model <- function(object, x = NULL, y = NULL, ..., batch_size = 
     history <- fit_pulled(object, x, steps_per_epoch, epochs, callbacks, validation_data, validation_steps, validation_freq, class_weight, initial_epoch, verbose, frame, max_queue_size, workers)
     return(continued(resume, history))
   }
-  if (is_pulled(validation_data)) {
-    source <- bridge_do(
-      "row_source",
-      x = as_data_arg(x, "x", frame), y = as_data_arg(class_numbers(object, y, "y", frame, learn = TRUE), "y", frame),
-      sample_weight = as_data_arg(sample_weight, "sample_weight", frame),
-      batch_size = as_count(batch_size, "batch_size", frame), shuffle = as_bool_arg(shuffle, "shuffle", frame), call = frame
-    )
-    return(fit_pulled(object, source, steps_per_epoch, epochs, callbacks, validation_data, validation_steps, validation_freq, class_weight, initial_epoch, verbose, frame))
-  }
   check_compiled(object, frame)
   check_fraction(validation_split, "validation_split", frame)
   given <- training_data(object, x, y, data, schema, validation_data, frame, learn = TRUE)
+  class_weight <- level_weights(object, class_weight, given$schema, frame)
+  if (is_pulled(validation_data)) {
+    source <- bridge_do(
+      "row_source",
+      x = as_data_arg(given$x, "x", frame), y = as_data_arg(given$y, "y", frame),
+      sample_weight = as_data_arg(sample_weight, "sample_weight", frame),
+      batch_size = as_count(batch_size, "batch_size", frame), shuffle = as_bool_arg(shuffle, "shuffle", frame), call = frame
+    )
+    done <- fit_pulled(object, source, steps_per_epoch, epochs, callbacks, validation_data, validation_steps, validation_freq, class_weight, initial_epoch, verbose, frame)
+    attach_schema(object, given$schema, frame)
+    return(continued(resume, done))
+  }
   drop_kept(object, "its training did not come to an end")
   history <- bridge_do(
     "fit",
@@ -109,7 +112,7 @@ fit.kerasbridge_model <- function(object, x = NULL, y = NULL, ..., batch_size = 
     validation_split = as.double(validation_split),
     validation_data = as_validation_arg(given$validation_data, "validation_data", frame),
     shuffle = as_bool_arg(shuffle, "shuffle", frame),
-    class_weight = as_class_weight_arg(level_weights(object, class_weight, given$schema, frame), "class_weight", frame),
+    class_weight = as_class_weight_arg(class_weight, "class_weight", frame),
     sample_weight = as_data_arg(sample_weight, "sample_weight", frame),
     initial_epoch = as_count(initial_epoch, "initial_epoch", frame, least = 0),
     steps_per_epoch = as_steps(steps_per_epoch, "steps_per_epoch", frame),
@@ -122,11 +125,15 @@ fit.kerasbridge_model <- function(object, x = NULL, y = NULL, ..., batch_size = 
     call = frame
   )
   done <- new_history(history, frame)
-  if (!is.null(given$schema)) {
-    bridge_do("schema_attach", model = object, schema = given$schema, call = frame)
-  }
+  attach_schema(object, given$schema, frame)
   keep_fresh(object)
   continued(resume, done)
+}
+
+attach_schema <- function(object, schema, call) {
+  if (!is.null(schema)) {
+    bridge_do("schema_attach", model = object, schema = schema, call = call)
+  }
 }
 
 #' Loss and metrics on given data

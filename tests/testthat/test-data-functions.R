@@ -68,6 +68,16 @@ test_that("functions validate training on arrays and on data sets", {
     list(x[1:4, ], y[1:4])
   }
   h <- fit(model, x, y, epochs = 3, validation_data = pull, validation_steps = 2, validation_freq = 2, verbose = 0)
-  expect_identical(c(calls, length(h$metrics$val_loss)), c(2, 1))
+  expect_identical(c(calls, which(!is.na(h$metrics$val_loss))), c(2, 2))
   expect_error(fit(model, x, y, validation_data = pull), "validation_steps", class = "kerasbridge_error_argument")
+  # a data frame and a formula, as without a function
+  frame <- data.frame(a = 1:8, b = 8:1, kind = factor(rep(c("u", "v"), 4)))
+  classes <- keras_model_sequential(input_shape = 2) |> layer_dense(2, activation = "softmax")
+  compile(classes, "sgd", "sparse_categorical_crossentropy")
+  h <- fit(classes, kind ~ a + b, data = frame, epochs = 1, verbose = 0, validation_data = \() list(matrix(1, 4, 2), rep(0, 4)), validation_steps = 1)
+  expect_true(is.finite(h$metrics$val_loss))
+  expect_identical(levels(predict(classes, frame, type = "class", verbose = 0)), c("u", "v"))
+  sparse <- Matrix::Matrix(x, sparse = TRUE)
+  h <- fit(model, sparse, y, epochs = 1, validation_data = \() list(sparse[1:4, ], y[1:4]), validation_steps = 1, verbose = 0)
+  expect_true(is.finite(h$metrics$val_loss) && is.finite(h$metrics$loss))
 })

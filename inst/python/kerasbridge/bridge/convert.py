@@ -111,6 +111,8 @@ def _own_parts(part: Any) -> Any:
         return {name: _own_parts(value) for name, value in part.items()}
     if isinstance(part, (list, tuple)):
         return [_own_parts(value) for value in part]
+    if hasattr(part, "toarray"):  # a sparse matrix: one batch of it is small
+        return part.toarray()
     return own_array(part) if isinstance(part, np.ndarray) else part
 
 

@@ -16,13 +16,15 @@ def _rows(part: Any, index: np.ndarray) -> Any:
         return {name: _rows(value, index) for name, value in part.items()}
     if isinstance(part, (list, tuple)):
         return [_rows(value, index) for value in part]
+    if hasattr(part, "toarray"):  # a sparse matrix
+        return part[index].toarray()
     return None if part is None else np.asarray(part)[index]
 
 
 def _count(part: Any) -> int:
     while isinstance(part, (dict, list, tuple)):
         part = next(iter(part.values() if isinstance(part, dict) else part))
-    return len(part)
+    return part.shape[0]
 
 
 class Rows:
