@@ -241,7 +241,10 @@ def fit_pulled(
             if epochs > initial_epoch and hasattr(model.optimizer, "finalize_variable_values"):
                 model.optimizer.finalize_variable_values(model.trainable_weights)
             calls.all.on_train_end(logs)
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, Exception) as error:
+        # a press that R answered may reach Python as another exception
+        if not (isinstance(error, KeyboardInterrupt) or (stop is not None and stop.is_set())):
+            raise
         history.interrupted = True
         done = len(history.epoch)
         note = f"Training was stopped after {done} complete epoch{'' if done == 1 else 's'}."
@@ -253,7 +256,10 @@ def fit_pulled(
         with contextlib.suppress(KeyboardInterrupt):
             progress.close()
         history.seconds = time.perf_counter() - started
-    return history.keep_with(model)
+    try:
+        return history.keep_with(model)
+    except KeyboardInterrupt:  # the same press, once more
+        return history.keep_with(model)
 
 
 def _epoch(
