@@ -28,6 +28,7 @@ to_python <- function(x) {
     kb_int_dict = raw$as_dict(to_list(as.list(names(x$value))), to_list(unname(x$value))),
     kb_tensor = raw$as_tensor(x$value, x$dtype),
     kb_data = raw$data_array(x$value),
+    kb_puller = raw$puller(as_python_function(x$value)),
     kb_sparse = raw$sparse_rows(x$layout, x$first, x$second, x$value, x$shape),
     kb_function = as_python_function(x$value, x$name, isTRUE(x$signature)),
     kb_output = raw$Output(as_python_function(x$value), x$terminal, x$width),

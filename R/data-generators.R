@@ -1,9 +1,9 @@
 # R functions as sources of batches. The loop over them is kerasbridge/training/pulling.py: it calls the
-# function between two steps, on R's main thread.
+# function on R's main thread, while the step before runs on another.
 
 # What fit(), evaluate() and predict() do when `x` is an R function.
 fit_pulled <- function(object, generator, steps_per_epoch, epochs, callbacks, validation_data, validation_steps,
-                       validation_freq, class_weight, initial_epoch, verbose, frame) {
+                       validation_freq, class_weight, initial_epoch, verbose, frame, max_queue_size = 10, workers = 1) {
   check_model(object, frame)
   check_compiled(object, frame)
   steps_per_epoch <- as_steps(pulled_steps(steps_per_epoch, generator), "steps_per_epoch", frame)
@@ -12,22 +12,24 @@ fit_pulled <- function(object, generator, steps_per_epoch, epochs, callbacks, va
   }
   if (is_pulled(validation_data)) {
     validation_steps <- pulled_steps(validation_steps, validation_data)
-    validation_data <- tagged(pull_function(validation_data, "validation generator", frame), "function")
+    validation_data <- pull_function(in_order(validation_data), "validation generator", frame)
   } else {
     validation_data <- as_validation_arg(validation_data, "validation_data", frame)
   }
+  epochs <- as_count(epochs, "epochs", frame)
+  initial_epoch <- as_count(initial_epoch, "initial_epoch", frame, least = 0)
+  callbacks <- as_callbacks_arg(callbacks, frame)
+  total <- steps_per_epoch * max(0, epochs - initial_epoch)
   drop_kept(object, "its training did not come to an end")
-  history <- bridge_do(
+  history <- with_source(generator, workers, total, max_queue_size, frame, \(pull, ahead) bridge_do(
     "fit_pulled",
-    model = object, pull = tagged(pull_function(generator, "generator", frame), "function"),
-    steps_per_epoch = steps_per_epoch, epochs = as_count(epochs, "epochs", frame),
-    verbose = as_verbose(verbose, frame), callbacks = as_callbacks_arg(callbacks, frame),
-    validation_data = validation_data, validation_steps = as_steps(validation_steps, "validation_steps", frame),
+    model = object, pull = pull, steps_per_epoch = steps_per_epoch, epochs = epochs,
+    verbose = as_verbose(verbose, frame), callbacks = callbacks,
+    validation_data = validation_data, validation_steps = validation_steps,
     validation_freq = as_count(validation_freq, "validation_freq", frame),
     class_weight = as_class_weight_arg(class_weight, "class_weight", frame),
-    initial_epoch = as_count(initial_epoch, "initial_epoch", frame, least = 0),
-    output = r_output(), call = frame
-  )
+    initial_epoch = initial_epoch, max_queue_size = ahead, output = r_output(), call = frame
+  ))
   ended <- history$params$ended
   if (!is.null(ended)) {
     rlang::warn(ended, class = "kerasbridge_warning_generator", call = frame)
@@ -36,53 +38,108 @@ fit_pulled <- function(object, generator, steps_per_epoch, epochs, callbacks, va
   new_history(history)
 }
 
-evaluate_pulled <- function(object, generator, steps, callbacks, verbose, frame) {
+evaluate_pulled <- function(object, generator, steps, callbacks, verbose, frame, ...) {
   check_model(object, frame)
   check_compiled(object, frame)
-  lapply(run_pulled("evaluate_pulled", object, generator, steps, callbacks, verbose, frame), as.numeric)
+  lapply(run_pulled("evaluate_pulled", object, generator, steps, callbacks, verbose, frame, ...), as.numeric)
 }
 
-run_pulled <- function(verb, object, generator, steps, callbacks, verbose, frame) {
+run_pulled <- function(verb, object, generator, steps, callbacks, verbose, frame, max_queue_size = 10, workers = 1) {
   check_model(object, frame)
   steps <- as_steps(pulled_steps(steps, generator), "steps", frame)
   if (is.null(steps)) {
     abort_argument("steps", "must say how many batches of the generator to take.", call = frame)
   }
-  bridge_do(
+  generator <- in_order(generator)
+  callbacks <- as_callbacks_arg(callbacks, frame)
+  with_source(generator, workers, steps, max_queue_size, frame, \(pull, ahead) bridge_do(
     verb,
-    model = object, pull = tagged(pull_function(generator, "generator", frame), "function"), steps = steps,
-    verbose = as_verbose(verbose, frame), callbacks = as_callbacks_arg(callbacks, frame), output = r_output(), call = frame
-  )
+    model = object, pull = pull, steps = steps, verbose = as_verbose(verbose, frame), callbacks = callbacks,
+    max_queue_size = ahead, output = r_output(), call = frame
+  ))
+}
+
+# `use(pull, ahead)` on the generator as Python calls it: here, or in other R processes.
+with_source <- function(generator, workers, total, max_queue_size, frame, use) {
+  ahead <- as_count(max_queue_size, "max_queue_size", frame)
+  workers <- max(1L, as_count(workers, "workers", frame, least = 0))
+  if (workers == 1) {
+    return(use(pull_function(generator, "generator", frame), ahead))
+  }
+  if (is_python(generator)) {
+    abort_argument("workers", "above 1 need a function of R that makes a generator, or a `dataset_from_function()`.", call = frame)
+  }
+  with_workers(generator, workers, total, ahead, frame, \(source) use(source, ahead))
+}
+
+# A data set made by a function, without shuffling.
+in_order <- function(x) {
+  if (is_r_dataset(x)) {
+    x$shuffle <- FALSE
+  }
+  x
 }
 
 is_r_generator <- function(x) is.function(x) && !is_python(x)
 
 # What the loop of this package reads, not Keras' own: R functions, and sources that call one.
-is_pulled <- function(x) is_r_generator(x) || inherits(x, "kerasbridge.data.indexed.DirectBatches")
+is_pulled <- function(x) is_r_generator(x) || is_r_dataset(x) || inherits(x, "kerasbridge.data.indexed.DirectBatches")
 
-pulled_steps <- function(steps, generator) steps %||% if (is_python(generator)) length(generator)
+pulled_steps <- function(steps, generator) steps %||% if (is_python(generator) || is_r_dataset(generator)) length(generator)
 
-# The generator as a function that Python calls: each batch checked and turned into arrays.
+# The generator as a function that Python calls: each batch checked and brought into plain lists and arrays.
 pull_function <- function(generator, word, frame) {
   force(generator)
   if (is_python(generator)) {
     return(generator)
   }
+  if (is_r_dataset(generator)) {
+    generator <- dataset_generator(generator)
+  }
   count <- 0L
-  function() {
+  pull <- function() {
     count <<- count + 1L
-    batch <- tryCatch(generator(), error = \(e) {
-      abort_kind(
-        "generator", sprintf("The %s failed at batch %d: %s", word, count, conditionMessage(e)),
-        batch = count, original = e, call = frame
-      )
-    })
+    batch <- tryCatch(generator(), error = \(e) abort_generator(e, word, count, frame))
     if (is.null(batch)) {
       return(NULL)
     }
-    parts <- batch_parts(batch, sprintf("batch %d of the %s", count, word), frame)
-    to_python(tagged(parts, "tuple"))
+    where <- sprintf("batch %d of the %s", count, word)
+    parts <- tryCatch(batch_parts(batch, where, frame), kerasbridge_error = \(e) stop(named_batch(e, where)))
+    lapply(parts, plain_part)
   }
+  tagged(pull, "puller")
+}
+
+# An error that doesn't say which batch it is about says so.
+named_batch <- function(e, where) {
+  if (!grepl(where, conditionMessage(e), ignore.case = TRUE)) {
+    e$message <- sprintf("%s: %s", capital(where), e$message)
+  }
+  e
+}
+
+# The generator's own error, with the batch: its classes and its call are kept.
+abort_generator <- function(e, word, count, frame, ...) {
+  own <- setdiff(class(e), c("rlang_error", "simpleError", "error", "condition"))
+  stop(rlang::error_cnd(
+    class = c(own, "kerasbridge_error_generator", "kerasbridge_error"),
+    message = sprintf("The %s failed at batch %d: %s", word, count, conditionMessage(e)),
+    batch = count, original = e, call = conditionCall(e) %||% rlang::error_call(frame), ...
+  ))
+}
+
+# A converted part without its tags: nested lists of arrays, which cross in one go.
+plain_part <- function(x) {
+  if (!inherits(x, "kb_tag")) {
+    return(x)
+  }
+  switch(
+    class(x)[[1]],
+    kb_data = x$value,
+    kb_list = lapply(unname(x$value), plain_part),
+    kb_dict = lapply(x$value, plain_part),
+    to_python(x)
+  )
 }
 
 # x, y and weights of a batch: list(x), list(x, y), list(x, y, weights), so named or not, or x alone.
@@ -123,12 +180,26 @@ refuse_beside_generator <- function(given, frame) {
 #' scripts. In new code write `fit(model, generator, steps_per_epoch = n)`.
 #'
 #' An R function that is used as generator returns the next batch each time it is called: `list(x, y)`,
-#' `list(x, y, weights)` or, for prediction, `list(x)`; for several inputs `x` is a list. It is called once for
-#' each step, between the steps, and returns `NULL` when there is nothing left; training then ends with a
-#' warning. Keep the state in the function's environment, with `<<-`.
+#' `list(x, y, weights)` or, for prediction, `list(x)`; for several inputs or outputs `x` or `y` is a list, by
+#' position or by name. It is called once for each step, never beyond the end of an epoch, and returns `NULL`
+#' when there is nothing left; training then ends with a warning. Keep the state in the function's
+#' environment, with `<<-`.
+#'
+#' The function runs while the training step before runs on another thread (on the TensorFlow backend, unless
+#' the model is compiled with `run_eagerly = TRUE`), so the longer of the two sets the pace. A function that uses
+#' the model itself, such as one that predicts to choose its samples, waits for the step to end. An error in it
+#' stops training after the steps before; the condition keeps its class and call and has the class
+#' `kerasbridge_error_generator` and the number of the batch as `batch`. Warnings reach handlers at once.
+#'
+#' @section Workers:
+#' With `workers` above 1 the batches come from that many R processes, one after the other in turn, so their order
+#' is the same each time. Each process has its own stream of random numbers, derived from R's random numbers here:
+#' after the same `set.seed()` the batches are the same. What the function finds in the global environment, and
+#' the attached packages, are sent along. A process that ends or is killed is an error that says which and how;
+#' all of them end with the training, however that ends. The batches are handed over through shared memory.
 #'
 #' @param object A compiled model.
-#' @param generator An R function, or a source such as [timeseries_generator()] or
+#' @param generator An R function, a [dataset_from_function()], or a source such as [timeseries_generator()] or
 #'   [flow_images_from_data()].
 #' @param steps_per_epoch,steps Batches an epoch, or in all; fractions are rounded up. Sources that know
 #'   their length need none.
@@ -136,7 +207,10 @@ refuse_beside_generator <- function(given, frame) {
 #'   [fit()][fit.kerasbridge_model].
 #' @param view_metrics Kept for older scripts; the progress line shows the metrics.
 #' @param validation_data As for [fit()][fit.kerasbridge_model], or a generator.
-#' @param max_queue_size,workers Kept for older scripts: batches are made one after the other.
+#' @param max_queue_size Batches made ahead at most.
+#' @param workers R processes that make batches. Above 1 the function given is a *factory*: it is called once in
+#'   each process, without arguments or with the number of the process from 1, and returns the generator. See
+#'   below.
 #' @return `fit_generator()`: a history. `evaluate_generator()`: a named list of numbers.
 #'   `predict_generator()`: an array with a row for each sample.
 #' @examplesIf is_keras_available()
@@ -153,12 +227,12 @@ fit_generator <- function(object, generator, steps_per_epoch = NULL, epochs = 1,
                           callbacks = NULL, view_metrics = "auto", validation_data = NULL, validation_steps = NULL,
                           class_weight = NULL, max_queue_size = 10, workers = 1, initial_epoch = 0) {
   frame <- rlang::current_env()
-  check_generator_arguments(generator, max_queue_size, workers, frame)
+  check_generator(generator, frame)
   if (!identical(view_metrics, "auto")) {
     note_once("view_metrics", "`view_metrics` has no effect: the progress line shows the metrics.")
   }
   if (is_pulled(generator)) {
-    return(fit_pulled(object, generator, steps_per_epoch, epochs, callbacks, validation_data, validation_steps, 1, class_weight, initial_epoch, verbose, frame))
+    return(fit_pulled(object, generator, steps_per_epoch, epochs, callbacks, validation_data, validation_steps, 1, class_weight, initial_epoch, verbose, frame, max_queue_size, workers))
   }
   fit(
     object, generator, steps_per_epoch = steps_per_epoch, epochs = epochs, verbose = verbose, callbacks = callbacks,
@@ -170,9 +244,9 @@ fit_generator <- function(object, generator, steps_per_epoch = NULL, epochs = 1,
 #' @export
 evaluate_generator <- function(object, generator, steps = NULL, max_queue_size = 10, workers = 1, callbacks = NULL) {
   frame <- rlang::current_env()
-  check_generator_arguments(generator, max_queue_size, workers, frame)
+  check_generator(generator, frame)
   if (is_pulled(generator)) {
-    return(evaluate_pulled(object, generator, steps, callbacks, 0L, frame))
+    return(evaluate_pulled(object, generator, steps, callbacks, 0L, frame, max_queue_size, workers))
   }
   evaluate(object, generator, steps = steps, callbacks = callbacks, verbose = 0)
 }
@@ -181,20 +255,17 @@ evaluate_generator <- function(object, generator, steps = NULL, max_queue_size =
 #' @export
 predict_generator <- function(object, generator, steps = NULL, max_queue_size = 10, workers = 1, verbose = 0, callbacks = NULL) {
   frame <- rlang::current_env()
-  check_generator_arguments(generator, max_queue_size, workers, frame)
+  check_generator(generator, frame)
   if (is_pulled(generator)) {
-    return(run_pulled("predict_pulled", object, generator, steps, callbacks, verbose, frame))
+    return(run_pulled("predict_pulled", object, generator, steps, callbacks, verbose, frame, max_queue_size, workers))
   }
   stats::predict(object, generator, steps = steps, callbacks = callbacks, verbose = verbose)
 }
 
-check_generator_arguments <- function(generator, max_queue_size, workers, frame) {
+check_generator <- function(generator, frame) {
   check_alive(generator, "generator", frame)
-  if (!is_r_generator(generator) && !is_python(generator)) {
+  if (!is_pulled(generator) && !is_python(generator)) {
     abort_argument("generator", paste0("must be a function or a source of batches, not ", describe_value(generator), "."), call = frame)
-  }
-  if (!identical(as.numeric(max_queue_size), 10) || !identical(as.numeric(workers), 1)) {
-    note_once("generator_workers", "`max_queue_size` and `workers` have no effect: batches are made one after the other.")
   }
 }
 

@@ -19,8 +19,8 @@
 #'   `list(on_epoch_end = \(epoch, logs) ...)`, is a callback too; epochs and batches count from 1.
 #' @param validation_split Part of the data, from 0 to 1, kept for validation: the last rows, taken
 #'   before any shuffling.
-#' @param validation_data `list(x, y)` or `list(x, y, weights)` to validate on; wins over
-#'   `validation_split`.
+#' @param validation_data `list(x, y)` or `list(x, y, weights)` to validate on, or an R function that makes
+#'   batches (with `validation_steps`); wins over `validation_split`.
 #' @param shuffle Shuffle the training rows before each epoch. Validation rows never are.
 #' @param class_weight Weight of each class, named by class number from 0, `list("0" = 1, "1" = 10)`, or by
 #'   level where `y` is a factor, `c(benign = 1, malignant = 10)`.
@@ -32,6 +32,9 @@
 #'   no known length.
 #' @param validation_batch_size Samples a step in validation; `batch_size` by default.
 #' @param validation_freq Validate every so many epochs.
+#' @param max_queue_size,workers Where `x` is an R function or a [dataset_from_function()]: batches made ahead at
+#'   most, and R processes that make them. With `workers` above 1 a function as `x` is a factory of generators; see
+#'   [fit_generator()].
 #' @param engine `"auto"` measures which way of running the steps is fastest here; `"keras"` is Keras'
 #'   own loop, `"graph"` and `"xla"` force the others. The results are the same.
 #' @param expand Give a single case that lacks its first axis (a matrix for a model of matrices) that axis: a
@@ -60,6 +63,7 @@ fit.kerasbridge_model <- function(object, x = NULL, y = NULL, ..., batch_size = 
                                   shuffle = TRUE, class_weight = NULL, sample_weight = NULL,
                                   initial_epoch = 0, steps_per_epoch = NULL, validation_steps = NULL,
                                   validation_batch_size = NULL, validation_freq = 1,
+                                  max_queue_size = 10, workers = 1,
                                   verbose = getOption("kerasbridge.verbose", "auto"),
                                   engine = getOption("kerasbridge.engine", "auto"), data = NULL, schema = NULL,
                                   resume = NULL, expand = FALSE) {
@@ -77,15 +81,24 @@ fit.kerasbridge_model <- function(object, x = NULL, y = NULL, ..., batch_size = 
     if (!identical(as.double(validation_split), 0)) {
       abort_argument("validation_split", "needs data with a known number of rows.", "Give `validation_data`.", call = frame)
     }
-    history <- fit_pulled(object, x, steps_per_epoch, epochs, callbacks, validation_data, validation_steps, validation_freq, class_weight, initial_epoch, verbose, frame)
+    history <- fit_pulled(object, x, steps_per_epoch, epochs, callbacks, validation_data, validation_steps, validation_freq, class_weight, initial_epoch, verbose, frame, max_queue_size, workers)
     return(continued(resume, history))
-  }
-  if (is_pulled(validation_data)) {
-    abort_argument("validation_data", "can be a function only where `x` is one.", call = frame)
   }
   check_compiled(object, frame)
   check_fraction(validation_split, "validation_split", frame)
   given <- training_data(object, x, y, data, schema, validation_data, frame, learn = TRUE)
+  class_weight <- level_weights(object, class_weight, given$schema, frame)
+  if (is_pulled(validation_data)) {
+    source <- bridge_do(
+      "row_source",
+      x = as_data_arg(given$x, "x", frame), y = as_data_arg(given$y, "y", frame),
+      sample_weight = as_data_arg(sample_weight, "sample_weight", frame),
+      batch_size = as_count(batch_size, "batch_size", frame), shuffle = as_bool_arg(shuffle, "shuffle", frame), call = frame
+    )
+    done <- fit_pulled(object, source, steps_per_epoch, epochs, callbacks, validation_data, validation_steps, validation_freq, class_weight, initial_epoch, verbose, frame)
+    attach_schema(object, given$schema, frame)
+    return(continued(resume, done))
+  }
   drop_kept(object, "its training did not come to an end")
   history <- bridge_do(
     "fit",
@@ -99,7 +112,7 @@ fit.kerasbridge_model <- function(object, x = NULL, y = NULL, ..., batch_size = 
     validation_split = as.double(validation_split),
     validation_data = as_validation_arg(given$validation_data, "validation_data", frame),
     shuffle = as_bool_arg(shuffle, "shuffle", frame),
-    class_weight = as_class_weight_arg(level_weights(object, class_weight, given$schema, frame), "class_weight", frame),
+    class_weight = as_class_weight_arg(class_weight, "class_weight", frame),
     sample_weight = as_data_arg(sample_weight, "sample_weight", frame),
     initial_epoch = as_count(initial_epoch, "initial_epoch", frame, least = 0),
     steps_per_epoch = as_steps(steps_per_epoch, "steps_per_epoch", frame),
@@ -112,11 +125,15 @@ fit.kerasbridge_model <- function(object, x = NULL, y = NULL, ..., batch_size = 
     call = frame
   )
   done <- new_history(history, frame)
-  if (!is.null(given$schema)) {
-    bridge_do("schema_attach", model = object, schema = given$schema, call = frame)
-  }
+  attach_schema(object, given$schema, frame)
   keep_fresh(object)
   continued(resume, done)
+}
+
+attach_schema <- function(object, schema, call) {
+  if (!is.null(schema)) {
+    bridge_do("schema_attach", model = object, schema = schema, call = call)
+  }
 }
 
 #' Loss and metrics on given data

@@ -69,6 +69,15 @@ test_that("weights, several inputs and dropped columns work", {
     compile(column, optimizer = "sgd", loss = "mse")
     y <- matrix(1:8 / 8, 8)
     stopifnot(is.finite(fit(column, \() list(y[1:4, ], y[1:4, ]), steps_per_epoch = 3, epochs = 2)$metrics$loss))
+    # a sparse matrix and a data frame, here and in other processes
+    same <- keras_model_sequential(input_shape = 2) |> layer_activation("linear")
+    values <- matrix(c(0, 2, 0, 0, 0, 3), 3)
+    sparse <- \() list(Matrix::Matrix(values, sparse = TRUE))
+    table <- \() list(data.frame(a = values[, 1], b = values[, 2]))
+    for (made in list(sparse, table)) {
+      stopifnot(identical(unname(predict(same, made, steps = 1)), values))
+      if (.Platform$OS.type != "windows") stopifnot(identical(unname(predict_generator(same, \() made, steps = 2, workers = 2)), rbind(values, values)))
+    }
     cat("all well")
   }))
   expect_match(out, "all well$")

@@ -52,6 +52,12 @@ class DataError(KerasBridgeError, ValueError):
     kind = "data"
 
 
+class GeneratorError(KerasBridgeError, RuntimeError):
+    """A function that makes batches failed, or the process it runs in ended."""
+
+    kind = "generator"
+
+
 class FileError(KerasBridgeError, OSError):
     """A file is missing, exists already, can't be written, or is damaged."""
 

@@ -12,7 +12,7 @@ from kerasbridge.bridge.classes import class_names
 from kerasbridge.bridge.convert import without_tuple_names
 from kerasbridge.bridge.outcome import lost_interrupts_stop, outcome, stop
 from kerasbridge.errors import UnsupportedError
-from kerasbridge.runtime import attached
+from kerasbridge.runtime import attached, threads
 from kerasbridge.runtime import starting as runtime
 
 _OWN = "kerasbridge.layers."
@@ -114,11 +114,22 @@ def call(symbol: str, args: Optional[list] = None, kwargs: Optional[dict] = None
     return without_tuple_names(function(*(args or ()), **kwargs))
 
 
+def _settle_for(values: Any) -> None:
+    """Let a training step that runs on the other thread end before Keras' objects are touched."""
+    if threads.busy():
+        import keras
+
+        own = (keras.Layer, keras.Optimizer, keras.Variable)
+        if any(isinstance(value, own) for value in values):
+            threads.settle()
+
+
 @outcome
 def method(
     target: Any, name: str, args: Optional[list] = None, kwargs: Optional[dict] = None
 ) -> Any:
     """Call a method of an object, or the object itself when `name` is "__call__"."""
+    _settle_for([target])
     function = target if name == "__call__" else getattr(target, name)
     return function(*(args or ()), **dict(kwargs or {}))
 
@@ -127,6 +138,7 @@ def method(
 def do(verb: str, kwargs: Optional[dict] = None) -> Any:
     """Run a verb of the engine (see `verbs.py`)."""
     arguments = dict(kwargs or {})
+    _settle_for(arguments.values())
     if verb not in _STOPPABLE:
         return verbs.lookup(verb)(**arguments)
     arguments["stop"] = stop

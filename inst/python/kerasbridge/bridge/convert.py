@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from typing import Any, Optional, Sequence
+from typing import Any, Callable, Optional, Sequence
 
 import numpy as np
 
@@ -95,6 +95,35 @@ def data_array(value: Any) -> np.ndarray:
     if array.dtype == np.float64 and array.ndim:
         return row_block(array)
     return np.ascontiguousarray(array) if array.ndim else array
+
+
+def own_array(value: Any) -> Any:
+    """As `data_array`, and never a view of memory of R, which only R's thread may let go."""
+    array = data_array(value)
+    base = array
+    while isinstance(base, np.ndarray) and base.base is not None:
+        base = base.base
+    return array if isinstance(base, np.ndarray) else array.copy()
+
+
+def _own_parts(part: Any) -> Any:
+    if isinstance(part, dict):
+        return {name: _own_parts(value) for name, value in part.items()}
+    if isinstance(part, (list, tuple)):
+        return [_own_parts(value) for value in part]
+    if hasattr(part, "toarray"):  # a sparse matrix: one batch of it is small
+        return part.toarray()
+    return own_array(part) if isinstance(part, np.ndarray) else part
+
+
+def puller(function: Callable[[], Any]) -> Callable[[], Any]:
+    """A function of R that returns a batch as nested lists, as one that returns a tuple of arrays."""
+
+    def pull() -> Any:
+        batch = function()
+        return None if batch is None else tuple(_own_parts(part) for part in batch)
+
+    return pull
 
 
 def sparse_rows(layout: str, first: Any, second: Any, values: Any, shape: Sequence[int]) -> Any:

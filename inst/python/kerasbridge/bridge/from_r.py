@@ -8,10 +8,9 @@ raised here, in Python, where its kind and its cause are kept.
 from __future__ import annotations
 
 import functools
-import threading
 from typing import Any, Callable, Optional
 
-from kerasbridge.errors import UnsupportedError
+from kerasbridge.runtime import threads
 
 
 class RCodeError(Exception):
@@ -59,23 +58,20 @@ class Signal:
 def r_function(function: Callable, name: str) -> Callable:
     """`function`, which calls R and may return a `Signal`, as a callable that returns or raises.
 
+    Called on another thread than R's, it runs on R's thread if that waits for a training step.
+
     Raises:
         RCodeError: the R code raised an error, or left by a restart.
         KeyboardInterrupt: a person interrupted the R code.
-        UnsupportedError: the call comes from another thread than the one R runs on.
+        UnsupportedError: the call comes from another thread, and R's thread is not waiting.
     """
 
     @functools.wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:
-        if threading.current_thread() is not threading.main_thread():
-            raise UnsupportedError(
-                f"The R function `{name}` was called from a thread other than R's, where R can't run.",
-                hint="Compile the model with run_eagerly = TRUE, or do this step with op_*() functions.",
-            )
         value = function(*args, **kwargs)
         if type(value) is Signal:
             value.go_on()
         return value
 
     call.__name__ = name
-    return call
+    return threads.main_only(call)

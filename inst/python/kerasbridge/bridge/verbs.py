@@ -56,6 +56,8 @@ _VERBS = {
     "save_weights": "kerasbridge.saving:save_weights",
     "load_weights": "kerasbridge.bridge.saving:load_weights",
     # data
+    "start_workers": "kerasbridge.data.workers:Workers",
+    "row_source": "kerasbridge.data.rows:row_source",
     "generator_next": "kerasbridge.data.stepping:next_batch",
     "read_hdf5": "kerasbridge.data.hdf5:read_rows",
     "load_dataset": "kerasbridge.bridge.datasets:load",

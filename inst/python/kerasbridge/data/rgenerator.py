@@ -28,6 +28,10 @@ class PulledBatches:
         pull: returns (x,), (x, y) or (x, y, sample_weight), or None when there is nothing left.
         input_shapes: shape of each input of the model with the batch axis, None where unknown.
         word: what the function is called in messages.
+        check: called with x, y and whether the batch is the first; raises a DataError where the
+            batch doesn't suit the model.
+        column: axes of the model's output where its last one has length 1: targets without that
+            axis get it, so that all batches are alike.
 
     Attributes:
         calls: batches taken so far.
@@ -39,10 +43,14 @@ class PulledBatches:
         pull: Callable[[], Any],
         input_shapes: Optional[list] = None,
         word: str = "generator",
+        check: Optional[Callable[[Any, Any, bool], None]] = None,
+        column: Optional[int] = None,
     ):
         self._pull = pull
         self._inputs = input_shapes
         self._first: Optional[list] = None
+        self._suits = check
+        self._column = column
         self.word = word
         self.calls = 0
         self.ended = False
@@ -63,7 +71,18 @@ class PulledBatches:
         self.calls += 1
         x, y, weight = (tuple(parts) + (None, None))[:3]
         x = self._fit_inputs(x)
+        if (
+            self._column is not None
+            and np.ndim(y) == self._column - 1
+            and isinstance(y, np.ndarray)
+        ):
+            y = y[..., None]
         self._check(x, y, weight)
+        if self._suits is not None:
+            try:
+                self._suits(x, y, self.calls == 1)
+            except DataError as error:
+                raise self._refuse(error.message, error.hint) from error
         return x, y, weight
 
     def _refuse(self, text: str, hint: Optional[str] = None) -> DataError:
@@ -144,6 +163,16 @@ class PulledBatches:
                 raise self._refuse(
                     f"`{name}` has {len(shape) + 1} axes, in the first batch {len(before) + 1}."
                 )
+
+
+def output_column(model: Any) -> Optional[int]:
+    """Axes of the output of a model with one output whose last axis has length 1; else None."""
+    try:
+        shape = model.output_shape
+    except Exception:  # a model that has not been built has no output to ask for
+        return None
+    plain = isinstance(shape, tuple) and all(n is None or isinstance(n, int) for n in shape)
+    return len(shape) if plain and len(shape) > 1 and shape[-1] == 1 else None
 
 
 def input_shapes(model: Any) -> Optional[list]:

@@ -215,6 +215,11 @@ def _is_sparse_loss(loss: Any) -> bool:
     return _is_loss(loss, "sparsecategoricalcrossentropy")
 
 
+def has_sparse_loss(model: Any) -> bool:
+    """Whether a loss of the model takes class numbers."""
+    return any(_is_sparse_loss(loss) for _, loss in leaves(getattr(model, "loss", None), "loss"))
+
+
 def _output_parts(model: Any, y: Any) -> Iterable[tuple[str, Any, Any, Any]]:
     """(label, labels, loss, output shape) for each output whose loss and shape are known."""
     loss = getattr(model, "loss", None)

@@ -127,6 +127,60 @@ class StepLoop:
             batch = [tf.gather(tensor, order[row:last]) for tensor in data]
         return self.traced(*batch)
 
+    def queue_loop(self) -> Any:
+        """The loop over batches of a queue, traced at its first use.
+
+        It is called with the handle of a queue whose elements are a logical and the tensors of a
+        batch, flat, and with that of an int32 variable. It runs a step for each element until one
+        comes whose logical is False, or the variable isn't 0, and returns what the model reports.
+        """
+        if "queue" not in self._loops:
+            self._loops["queue"] = self._make_queue_loop()
+        return self._loops["queue"]
+
+    def _make_queue_loop(self) -> Any:
+        model, carries, names = self.model, self.carries, self.names
+        types = [tf.bool, *(spec.dtype for spec in self.specs)]
+        shapes = {n: (s.shape, s.dtype) for n, s in self.traced.structured_outputs.items()}
+
+        def loop(queue, stopped):
+            def body(_, *before):
+                more, *batch = tf.raw_ops.QueueDequeueV2(handle=queue, component_types=types)
+                for tensor, spec in zip(batch, self.specs):
+                    tensor.set_shape(spec.shape)
+                now = tf.raw_ops.ReadVariableOp(resource=stopped, dtype=tf.int32)
+                now.set_shape(())
+                more.set_shape(())
+                more = more & tf.equal(now, 0)
+
+                def step():
+                    logs = self.traced(*batch)
+                    kept = [logs[name] for name in names]
+                    with tf.control_dependencies(kept):
+                        return (
+                            [tf.identity(value) for value in kept]
+                            if carries
+                            else [tf.identity(more)]
+                        )
+
+                after = tf.cond(
+                    more, step, lambda: list(before) if carries else [tf.identity(more)]
+                )
+                return (more, *after) if carries else (tf.identity(after[0]),)
+
+            begin = [tf.zeros(*shapes[name]) for name in names] if carries else []
+            ended = tf.while_loop(
+                lambda more, *_: more, body, (tf.constant(True), *begin), parallel_iterations=1
+            )
+            if carries:
+                return dict(zip(names, ended[1:]))
+            with tf.control_dependencies([ended[0]]):
+                return {n: tf.convert_to_tensor(v) for n, v in model.get_metrics_result().items()}
+
+        handle = tf.TensorSpec((), tf.resource)
+        function = tf.function(loop, input_signature=[handle, handle], autograph=False)
+        return function.get_concrete_function()
+
     def _step_for(self, xla: bool, size: int) -> Any:
         if not (xla and self.graph.loops):
             return self.traced

@@ -64,11 +64,36 @@ class Watch(keras.callbacks.Callback):
         total = (self.params or {}).get("epochs", 0)
         self.progress.begin(f"Epoch {epoch + 1}/{total}", (self.params or {}).get("steps"))
 
+    def _check_names(self, names: Any) -> None:
+        if not self._checked and names:
+            self._checked = True
+            check_monitors(self.others, names, self.validation)
+
+    def fed(
+        self,
+        kind: str,
+        names: list,
+        done: Callable[[], int],
+        values: Callable[[], Optional[dict]],
+    ) -> None:
+        """Called while a loop of the backend runs steps of `kind`, which no hook sees singly.
+
+        Args:
+            names: what the steps report.
+            done, values: how many steps are finished, and the metrics so far; called only when
+                something is to be written.
+        """
+        self.check_stop()
+        if kind == "train":
+            self._check_names(names)
+        elif self._fitting:
+            return
+        if self.progress.due():
+            self.progress.step(done(), values())
+
     def on_train_batch_end(self, batch, logs=None):
         self.check_stop()
-        if not self._checked and logs:
-            self._checked = True
-            check_monitors(self.others, logs, self.validation)
+        self._check_names(logs)
         if self.progress.due():
             self.progress.step(batch + 1, logs)
 
