@@ -75,7 +75,7 @@ def test_plain_keras_loads_the_model_and_takes_raw_columns(features, tmp_path, r
     assert expected.shape == (20, 1) and 50 < expected.mean() < 150
     model.save(tmp_path / "m.keras")
     raw = {name: table[name].tolist() for name in table}
-    raw["é"] = ["(missing)" if v is None else v for v in raw["é"]]
+    raw["é"] = ["(missing)" if v is None or v != v else v for v in raw["é"]]
     (tmp_path / "raw.json").write_text(json.dumps(raw))
     done = run_python(
         f"""
