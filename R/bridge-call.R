@@ -54,8 +54,11 @@ cross <- function(run) {
     pressed <<- TRUE
     NULL
   }
+  # R code that Python runs (reticulate's at each import, the code around a user's function) must not be
+  # left by a jump: that breaks Python. So Python answers the press; guard_r_code() allows it to R again.
+  go <- \() suspendInterrupts(run())
   out <- tryCatch(
-    withCallingHandlers(run(), interrupt = \(i) the$bridge$press()),
+    withCallingHandlers(go(), interrupt = \(i) the$bridge$press()),
     interrupt = press,
     error = \(e) if (startsWith(conditionMessage(e), "No such namespace")) press() else stop(e)
   )

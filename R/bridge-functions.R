@@ -46,7 +46,7 @@ guard_r_code <- function(code) {
   # a jump to a frame outside can't be stopped here, and Python can't pass it on: tell R's side of it
   on.exit(if (left) the$jump <- list(condition = seen))
   watched <- \() withCallingHandlers(
-    to_python_result(code),
+    allowInterrupts(to_python_result(code)),
     condition = \(c) seen <<- if (inherits(c, "error")) with_trace(c) else c
   )
   out <- tryCatch(

@@ -10,6 +10,7 @@ from __future__ import annotations
 import functools
 from typing import Any, Callable, Optional
 
+from kerasbridge.bridge import holding
 from kerasbridge.runtime import threads
 
 
@@ -50,6 +51,7 @@ class Signal:
     def go_on(self) -> None:
         """Raise what happened in R; never returns."""
         if self.kind == "interrupt":
+            holding.answered_by_r()
             raise KeyboardInterrupt
         _pending.append(self.key)
         raise RCodeError(self.message, self.key)
