@@ -18,7 +18,7 @@ import socket
 import sys
 import time
 from pathlib import Path
-from typing import Union
+from typing import Iterator, Union
 
 PREFIX = ".kerasbridge-"
 OLD = 24 * 3600  # seconds after which an unfinished file of an unknown writer is rubbish
@@ -49,6 +49,17 @@ def new_name(folder: Union[str, os.PathLike], ending: str = "") -> str:
     process = os.getpid()
     name = f"{PREFIX}{_place()}-{process}-{_start(process)}-{secrets.token_hex(4)}{ending}"
     return os.path.join(os.fspath(folder), name)
+
+
+@contextlib.contextmanager
+def room(folder: Union[str, os.PathLike]) -> Iterator[str]:
+    """An empty folder inside `folder` for unfinished files, gone afterwards or with the next write."""
+    place = new_name(folder)
+    os.mkdir(place)
+    try:
+        yield place
+    finally:
+        shutil.rmtree(place, ignore_errors=True)
 
 
 def _runs(process: int, start: int) -> bool:

@@ -14,7 +14,7 @@ from typing import Any, Union
 import numpy as np
 
 from kerasbridge.errors import ArgumentError, FileError, InstallError
-from kerasbridge.files import replacing
+from kerasbridge.files import leftovers, replacing
 from kerasbridge.saving.named_weights import load_lists, ordered
 from kerasbridge.saving.report import WeightsReport
 
@@ -92,7 +92,12 @@ def write_safetensors(model: Any, path: PathLike, overwrite: bool) -> None:
         "layers": json.dumps({layer: [n for n, _ in found] for layer, found in table.items()}),
     }
     with replacing(path, overwrite) as temporary:
-        library.numpy.save_file(arrays, temporary, metadata=header)
+        # the library writes to a name of its own beside the one it is given: in a folder that the next
+        # save clears, should this process be killed
+        with leftovers.room(os.path.dirname(temporary)) as folder:
+            written = os.path.join(folder, "weights")
+            library.numpy.save_file(arrays, written, metadata=header)
+            os.replace(written, temporary)
 
 
 def is_safetensors(path: PathLike) -> bool:
