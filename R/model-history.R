@@ -6,7 +6,8 @@ new_history <- function(x, call = NULL) {
     settle_interrupts()
   }
   plain <- \(v) if (is.null(v)) NA_real_ else as.numeric(v)
-  columns <- x$columns(NULL)
+  # a method of a run that has just ended, a table where the history comes from a file
+  columns <- if (is.function(x$columns)) x$columns(NULL) else x$columns
   metrics <- lapply(columns[names(columns) != "epoch"], \(values) unname(vapply(values, plain, 0)))
   epoch <- as.integer(unlist(x$epoch)) + 1L
   about <- x$environment

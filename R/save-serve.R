@@ -48,5 +48,7 @@ serve_model <- function(model, port = 8000, host = "127.0.0.1", max_body = 1e6, 
   on.exit(bridge_method(server, "close", call = frame))
   cat("Serving at ", py_attribute(server, "url"), " (Ctrl-C stops).\n", sep = "")
   utils::flush.console()
-  invisible(bridge_method(server, "run", list(seconds = seconds), call = frame))
+  # Ctrl-C is how a server ends
+  tryCatch(bridge_method(server, "run", list(seconds = seconds), call = frame), interrupt = \(i) NULL)
+  invisible(py_attribute(server, "count"))
 }

@@ -77,6 +77,8 @@ class History:
         return {
             "epoch": list(self.epoch),
             "metrics": {name: number(values) for name, values in self.metrics.items()},
+            "columns": {name: number(values) for name, values in self.columns(None).items()},
+            "environment": self.environment,
             "params": {name: number(value) for name, value in self.params.items()},
             "interrupted": self.interrupted,
             "engine": self.engine,
