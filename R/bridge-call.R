@@ -45,36 +45,39 @@ cross_arguments <- function(args) {
   )
 }
 
-# Run a call into Python. A press of Ctrl-C that Python has answered may reach R too while the result
-# is on its way, as an interrupt or as an error of the conversion, and the result would be lost. Or R code
-# that reticulate runs at each import sees it first, and Python only an error: so it is told.
+# Run a call into Python. R code that Python runs (reticulate's at each import, the code around a user's
+# function) must not be left by a jump: that breaks Python. So interrupts are suspended, Python answers a
+# press of Ctrl-C, and guard_r_code() allows interrupts to R again. The same press may reach R too while
+# the result is on its way, as an interrupt or as an error of the conversion, and the result would be
+# lost: so it is told here whether one came, and Python is asked for the result once more.
 cross <- function(run) {
   pressed <- FALSE
   press <- \(e) {
     pressed <<- TRUE
     NULL
   }
-  # R code that Python runs (reticulate's at each import, the code around a user's function) must not be
-  # left by a jump: that breaks Python. So Python answers the press; guard_r_code() allows it to R again.
-  go <- \() suspendInterrupts(run())
-  out <- tryCatch(
-    withCallingHandlers(go(), interrupt = \(i) the$bridge$press()),
-    interrupt = press,
-    error = \(e) if (startsWith(conditionMessage(e), "No such namespace")) press() else stop(e)
-  )
-  tryCatch(Sys.sleep(0), interrupt = press)
-  if (!pressed) {
-    return(out)
-  }
-  settle_interrupts()
-  the$bridge$take_interrupted() %||% rlang::interrupt()
+  suspendInterrupts({
+    out <- tryCatch(run(), interrupt = press)
+    # the handler stands before interrupts are allowed, and until they are suspended again
+    tryCatch(allowInterrupts(Sys.sleep(0)), interrupt = press)
+    if (pressed) {
+      settle_interrupts()
+      out <- the$bridge$take_interrupted()
+    }
+  })
+  if (pressed && is.null(out)) rlang::interrupt()
+  out
 }
 
-# One press arrives in R and in Python; what comes right after it is the same press.
+# One press arrives in R and in Python; what comes right after it is the same press. reticulate keeps it,
+# besides, until the next error of Python's, whatever that is about: so there is one.
 settle_interrupts <- function() {
   nothing <- \(e) NULL
-  tryCatch(Sys.sleep(0.05), interrupt = nothing)
-  tryCatch(the$bridge$has("keras.Model"), interrupt = nothing, error = nothing)
+  suspendInterrupts({
+    tryCatch(allowInterrupts(Sys.sleep(0.05)), interrupt = nothing)
+    tryCatch(reticulate::py_get_attr(the$bridge, "no_such_name"), interrupt = nothing, error = nothing)
+    tryCatch(allowInterrupts(Sys.sleep(0)), interrupt = nothing)
+  })
 }
 
 unwrap <- function(outcome, call) {

@@ -56,7 +56,7 @@ guard_r_code <- function(code) {
       withRestarts(watched(), abort = \(...) keep_restart("abort", list(...)))
     },
     error = \(e) keep_r_error(if (same_error(seen, e)) seen else e),
-    interrupt = \(e) the$raw$Signal("interrupt")
+    interrupt = \(e) the$interrupt_signal # made before: Python has the same press to answer, and would now
   )
   left <- FALSE
   out

@@ -74,6 +74,7 @@ bridge_start <- function(call = rlang::caller_env()) {
     {
       the$bridge <- import_bridge(convert = TRUE)
       the$raw <- import_bridge(convert = FALSE)
+      the$interrupt_signal <- the$raw$Signal("interrupt")
       the$bridge$start(NULL, as.character(getRversion()))
     },
     error = \(e) abort_not_found(conditionMessage(e), call = call)

@@ -20,6 +20,13 @@ def root() -> Path:
     return ROOT
 
 
+@pytest.fixture(autouse=True)
+def same_random_numbers():
+    """Weights of a fresh layer are the same in each run, alone or after other tests."""
+    if "keras" in sys.modules:
+        sys.modules["keras"].utils.set_random_seed(20)
+
+
 @pytest.fixture
 def run_python():
     """Run Python code in a process of its own, with a time limit."""

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import inspect
+import sys
+import types
 from concurrent.futures import ThreadPoolExecutor
 
 import keras
 import numpy as np
 import pytest
 from kerasbridge import bridge
+from kerasbridge.bridge import holding, outcome
 from kerasbridge.bridge.calls import resolve
 from kerasbridge.bridge.from_r import RCodeError, Signal, r_function
 from kerasbridge.bridge.outcome import describe, first_lines
@@ -109,17 +112,48 @@ def test_interrupts_cross_as_such():
     assert bridge.take_interrupted() is out and bridge.take_interrupted() is None
 
 
-def test_an_error_after_r_saw_an_interrupt_is_that_interrupt():
-    def sees_one():
-        bridge.press()
+def test_an_error_after_a_lost_interrupt_is_that_interrupt():
+    def loses_one():
+        outcome.stop.set()
         raise RuntimeError("(Unknown exception occurred)")
 
-    assert bridge.method(sees_one, "__call__").error["kind"] == "interrupt"
+    assert bridge.method(loses_one, "__call__").error["kind"] == "interrupt"
 
     def fails_later():
         raise RuntimeError("its own")
 
     assert bridge.method(fails_later, "__call__").error["message"] == "its own"
+
+
+def test_a_press_is_answered_once_by_whoever_may(monkeypatch):
+    signals = types.ModuleType("rpytools.signals")
+    signals._callback = lambda reset: "R says"
+    package = types.ModuleType("rpytools")
+    package.signals = signals
+    monkeypatch.setitem(sys.modules, "rpytools", package)
+    monkeypatch.setitem(sys.modules, "rpytools.signals", signals)
+    monkeypatch.setattr(holding, "_answered", 0.0)
+    holding.install()
+    waits = signals._callback
+    assert waits(False) == "R says"  # neither handing over nor in a call
+
+    # while arguments are handed over Python only notes it, and answers when R has not by then
+    before = bridge.hold()
+    assert waits(False) is False
+    assert bridge.method(lambda: 1, "__call__").error["kind"] == "interrupt"
+    assert bridge.method(lambda: 1, "__call__").value == 1
+    bridge.release(before)
+
+    # in a call Python answers, and the R code that it runs does first
+    assert bridge.method(lambda: waits(False), "__call__").value is True
+    ran = []
+    careless = r_function(lambda: ran.append(waits(False)), "careless")
+    assert bridge.method(careless, "__call__").error["kind"] == "interrupt" and ran == [False]
+    answers = r_function(lambda: (waits(False), Signal("interrupt"))[1], "answers")
+    assert bridge.method(answers, "__call__").error["kind"] == "interrupt"
+    # the same press, once more, a moment later
+    holding.answered_by_r()
+    assert bridge.method(lambda: waits(False), "__call__").value is False
 
 
 def test_first_lines_leaves_out_what_no_user_reads():

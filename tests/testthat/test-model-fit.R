@@ -182,7 +182,7 @@ test_that("Ctrl-C ends fit with the epochs done, and evaluate and predict as an 
   ), timeout = 240)
   ways <- c(paste("fit", c("auto", "keras", "graph", "xla")), "hooks", "generator")
   calls <- paste(rep(c("predict", "evaluate"), each = 2), c("auto", "keras"))
-  expect_equal(trimws(out$output), c(paste(ways, ": history TRUE TRUE 3 1"), paste(calls, ": interrupt 3 1")))
+  expect_equal(trimws(grep(" : ", out$output, value = TRUE)), c(paste(ways, ": history TRUE TRUE 3 1"), paste(calls, ": interrupt 3 1")))
 })
 
 test_that("a second Ctrl-C interrupts R itself, and nothing trains on", {

@@ -34,7 +34,7 @@ from kerasbridge.bridge.convert import (
 )
 from kerasbridge.bridge.from_r import RCodeError, Signal, pending_r_key, r_function
 from kerasbridge.bridge.holding import hold, release
-from kerasbridge.bridge.outcome import Outcome, press, take_interrupted
+from kerasbridge.bridge.outcome import Outcome, take_interrupted
 from kerasbridge.bridge.output import Output
 
 __all__ = [
@@ -56,7 +56,6 @@ __all__ = [
     "has",
     "hold",
     "method",
-    "press",
     "puller",
     "r_function",
     "release",

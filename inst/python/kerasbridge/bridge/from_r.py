@@ -70,7 +70,7 @@ def r_function(function: Callable, name: str) -> Callable:
 
     @functools.wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:
-        value = function(*args, **kwargs)
+        value = holding.while_in_r(functools.partial(function, *args, **kwargs))
         if type(value) is Signal:
             value.go_on()
         return value

@@ -3,7 +3,8 @@
 A press reaches both, and reticulate lets whoever looks first answer it. An exception that Python
 raises in the middle of a conversion, or an interrupt of R that jumps over Python's frames, is more
 than the two can take: R ends. So R suspends its interrupts while Python runs and Python answers then;
-while values are converted Python answers none, and R does as soon as it runs R code again.
+while values are converted or R code runs Python only notes a press. R answers it as soon as it runs
+R code again; if it didn't by then, Python does when it goes on.
 """
 
 from __future__ import annotations
@@ -14,13 +15,18 @@ from typing import Any, Callable
 
 _held = False
 _running = 0
-_answered_by_r = 0.0
+_held_since = 0.0
+_noted = 0.0  # when a press came that nobody has answered yet
+_answered = 0.0  # when R answered one inside of a call into Python
+
+_SAME_PRESS = 0.5  # seconds within which what reaches Python is the press that R answered
 
 
 def hold() -> bool:
     """Leave interrupts to R from now on; gives what was in force before, for `release`."""
-    global _held
+    global _held, _held_since
     before, _held = _held, True
+    _held_since = time.monotonic()
     return before
 
 
@@ -31,7 +37,11 @@ def release(before: bool = False) -> None:
 
 
 def answered(function: Callable) -> Callable:
-    """Make Python answer interrupts while `function` runs, whatever is in force around it."""
+    """Make Python answer interrupts while `function` runs, whatever is in force around it.
+
+    Raises:
+        KeyboardInterrupt: a press came while the arguments were handed over, and R did not answer it.
+    """
 
     @functools.wraps(function)
     def wrapper(*args: Any, **kwargs: Any) -> Any:
@@ -47,10 +57,43 @@ def answered(function: Callable) -> Callable:
     return wrapper
 
 
+def check() -> None:
+    """Answer a press that came since the last `hold`.
+
+    Raises:
+        KeyboardInterrupt: there was one, and R did not answer it.
+    """
+    _raise_noted(_held_since)
+
+
+def while_in_r(function: Callable[[], Any]) -> Any:
+    """Run `function`, which runs R code; a press is R's meanwhile.
+
+    Raises:
+        KeyboardInterrupt: a press came that R did not answer.
+    """
+    global _held
+    started = time.monotonic()
+    before, _held = _held, True
+    try:
+        value = function()
+    finally:
+        _held = before
+    _raise_noted(started)
+    return value
+
+
+def _raise_noted(since: float) -> None:
+    global _noted
+    if _noted and _noted >= since:
+        _noted = 0.0
+        raise KeyboardInterrupt
+
+
 def answered_by_r() -> None:
     """R code that Python runs has seen the press."""
-    global _answered_by_r
-    _answered_by_r = time.monotonic()
+    global _answered, _noted
+    _answered, _noted = time.monotonic(), 0.0
 
 
 def install() -> None:
@@ -65,14 +108,18 @@ def install() -> None:
 
     def callback(reset: bool) -> Any:
         """`reset` False: does an interrupt wait? True: it has been answered."""
+        global _noted
         if reset:
-            return ask(True)
+            # R's own interrupts are suspended while a call runs: nothing to tell it, and no way to
+            return None if _running else ask(True)
+        now = time.monotonic()
         if _held:
+            if now - _answered > _SAME_PRESS:
+                _noted = now
             return False
         if _running:
-            # R's own interrupts are suspended, so it can't tell; a press that R code inside of this
-            # call has answered already comes here a second time
-            return time.monotonic() - _answered_by_r > 0.5
+            # a press that R code inside of this call has answered already comes here a second time
+            return now - _answered > _SAME_PRESS
         return ask(False)
 
     callback.kerasbridge = True

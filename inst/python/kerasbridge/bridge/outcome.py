@@ -11,9 +11,8 @@ import time
 import traceback
 from typing import Any, Optional
 
-from kerasbridge.bridge import from_r
+from kerasbridge.bridge import from_r, holding
 from kerasbridge.bridge.from_r import RCodeError
-from kerasbridge.bridge.holding import answered
 from kerasbridge.environment.messages import explain
 from kerasbridge.errors import KerasBridgeError
 
@@ -154,7 +153,7 @@ def describe(exc: BaseException) -> dict:
     }
 
 
-# set when R has seen an interrupt while Python was at work: R can only note it, Python has to stop
+# set when an interrupt was lost where Python can't raise: what runs ends soon
 stop = threading.Event()
 _interrupted: list[tuple[float, Outcome]] = []
 _depth = 0
@@ -186,11 +185,6 @@ def lost_interrupts_stop():
         sys.unraisablehook = before
 
 
-def press() -> None:
-    """R has seen an interrupt, in R code that runs inside of Python; what runs ends soon."""
-    stop.set()
-
-
 def take_interrupted(seconds: float = 1.0) -> Optional[Outcome]:
     """What a call gave that an interrupt ended not longer than `seconds` ago.
 
@@ -214,7 +208,7 @@ def outcome(function):
     the program between R and Python.)
     """
 
-    @answered
+    @holding.answered
     @functools.wraps(function)
     def wrapper(*args, **kwargs):
         global _depth
@@ -222,6 +216,7 @@ def outcome(function):
             stop.clear()
         _depth += 1
         try:
+            holding.check()
             value = _countable(function(*args, **kwargs))
             done = Outcome(True, value)
             if hasattr(value, "interrupted"):  # a history
