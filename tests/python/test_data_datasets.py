@@ -153,6 +153,7 @@ def test_without_a_network_the_error_says_what_to_fetch(home, monkeypatch):
         datasets.mnist()
     assert caught.value.details == {
         "file": "mnist.npz", "url": "http://127.0.0.1:9/mnist.npz", "folder": str(home),
+        "sha256": "0" * 64,
     }  # fmt: skip
-    assert str(home / "mnist.npz") in caught.value.hint
+    assert f"put the file at {home / 'mnist.npz'} (SHA-256 {'0' * 64})" in caught.value.hint
     assert list(home.iterdir()) == []

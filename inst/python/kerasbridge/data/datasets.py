@@ -19,6 +19,7 @@ from typing import Any, Optional
 import numpy as np
 
 from kerasbridge.errors import ArgumentError, FileError, UnsafeFileError
+from kerasbridge.runtime import certificates
 
 _BASE = "https://storage.googleapis.com/tensorflow/tf-keras-datasets/"
 _CIFAR = "https://www.cs.toronto.edu/~kriz/"
@@ -99,11 +100,17 @@ def locate(name: str, path: Optional[str] = None) -> Path:
         )  # fmt: skip
     except Exception as exc:
         target.unlink(missing_ok=True)
+        missing = f"'{target.name}' is not in {target.parent} and can't be downloaded from {url}."
+        sums = f" (SHA-256 {digest})" if digest else ""
+        elsewhere = f"fetch that address elsewhere and put the file at {target}{sums}."
+        refused = certificates.refused(str(exc))
         raise FileError(
-            f"'{target.name}' is not in {target.parent} and can't be downloaded from {url}.",
-            hint=f"Without a network, fetch that address elsewhere and put the file at {target}.",
+            f"{missing} {refused}" if refused else missing,
+            hint=f"{certificates.HINT} Or {elsewhere}"
+            if refused
+            else f"Without a network, {elsewhere}",
             argument="path",
-            details={"file": target.name, "url": url, "folder": str(target.parent)},
+            details={"file": target.name, "url": url, "folder": str(target.parent), "sha256": digest},
         ) from exc
     return target
 

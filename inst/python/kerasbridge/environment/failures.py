@@ -7,6 +7,7 @@ import re
 from typing import Optional, Tuple
 
 from ..errors import InstallError
+from ..runtime import certificates
 
 # (what the output holds, the cause, what to do); the first match counts.
 _TABLE: Tuple[Tuple[str, str, str], ...] = (
@@ -15,13 +16,6 @@ _TABLE: Tuple[Tuple[str, str, str], ...] = (
         "The disk is full.",
         "Free some space (an environment needs 1.5 to 2 GB, and as much again for a moment in the "
         "temporary folder), or choose another place.",
-    ),
-    (
-        r"CERTIFICATE_VERIFY_FAILED|self[- ]signed certificate|unable to get local issuer|"
-        r"invalid peer certificate",
-        "The package index's certificate was not accepted{host}; a proxy that opens connections "
-        "does that.",
-        "Name your organisation's certificate file in PIP_CERT (for uv: SSL_CERT_FILE).",
     ),
     (
         r"SSL module is not available|Can't connect to HTTPS URL",
@@ -137,12 +131,13 @@ def explain(output: str, code: Optional[int], doing: str, offline: bool = False)
             "--from wheels/ on the command line).",
             details=details,
         )
+    refused = certificates.refused(output)
+    if refused:
+        return InstallError(refused, hint=certificates.HINT, details=details)
     for pattern, cause, hint in _TABLE:
         if re.search(pattern, output, re.IGNORECASE):
             return InstallError(
-                cause.format(missing=missing or "A package", host=_host(output)),
-                hint=hint,
-                details=details,
+                cause.format(missing=missing or "A package"), hint=hint, details=details
             )
     last = next((line for line in reversed(output.splitlines()) if line.strip()), "no output")
     return InstallError(
@@ -150,12 +145,6 @@ def explain(output: str, code: Optional[int], doing: str, offline: bool = False)
         hint="The lines above say more; after mending the cause, run the same command again.",
         details=details,
     )
-
-
-def _host(output: str) -> str:
-    """ " (host)" where the output names one."""
-    match = re.search(r"host='([^']+)'|https?://([^/\s'\"]+)", output)
-    return f" ({match.group(1) or match.group(2)})" if match else ""
 
 
 def _missing_requirement(output: str) -> Optional[str]:

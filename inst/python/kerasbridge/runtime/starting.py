@@ -10,6 +10,7 @@ import tempfile
 from typing import Optional
 
 from kerasbridge.errors import ArgumentError, InstallError, UnsupportedError
+from kerasbridge.runtime import certificates
 
 BACKENDS = ("tensorflow", "jax", "torch", "openvino")
 ENDED = {
@@ -94,9 +95,8 @@ def start(backend: Optional[str] = None):
     if chosen:
         os.environ["KERAS_BACKEND"] = check_backend(chosen)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    # one name for an organisation's certificates is enough: Keras' downloads read this one
-    if os.environ.get("REQUESTS_CA_BUNDLE") and not os.environ.get("SSL_CERT_FILE"):
-        os.environ["SSL_CERT_FILE"] = os.environ["REQUESTS_CA_BUNDLE"]
+    # one name for an organisation's certificates is enough: Keras' downloads read SSL_CERT_FILE
+    os.environ.update(certificates.shared(os.environ))
     with quiet_stderr() as caught:
         try:
             keras = importlib.import_module("keras")
