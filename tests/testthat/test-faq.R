@@ -108,13 +108,11 @@ test_that("the architecture alone, as JSON and YAML", {
   for (again in list(model_from_json(model_to_json(model)), model_from_yaml(model_to_yaml(model)))) {
     expect_identical(vapply(again$layers, \(l) l$name, ""), c("hidden", "answer"))
     expect_identical(count_params(again), count_params(model))
-    expect_false(isTRUE(again$compiled))
   }
 })
 
 test_that("weights alone: back into the same architecture, and by name into another", {
   skip_if_no_keras()
-  x <- wave()$x[, 1:3]
   old <- keras_model_sequential() %>%
     layer_dense(units = 2, input_dim = 3, name = "dense 1") %>%
     layer_dense(units = 3, name = "dense_3")
@@ -125,7 +123,7 @@ test_that("weights alone: back into the same architecture, and by name into anot
       layer_dense(units = 2, input_dim = 3, name = "dense 1") %>%
       layer_dense(units = 3, name = "dense_3")
     same %>% load_model_weights_hdf5(path)
-    expect_equal(predict(same, x, verbose = 0), predict(old, x, verbose = 0))
+    expect_equal(get_weights(same), get_weights(old))
     other <- keras_model_sequential() %>%
       layer_dense(units = 2, input_dim = 3, name = "dense 1") %>%
       layer_dense(units = 3, name = "new_dense")
@@ -227,26 +225,22 @@ test_that("the validation split is the last tenth, unshuffled, the same in all e
 
 test_that("training rows are shuffled anew each epoch, or not at all", {
   skip_if_no_keras()
-  rows <- function(shuffle) {
-    seen <- list()
-    # a layer that tells which row it was given, one row a batch
-    model <- keras_model_sequential(input_shape = 1) |> layer_dense(1, use_bias = FALSE, kernel_initializer = "zeros")
-    compile(model, optimizer_sgd(0), "mae")
-    x <- matrix(1, 40)
-    history <- list()
-    note <- callback_lambda(on_train_batch_end = \(batch, logs) history[[length(history) + 1]] <<- logs$loss)
-    set_random_seed(3)
-    fit(model, x, 1:40, batch_size = 1, epochs = 2, shuffle = shuffle, verbose = 0, callbacks = note, engine = "keras")
-    # the mean so far, times its number, is the sum of the targets seen
-    loss <- matrix(unlist(history), 40)
-    apply(loss, 2, \(l) round(diff(c(0, l * 1:40))))
-  }
-  plain <- rows(FALSE)
-  expect_equal(plain, cbind(1:40, 1:40))
-  mixed <- rows(TRUE)
-  expect_setequal(mixed[, 1], 1:40)
-  expect_setequal(mixed[, 2], 1:40)
-  expect_false(identical(mixed[, 1], mixed[, 2]))
+  # in a process without a seed: with one, Keras on TensorFlow shuffles every epoch alike
+  out <- run_r(c(
+    "library(kerasbridge)",
+    "rows <- function(shuffle) {",
+    "  model <- keras_model_sequential(input_shape = 1) |> layer_dense(1, use_bias = FALSE, kernel_initializer = 'zeros')",
+    "  compile(model, optimizer_sgd(0), 'mae')",
+    "  losses <- NULL",
+    "  note <- list(on_train_batch_end = \\(batch, logs) losses <<- c(losses, logs$loss))",
+    "  fit(model, matrix(1, 40), 1:40, batch_size = 1, epochs = 2, shuffle = shuffle, verbose = 0, callbacks = note)",
+    "  # the mean so far, times its number, is the sum of the targets seen",
+    "  apply(matrix(losses, 40), 2, \\(l) round(diff(c(0, l * 1:40))))",
+    "}",
+    "plain <- rows(FALSE); mixed <- rows(TRUE)",
+    "cat(all(plain == 1:40), all(apply(mixed, 2, sort) == 1:40), identical(mixed[, 1], mixed[, 2]))"
+  ))
+  expect_match(utils::tail(out$output, 1), "TRUE TRUE FALSE$")
 })
 
 test_that("hist$history holds the losses and metrics of each epoch", {
@@ -282,8 +276,7 @@ test_that("a frozen base with a head on it, and unfreezing from a layer on", {
   skip_if_no_keras()
   base <- application_vgg16(weights = NULL, include_top = FALSE, input_shape = c(32, 32, 3))
   freeze_weights(base)
-  model <- keras_model_sequential() %>%
-    base %>%
+  model <- keras_model_sequential(list(base)) %>%
     layer_flatten() %>%
     layer_dense(units = 4, activation = "relu") %>%
     layer_dense(units = 1, activation = "sigmoid")
@@ -435,8 +428,8 @@ test_that("text that was never encoded names its column and how to encode it", {
 test_that("scale() on constant pixels is found out, and what is advised learns", {
   skip_if_no_keras()
   digits <- dataset_digits()
-  rows <- seq(1, 1500, by = 5)
-  x <- array_reshape(digits$train$x[rows, , , drop = FALSE], c(length(rows), 64))
+  rows <- seq(1, 1198, by = 4)
+  x <- array_reshape(digits$train$x[rows, , ], c(-1, 64))
   expect_true(any(apply(x, 2, stats::sd) == 0))
   y <- to_categorical(digits$train$y[rows], num_classes = 10)
   model <- keras_model_sequential() %>%
