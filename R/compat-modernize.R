@@ -108,6 +108,10 @@ package_edits <- function(tokens) {
       text <- sub("keras3?", "kerasbridge", inner$text[[j]])
       edits <- c(edits, list(an_edit(inner$line1[[j]], inner$col1[[j]], inner$col2[[j]], text)))
     }
+    if (any(gsub("[\"']", "", tokens$text[tokens$parent %in% first$id]) == "tensorflow")) {
+      note <- "library(tensorflow) can be left out: `tf` is here too, and so is install_tensorflow()."
+      edits <- c(edits, list(an_edit(tokens$line1[[i]], NA, NA, NA, note)))
+    }
   }
   join_edits(edits)
 }

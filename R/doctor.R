@@ -47,7 +47,9 @@ explain_error <- function(error, call) {
     abort_argument("error", paste0("must be a condition or the text of a message, not ", describe_value(error), "."), call = call)
   }
   known <- explain_message(text)
-  if (is.null(known)) {
+  if (is.null(known) && inherits(error, "kerasbridge_error")) {
+    cat("This error says itself what is wrong:\n", conditionMessage(error), "\n", sep = "")
+  } else if (is.null(known)) {
     cat("This message is not among the known ones. `kerasbridge_doctor()` looks at the installation.\n")
   } else {
     cat("Cause:      ", known$cause, "\nWhat to do: ", known$fix, "\n", sep = "")

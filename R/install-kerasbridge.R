@@ -28,7 +28,8 @@
 #' @param envname Name of the environment, or a path with a slash in it. The
 #'   environment variable `KERASBRIDGE_VENV`, where it is set, names the place
 #'   of the default one.
-#' @param python Path of the Python to use; `NULL` to look for one.
+#' @param python Path of the Python to use, or a version such as `"3.11"` of one that is on the machine; `NULL` to
+#'   look for one.
 #' @param from A folder of wheels to install from, on a machine without a
 #'   network.
 #' @param dry_run Whether to print what would be done, and do nothing.
@@ -151,14 +152,14 @@ next_steps <- function(status, path, python, bound = bound_python(), used = find
   }
   named <- if (nzchar(Sys.getenv("RETICULATE_PYTHON"))) c("RETICULATE_PYTHON", python) else c("KERASBRIDGE_VENV", path)
   same <- \(a, b) identical(normalizePath(a, mustWork = FALSE), normalizePath(b, mustWork = FALSE))
-  c(
+  as.character(c(
     if (is.null(used) || !same(used, path)) {
       sprintf("R uses it after Sys.setenv(%s = \"%s\"), or with that variable in .Renviron.", named[[1]], named[[2]])
     },
     if (!is.null(bound) && (status == "installed" || !same(dirname(bound), dirname(python)))) {
       "Restart R to use it: this session runs a Python already."
     }
-  )
+  ))
 }
 
 # An interpreter on which the wishes can be fulfilled and that R can load: the one named, else
@@ -166,11 +167,15 @@ next_steps <- function(status, path, python, bound = bound_python(), used = find
 find_interpreter <- function(python = NULL, wishes = c("--reticulate", installed_reticulate()),
                              call = rlang::caller_env()) {
   if (!is.null(python)) {
-    candidates <- env_python(path.expand(python)) %||% Sys.which(python)[[1]]
+    candidates <- if (grepl("^3[.][0-9]+$", python)) {
+      python_of_version(python)
+    } else {
+      env_python(path.expand(python)) %||% Sys.which(python)[[1]]
+    }
     if (!nzchar(candidates)) {
       abort_install(
         sprintf("There is no Python at `python = \"%s\"`.", python),
-        hint = "Give the path of an interpreter, such as \"/usr/bin/python3.11\", or leave it out.",
+        hint = "Give the path of an interpreter, such as \"/usr/bin/python3\", or the version of one that is here, such as \"3.11\" (`uv python install 3.11` fetches one).",
         argument = "python", call = call
       )
     }
@@ -204,6 +209,14 @@ find_interpreter <- function(python = NULL, wishes = c("--reticulate", installed
     hint = unusable_hint(passed_over),
     argument = if (!is.null(python)) "python", call = call
   )
+}
+
+# The first interpreter on the machine of a version such as "3.11"; "" if there is none.
+python_of_version <- function(version) {
+  here <- interpreter_candidates()
+  named <- sub("[.]exe$", "", basename(here)) == paste0("python", version)
+  placed <- grepl(paste0("(cpython-|versions/)", gsub(".", "[.]", version, fixed = TRUE), "[.-]"), here)
+  c(here[named | placed], "")[[1]]
 }
 
 # At most four of the interpreters that were tried, each with what is wrong with it.
@@ -319,7 +332,9 @@ run_streaming <- function(command, stream) {
     if (stream) cat(line, "\n", sep = "")
   }
   status <- close(con)
-  list(lines = lines, status = if (is.null(status)) 0L else as.integer(status))
+  status <- if (is.null(status)) 0L else as.integer(status)
+  # of a shell's child that ended by itself the status stands in the upper byte
+  list(lines = lines, status = if (status > 255L) status %/% 256L else status)
 }
 
 # What to say about an interpreter that couldn't run the engine at all.
@@ -363,10 +378,10 @@ wish_argument <- function(flag, value, argument, call) {
   if (is.null(value)) {
     return(NULL)
   }
-  if (inherits(value, "numeric_version")) {
+  if (inherits(value, "numeric_version") || is.factor(value)) {
     value <- as.character(value)
   }
-  if (length(value) != 1 || !(is.character(value) || is.numeric(value) || is.logical(value))) {
+  if (length(value) != 1 || is.object(value) || !(is.character(value) || is.numeric(value) || is.logical(value))) {
     abort_install(
       sprintf("`%s` must be one version, not %s.", argument, describe_value(value)),
       hint = "Use NULL for the newest, or a string such as \"2.18\".",

@@ -13,7 +13,7 @@ raised <- function(text, type = "ValueError") {
 test_that("each known message, raised in Python, becomes a short classed condition", {
   skip_if_no_keras()
   cases <- strsplit(readLines(test_path("fixtures", "messages.tsv"), encoding = "UTF-8")[-1], "\t", fixed = TRUE)
-  expect_length(cases, 116)
+  expect_gte(length(cases), 116)
   rows <- message_table()
   kinds <- stats::setNames(vapply(rows, \(r) r[["kind"]], ""), vapply(rows, \(r) r[["id"]], ""))
   for (case in cases) {
@@ -47,6 +47,17 @@ test_that("an error of a layer names the layer, the shapes and the call that was
   expect_match(all, "ValueError")
   expect_identical(all, error$python_traceback)
   expect_match(output, "first_conv", all = FALSE)
+})
+
+test_that("a window larger than the picture, and branches that can't be merged, name both shapes", {
+  skip_if_no_keras()
+  error <- expect_error(
+    keras_model_sequential(input_shape = c(2, 2, 1)) |> layer_conv_2d(2, 5), class = "kerasbridge_error_argument"
+  )
+  expect_match(conditionMessage(error), "(5, 5, 1, 2), is larger than what is left of the data, (NULL, 2, 2, 1)", fixed = TRUE)
+  expect_match(conditionMessage(error), "padding = \"same\"", fixed = TRUE)
+  error <- expect_error(layer_add(list(layer_input(2), layer_input(3))), class = "kerasbridge_error_argument")
+  expect_match(conditionMessage(error), "different shapes: (2,) and (3,)", fixed = TRUE)
 })
 
 test_that("an argument that Keras refuses is named", {

@@ -80,6 +80,8 @@ test_that("an error is explained, as a condition and as text", {
   error <- tryCatch(stop("incompatible NumPy binary version 33554432"), error = identity)
   expect_output(kerasbridge_doctor(error), "Install numpy below 2")
   expect_output(expect_null(kerasbridge_doctor("the cat sat")), "not among the known ones")
+  own <- tryCatch(install_kerasbridge(gpu = "yes"), error = identity)
+  expect_output(expect_null(kerasbridge_doctor(own)), "says itself what is wrong:\n`gpu` must be TRUE or FALSE", fixed = TRUE)
   expect_error(kerasbridge_doctor(3), "`error` must be a condition", class = "kerasbridge_error_argument")
   expect_error(kerasbridge_doctor(deep = "yes"), "`deep`", class = "kerasbridge_error_argument")
 })

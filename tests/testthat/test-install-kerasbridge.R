@@ -49,12 +49,12 @@ test_that("a dry run prints interpreter, place and requirements, and makes nothi
 test_that("any version is resolved or refused with the accepted forms, before anything is made", {
   skip_without_python()
   local_no_choice()
-  for (wish in list(2.16, "2.16", numeric_version("2.16"), "==2.16.2", "2.16.*")) {
+  for (wish in list(2.16, "2.16", numeric_version("2.16"), factor("2.16"), "==2.16.2", "2.16.*")) {
     expect_match(dry_run(wish)$answer$requirements[[1]], "==2.16.2", fixed = TRUE)
   }
   odd <- list(
     "nightly-gpu", "2.16.0-gpu", "2.16.0rc1", "<TF_VERSION>", NA, "", "1.15", "3.15", 2.2, TRUE,
-    "2.16'; echo x", "$(echo 2.16)"
+    "2.16'; echo x", "$(echo 2.16)", strrep("9", 5000)
   )
   for (wish in odd) {
     error <- expect_error(
@@ -67,7 +67,7 @@ test_that("any version is resolved or refused with the accepted forms, before an
     expect_no_match(conditionMessage(error), "invalid version specification")
     expect_equal(as.list(error$call)[[1]], as.name("install_kerasbridge"))
   }
-  for (wish in list(c("2.16", "2.17"), list("2.16"), mean)) {
+  for (wish in list(c("2.16", "2.17"), list("2.16"), mean, Sys.Date())) {
     expect_error(install_kerasbridge(wish), "one version", class = "kerasbridge_error_install")
   }
   expect_length(list.files(Sys.getenv("WORKON_HOME")), 0)
@@ -138,6 +138,9 @@ test_that("interpreters that can't be used are passed over, and the error says w
   )
   expect_match(conditionMessage(error), "older than Python 3.9", fixed = TRUE)
   expect_match(conditionMessage(error), old, fixed = TRUE)
+  denied <- withr::local_tempfile(lines = "x")
+  error <- expect_error(install_kerasbridge(python = denied), class = "kerasbridge_error_install")
+  expect_match(conditionMessage(error), "exit status 126", fixed = TRUE)
   broken <- stub_program("python3", "echo 'libpython3.11.so.1.0: cannot open shared object'; exit 127")
   error <- expect_error(install_kerasbridge(python = broken), class = "kerasbridge_error_install")
   expect_match(conditionMessage(error), "cannot open shared object", fixed = TRUE)
@@ -214,6 +217,9 @@ test_that("the Pythons that uv and pyenv have fetched are found, 3.11 first", {
   expect_setequal(found, file.path(root, made, "bin", "python3"))
   expect_match(found[1:2], "3[.]11[.]")
   expect_identical(utils::tail(interpreter_candidates(), 5), found)
+  expect_identical(python_of_version("3.13"), file.path(root, "pyenv/versions/3.13.0/bin/python3"))
+  expect_match(python_of_version("3.12"), "cpython-3.12.1-linux|python3[.]12$")
+  expect_identical(python_of_version("3.1"), "")
   withr::local_envvar(UV_PYTHON_INSTALL_DIR = NA, XDG_DATA_HOME = file.path(root, "share"), PYENV_ROOT = root)
   expect_identical(fetched_pythons(), character())
 })
@@ -242,11 +248,11 @@ test_that("what is left to do by hand is said", {
   withr::local_envvar(RETICULATE_PYTHON = NA)
   place <- withr::local_tempdir()
   python <- file.path(place, "bin", "python")
-  expect_identical(next_steps("installed", place, python, bound = NULL, used = place), NULL)
+  expect_identical(next_steps("installed", place, python, bound = NULL, used = place), character())
   expect_identical(next_steps("planned", place, python, bound = NULL, used = NULL), character())
   expect_match(next_steps("installed", place, python, bound = NULL, used = NULL), sprintf("KERASBRIDGE_VENV = \"%s\"", place), fixed = TRUE)
   expect_match(next_steps("installed", place, python, bound = "/usr/bin/python3", used = place), "^Restart R")
-  expect_identical(next_steps("present", place, python, bound = python, used = place), NULL)
+  expect_identical(next_steps("present", place, python, bound = python, used = place), character())
   withr::local_envvar(RETICULATE_PYTHON = "/usr/bin/python3")
   expect_match(next_steps("present", place, python, bound = NULL, used = "/usr/bin/python3"), sprintf("RETICULATE_PYTHON = \"%s\"", python), fixed = TRUE)
 })

@@ -52,7 +52,7 @@ _TABLE: Tuple[Tuple[str, str, str], ...] = (
         r"BadZipFile|File is not a zip file|zipfile\.BadZip|Invalid zip|incorrect header check|"
         r"IncompleteRead|invalid (?:wheel|zip)|is an invalid wheel|"
         r"Wheel .* is invalid",
-        "A wheel is damaged: its download or copy was cut short.",
+        "A wheel is damaged{file}: its download or copy was cut short.",
         "Try again with an emptied cache (pip cache purge), or copy the folder of wheels again.",
     ),
     (
@@ -137,7 +137,9 @@ def explain(output: str, code: Optional[int], doing: str, offline: bool = False)
     for pattern, cause, hint in _TABLE:
         if re.search(pattern, output, re.IGNORECASE):
             return InstallError(
-                cause.format(missing=missing or "A package"), hint=hint, details=details
+                cause.format(missing=missing or "A package", file=_file(output)),
+                hint=hint,
+                details=details,
             )
     last = next((line for line in reversed(output.splitlines()) if line.strip()), "no output")
     return InstallError(
@@ -145,6 +147,12 @@ def explain(output: str, code: Optional[int], doing: str, offline: bool = False)
         hint="The lines above say more; after mending the cause, run the same command again.",
         details=details,
     )
+
+
+def _file(output: str) -> str:
+    """ " (name)" of the wheel that the output speaks of last, "" where it names none."""
+    named = re.findall(r"([^\s/\\'\"]+\.whl)", output)
+    return f" ({named[-1]})" if named else ""
 
 
 def _missing_requirement(output: str) -> Optional[str]:
