@@ -20,7 +20,6 @@ _OWN = "kerasbridge.layers."
 _DURABLE = ("BackupAndRestore", "CSVLogger", "ModelCheckpoint")
 # public names whose place is taken by a function here that looks first
 _SAFER = {
-    "keras.models.model_from_json": "kerasbridge.bridge.files:model_from_json",
     "keras.utils.get_file": "kerasbridge.saving.downloads:get_file",
 }
 _STOPPABLE = {f"{verb}{end}" for verb in ("fit", "evaluate", "predict") for end in ("", "_pulled")}
