@@ -245,6 +245,7 @@ layer_dot <- function(
 #' @param trainable Whether training may change the weights. (`TRUE` or `FALSE`; default `TRUE`)
 #' @param ... `activity_regularizer`, `autocast`, and on the first layer of a sequential model the
 #'   older spellings `input_shape`, `batch_input_shape`, `batch_size`, `input_dim`.
+#' @param bias Older spelling of `use_bias`.
 #' @return With no `object`, the layer itself; with a Sequential model, that model with the layer
 #'   added; with a tensor, the output tensor, of shape `(batch, query steps, query features)`.
 #' @seealso Keras' own page:
@@ -260,7 +261,7 @@ layer_group_query_attention <- function(
   sliding_window = NULL, flash_attention = NULL, kernel_initializer = "glorot_uniform",
   bias_initializer = "zeros", kernel_regularizer = NULL, bias_regularizer = NULL,
   activity_regularizer = NULL, kernel_constraint = NULL, bias_constraint = NULL,
-  use_gate = FALSE, seed = NULL, name = NULL, dtype = NULL, trainable = TRUE, ...
+  use_gate = FALSE, seed = NULL, name = NULL, dtype = NULL, trainable = TRUE, ..., bias
 ) {
   wrap_layer("keras.layers.GroupQueryAttention", environment(), c(
     head_dim = "!int", num_query_heads = "!int", num_key_value_heads = "!int", dropout = "num",
@@ -378,6 +379,7 @@ layer_minimum <- function(inputs, ..., name = NULL, dtype = NULL, trainable = TR
 #' @param trainable Whether training may change the weights. (`TRUE` or `FALSE`; default `TRUE`)
 #' @param ... `activity_regularizer`, `autocast`, and on the first layer of a sequential model the
 #'   older spellings `input_shape`, `batch_input_shape`, `batch_size`, `input_dim`.
+#' @param bias Older spelling of `use_bias`.
 #' @return With no `object`, the layer itself; with a Sequential model, that model with the layer
 #'   added; with a tensor, the output tensor, of shape `(batch, query steps, features)`, the
 #'   features being those of the query unless `output_shape` says otherwise.
@@ -399,7 +401,7 @@ layer_multi_head_attention <- function(
   kernel_initializer = "glorot_uniform", bias_initializer = "zeros", kernel_regularizer = NULL,
   bias_regularizer = NULL, activity_regularizer = NULL, kernel_constraint = NULL,
   bias_constraint = NULL, use_gate = FALSE, seed = NULL, name = NULL, dtype = NULL,
-  trainable = TRUE, ...
+  trainable = TRUE, ..., bias
 ) {
   wrap_layer("keras.layers.MultiHeadAttention", environment(), c(
     num_heads = "!int", key_dim = "!int", value_dim = "int", dropout = "num", use_bias = "bool",

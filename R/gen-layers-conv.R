@@ -50,6 +50,7 @@
 #' @param trainable Whether training may change the weights. (`TRUE` or `FALSE`; default `TRUE`)
 #' @param ... `activity_regularizer`, `autocast`, and on the first layer of a sequential model the
 #'   older spellings `input_shape`, `batch_input_shape`, `batch_size`, `input_dim`.
+#' @param bias Older spelling of `use_bias`.
 #' @return With no `object`, the layer itself; with a Sequential model, that model with the layer
 #'   added; with a tensor, the output tensor, of shape `(batch, new_steps, filters)`.
 #' @seealso Keras' own page:
@@ -64,7 +65,7 @@ layer_conv_1d <- function(
   dilation_rate = 1L, groups = 1L, activation = NULL, use_bias = TRUE,
   kernel_initializer = "glorot_uniform", bias_initializer = "zeros", kernel_regularizer = NULL,
   bias_regularizer = NULL, activity_regularizer = NULL, kernel_constraint = NULL,
-  bias_constraint = NULL, name = NULL, dtype = NULL, trainable = TRUE, ...
+  bias_constraint = NULL, name = NULL, dtype = NULL, trainable = TRUE, ..., bias
 ) {
   wrap_layer("keras.layers.Conv1D", environment(), c(
     filters = "!int", kernel_size = "!ints", strides = "ints", padding = "string",
@@ -127,6 +128,7 @@ layer_conv_1d <- function(
 #' @param trainable Whether training may change the weights. (`TRUE` or `FALSE`; default `TRUE`)
 #' @param ... `activity_regularizer`, `autocast`, and on the first layer of a sequential model the
 #'   older spellings `input_shape`, `batch_input_shape`, `batch_size`, `input_dim`.
+#' @param bias Older spelling of `use_bias`.
 #' @return With no `object`, the layer itself; with a Sequential model, that model with the layer
 #'   added; with a tensor, the output tensor, of shape `(batch, new_steps, filters)`.
 #' @seealso Keras' own page:
@@ -141,7 +143,7 @@ layer_conv_1d_transpose <- function(
   data_format = NULL, dilation_rate = 1L, activation = NULL, use_bias = TRUE,
   kernel_initializer = "glorot_uniform", bias_initializer = "zeros", kernel_regularizer = NULL,
   bias_regularizer = NULL, activity_regularizer = NULL, kernel_constraint = NULL,
-  bias_constraint = NULL, name = NULL, dtype = NULL, trainable = TRUE, ...
+  bias_constraint = NULL, name = NULL, dtype = NULL, trainable = TRUE, ..., bias
 ) {
   wrap_layer("keras.layers.Conv1DTranspose", environment(), c(
     filters = "!int", kernel_size = "!ints", strides = "ints", padding = "string",
@@ -202,6 +204,7 @@ layer_conv_1d_transpose <- function(
 #' @param trainable Whether training may change the weights. (`TRUE` or `FALSE`; default `TRUE`)
 #' @param ... `activity_regularizer`, `autocast`, and on the first layer of a sequential model the
 #'   older spellings `input_shape`, `batch_input_shape`, `batch_size`, `input_dim`.
+#' @param bias Older spelling of `use_bias`.
 #' @return With no `object`, the layer itself; with a Sequential model, that model with the layer
 #'   added; with a tensor, the output tensor, of shape `(batch, new_height, new_width, filters)`.
 #' @seealso Keras' own page:
@@ -216,7 +219,7 @@ layer_conv_2d <- function(
   dilation_rate = c(1L, 1L), groups = 1L, activation = NULL, use_bias = TRUE,
   kernel_initializer = "glorot_uniform", bias_initializer = "zeros", kernel_regularizer = NULL,
   bias_regularizer = NULL, activity_regularizer = NULL, kernel_constraint = NULL,
-  bias_constraint = NULL, name = NULL, dtype = NULL, trainable = TRUE, ...
+  bias_constraint = NULL, name = NULL, dtype = NULL, trainable = TRUE, ..., bias
 ) {
   wrap_layer("keras.layers.Conv2D", environment(), c(
     filters = "!int", kernel_size = "!ints", strides = "ints", padding = "string",
@@ -279,6 +282,7 @@ layer_conv_2d <- function(
 #' @param trainable Whether training may change the weights. (`TRUE` or `FALSE`; default `TRUE`)
 #' @param ... `activity_regularizer`, `autocast`, and on the first layer of a sequential model the
 #'   older spellings `input_shape`, `batch_input_shape`, `batch_size`, `input_dim`.
+#' @param bias Older spelling of `use_bias`.
 #' @return With no `object`, the layer itself; with a Sequential model, that model with the layer
 #'   added; with a tensor, the output tensor, of shape `(batch, new_height, new_width, filters)`.
 #' @seealso Keras' own page:
@@ -293,7 +297,7 @@ layer_conv_2d_transpose <- function(
   data_format = NULL, dilation_rate = c(1L, 1L), activation = NULL, use_bias = TRUE,
   kernel_initializer = "glorot_uniform", bias_initializer = "zeros", kernel_regularizer = NULL,
   bias_regularizer = NULL, activity_regularizer = NULL, kernel_constraint = NULL,
-  bias_constraint = NULL, name = NULL, dtype = NULL, trainable = TRUE, ...
+  bias_constraint = NULL, name = NULL, dtype = NULL, trainable = TRUE, ..., bias
 ) {
   wrap_layer("keras.layers.Conv2DTranspose", environment(), c(
     filters = "!int", kernel_size = "!ints", strides = "ints", padding = "string",
@@ -354,6 +358,7 @@ layer_conv_2d_transpose <- function(
 #' @param trainable Whether training may change the weights. (`TRUE` or `FALSE`; default `TRUE`)
 #' @param ... `activity_regularizer`, `autocast`, and on the first layer of a sequential model the
 #'   older spellings `input_shape`, `batch_input_shape`, `batch_size`, `input_dim`.
+#' @param bias Older spelling of `use_bias`.
 #' @return With no `object`, the layer itself; with a Sequential model, that model with the layer
 #'   added; with a tensor, the output tensor, of shape `(batch, new_dim1, new_dim2, new_dim3,
 #'   filters)`.
@@ -369,7 +374,7 @@ layer_conv_3d <- function(
   dilation_rate = c(1L, 1L, 1L), groups = 1L, activation = NULL, use_bias = TRUE,
   kernel_initializer = "glorot_uniform", bias_initializer = "zeros", kernel_regularizer = NULL,
   bias_regularizer = NULL, activity_regularizer = NULL, kernel_constraint = NULL,
-  bias_constraint = NULL, name = NULL, dtype = NULL, trainable = TRUE, ...
+  bias_constraint = NULL, name = NULL, dtype = NULL, trainable = TRUE, ..., bias
 ) {
   wrap_layer("keras.layers.Conv3D", environment(), c(
     filters = "!int", kernel_size = "!ints", strides = "ints", padding = "string",
@@ -432,6 +437,7 @@ layer_conv_3d <- function(
 #' @param trainable Whether training may change the weights. (`TRUE` or `FALSE`; default `TRUE`)
 #' @param ... `activity_regularizer`, `autocast`, and on the first layer of a sequential model the
 #'   older spellings `input_shape`, `batch_input_shape`, `batch_size`, `input_dim`.
+#' @param bias Older spelling of `use_bias`.
 #' @return With no `object`, the layer itself; with a Sequential model, that model with the layer
 #'   added; with a tensor, the output tensor, of shape `(batch, new_dim1, new_dim2, new_dim3,
 #'   filters)`.
@@ -447,7 +453,7 @@ layer_conv_3d_transpose <- function(
   output_padding = NULL, dilation_rate = c(1L, 1L, 1L), activation = NULL, use_bias = TRUE,
   kernel_initializer = "glorot_uniform", bias_initializer = "zeros", kernel_regularizer = NULL,
   bias_regularizer = NULL, activity_regularizer = NULL, kernel_constraint = NULL,
-  bias_constraint = NULL, name = NULL, dtype = NULL, trainable = TRUE, ...
+  bias_constraint = NULL, name = NULL, dtype = NULL, trainable = TRUE, ..., bias
 ) {
   wrap_layer("keras.layers.Conv3DTranspose", environment(), c(
     filters = "!int", kernel_size = "!ints", strides = "ints", padding = "string",
@@ -509,6 +515,7 @@ layer_conv_3d_transpose <- function(
 #' @param trainable Whether training may change the weights. (`TRUE` or `FALSE`; default `TRUE`)
 #' @param ... `activity_regularizer`, `autocast`, and on the first layer of a sequential model the
 #'   older spellings `input_shape`, `batch_input_shape`, `batch_size`, `input_dim`.
+#' @param bias Older spelling of `use_bias`.
 #' @return With no `object`, the layer itself; with a Sequential model, that model with the layer
 #'   added; with a tensor, the output tensor, of shape `(batch, new_steps, channels *
 #'   depth_multiplier)`.
@@ -525,7 +532,7 @@ layer_depthwise_conv_1d <- function(
   depthwise_initializer = "glorot_uniform", bias_initializer = "zeros",
   depthwise_regularizer = NULL, bias_regularizer = NULL, activity_regularizer = NULL,
   depthwise_constraint = NULL, bias_constraint = NULL, name = NULL, dtype = NULL,
-  trainable = TRUE, ...
+  trainable = TRUE, ..., bias
 ) {
   wrap_layer("keras.layers.DepthwiseConv1D", environment(), c(
     kernel_size = "!ints", strides = "ints", padding = "string", depth_multiplier = "int",
@@ -586,6 +593,7 @@ layer_depthwise_conv_1d <- function(
 #' @param trainable Whether training may change the weights. (`TRUE` or `FALSE`; default `TRUE`)
 #' @param ... `activity_regularizer`, `autocast`, and on the first layer of a sequential model the
 #'   older spellings `input_shape`, `batch_input_shape`, `batch_size`, `input_dim`.
+#' @param bias Older spelling of `use_bias`.
 #' @return With no `object`, the layer itself; with a Sequential model, that model with the layer
 #'   added; with a tensor, the output tensor, of shape `(batch, new_height, new_width, channels *
 #'   depth_multiplier)`.
@@ -602,7 +610,7 @@ layer_depthwise_conv_2d <- function(
   depthwise_initializer = "glorot_uniform", bias_initializer = "zeros",
   depthwise_regularizer = NULL, bias_regularizer = NULL, activity_regularizer = NULL,
   depthwise_constraint = NULL, bias_constraint = NULL, name = NULL, dtype = NULL,
-  trainable = TRUE, ...
+  trainable = TRUE, ..., bias
 ) {
   wrap_layer("keras.layers.DepthwiseConv2D", environment(), c(
     kernel_size = "!ints", strides = "ints", padding = "string", depth_multiplier = "int",
@@ -673,6 +681,7 @@ layer_depthwise_conv_2d <- function(
 #' @param trainable Whether training may change the weights. (`TRUE` or `FALSE`; default `TRUE`)
 #' @param ... `activity_regularizer`, `autocast`, and on the first layer of a sequential model the
 #'   older spellings `input_shape`, `batch_input_shape`, `batch_size`, `input_dim`.
+#' @param bias Older spelling of `use_bias`.
 #' @return With no `object`, the layer itself; with a Sequential model, that model with the layer
 #'   added; with a tensor, the output tensor, of shape `(batch, new_steps, filters)`.
 #' @seealso Keras' own page:
@@ -689,7 +698,7 @@ layer_separable_conv_1d <- function(
   bias_initializer = "zeros", depthwise_regularizer = NULL, pointwise_regularizer = NULL,
   bias_regularizer = NULL, activity_regularizer = NULL, depthwise_constraint = NULL,
   pointwise_constraint = NULL, bias_constraint = NULL, name = NULL, dtype = NULL,
-  trainable = TRUE, ...
+  trainable = TRUE, ..., bias
 ) {
   wrap_layer("keras.layers.SeparableConv1D", environment(), c(
     filters = "!int", kernel_size = "!ints", strides = "ints", padding = "string",
@@ -761,6 +770,7 @@ layer_separable_conv_1d <- function(
 #' @param trainable Whether training may change the weights. (`TRUE` or `FALSE`; default `TRUE`)
 #' @param ... `activity_regularizer`, `autocast`, and on the first layer of a sequential model the
 #'   older spellings `input_shape`, `batch_input_shape`, `batch_size`, `input_dim`.
+#' @param bias Older spelling of `use_bias`.
 #' @return With no `object`, the layer itself; with a Sequential model, that model with the layer
 #'   added; with a tensor, the output tensor, of shape `(batch, new_height, new_width, filters)`.
 #' @seealso Keras' own page:
@@ -777,7 +787,7 @@ layer_separable_conv_2d <- function(
   bias_initializer = "zeros", depthwise_regularizer = NULL, pointwise_regularizer = NULL,
   bias_regularizer = NULL, activity_regularizer = NULL, depthwise_constraint = NULL,
   pointwise_constraint = NULL, bias_constraint = NULL, name = NULL, dtype = NULL,
-  trainable = TRUE, ...
+  trainable = TRUE, ..., bias
 ) {
   wrap_layer("keras.layers.SeparableConv2D", environment(), c(
     filters = "!int", kernel_size = "!ints", strides = "ints", padding = "string",

@@ -104,6 +104,7 @@ layer_activity_regularization <- function(
 #' @param trainable Whether training may change the weights. (`TRUE` or `FALSE`; default `TRUE`)
 #' @param ... `activity_regularizer`, `autocast`, and on the first layer of a sequential model the
 #'   older spellings `input_shape`, `batch_input_shape`, `batch_size`, `input_dim`.
+#' @param bias Older spelling of `use_bias`.
 #' @return With no `object`, the layer itself; with a Sequential model, that model with the layer
 #'   added; with a tensor, the output tensor, in which the last axis has size `units`.
 #' @seealso Keras' own page:
@@ -123,7 +124,7 @@ layer_dense <- function(
   bias_initializer = "zeros", kernel_regularizer = NULL, bias_regularizer = NULL,
   activity_regularizer = NULL, kernel_constraint = NULL, bias_constraint = NULL,
   lora_rank = NULL, lora_alpha = NULL, quantization_config = NULL, name = NULL, dtype = NULL,
-  trainable = TRUE, ...
+  trainable = TRUE, ..., bias
 ) {
   wrap_layer("keras.layers.Dense", environment(), c(
     units = "!int", activation = "callable", use_bias = "bool", kernel_initializer = "callable",

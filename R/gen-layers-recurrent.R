@@ -120,6 +120,7 @@ bidirectional <- layer_bidirectional
 #' @param trainable Whether training may change the weights. (`TRUE` or `FALSE`; default `TRUE`)
 #' @param ... `activity_regularizer`, `autocast`, and on the first layer of a sequential model the
 #'   older spellings `input_shape`, `batch_input_shape`, `batch_size`, `input_dim`.
+#' @param bias Older spelling of `use_bias`.
 #' @return With no `object`, the layer itself; with a Sequential model, that model with the layer
 #'   added; with a tensor, the output tensor, of shape `(batch, new_rows, filters)`, with a time
 #'   axis after the batch axis if `return_sequences = TRUE`.
@@ -138,7 +139,7 @@ layer_conv_lstm_1d <- function(
   recurrent_regularizer = NULL, bias_regularizer = NULL, activity_regularizer = NULL,
   kernel_constraint = NULL, recurrent_constraint = NULL, bias_constraint = NULL, dropout = 0.0,
   recurrent_dropout = 0.0, seed = NULL, return_sequences = FALSE, return_state = FALSE,
-  go_backwards = FALSE, stateful = FALSE, name = NULL, dtype = NULL, trainable = TRUE, ...
+  go_backwards = FALSE, stateful = FALSE, name = NULL, dtype = NULL, trainable = TRUE, ..., bias
 ) {
   wrap_layer("keras.layers.ConvLSTM1D", environment(), c(
     filters = "!int", kernel_size = "!ints", strides = "ints", padding = "string",
@@ -228,6 +229,7 @@ layer_conv_lstm_1d <- function(
 #' @param trainable Whether training may change the weights. (`TRUE` or `FALSE`; default `TRUE`)
 #' @param ... `activity_regularizer`, `autocast`, and on the first layer of a sequential model the
 #'   older spellings `input_shape`, `batch_input_shape`, `batch_size`, `input_dim`.
+#' @param bias Older spelling of `use_bias`.
 #' @return With no `object`, the layer itself; with a Sequential model, that model with the layer
 #'   added; with a tensor, the output tensor, of shape `(batch, new_rows, new_cols, filters)`, with
 #'   a time axis after the batch axis if `return_sequences = TRUE`.
@@ -246,7 +248,7 @@ layer_conv_lstm_2d <- function(
   recurrent_regularizer = NULL, bias_regularizer = NULL, activity_regularizer = NULL,
   kernel_constraint = NULL, recurrent_constraint = NULL, bias_constraint = NULL, dropout = 0.0,
   recurrent_dropout = 0.0, seed = NULL, return_sequences = FALSE, return_state = FALSE,
-  go_backwards = FALSE, stateful = FALSE, name = NULL, dtype = NULL, trainable = TRUE, ...
+  go_backwards = FALSE, stateful = FALSE, name = NULL, dtype = NULL, trainable = TRUE, ..., bias
 ) {
   wrap_layer("keras.layers.ConvLSTM2D", environment(), c(
     filters = "!int", kernel_size = "!ints", strides = "ints", padding = "string",
@@ -336,6 +338,7 @@ layer_conv_lstm_2d <- function(
 #' @param trainable Whether training may change the weights. (`TRUE` or `FALSE`; default `TRUE`)
 #' @param ... `activity_regularizer`, `autocast`, and on the first layer of a sequential model the
 #'   older spellings `input_shape`, `batch_input_shape`, `batch_size`, `input_dim`.
+#' @param bias Older spelling of `use_bias`.
 #' @return With no `object`, the layer itself; with a Sequential model, that model with the layer
 #'   added; with a tensor, the output tensor, of shape `(batch, new_dim1, new_dim2, new_dim3,
 #'   filters)`, with a time axis after the batch axis if `return_sequences = TRUE`.
@@ -354,7 +357,7 @@ layer_conv_lstm_3d <- function(
   recurrent_regularizer = NULL, bias_regularizer = NULL, activity_regularizer = NULL,
   kernel_constraint = NULL, recurrent_constraint = NULL, bias_constraint = NULL, dropout = 0.0,
   recurrent_dropout = 0.0, seed = NULL, return_sequences = FALSE, return_state = FALSE,
-  go_backwards = FALSE, stateful = FALSE, name = NULL, dtype = NULL, trainable = TRUE, ...
+  go_backwards = FALSE, stateful = FALSE, name = NULL, dtype = NULL, trainable = TRUE, ..., bias
 ) {
   wrap_layer("keras.layers.ConvLSTM3D", environment(), c(
     filters = "!int", kernel_size = "!ints", strides = "ints", padding = "string",
@@ -436,6 +439,7 @@ layer_conv_lstm_3d <- function(
 #' @param trainable Whether training may change the weights. (`TRUE` or `FALSE`; default `TRUE`)
 #' @param ... `activity_regularizer`, `autocast`, and on the first layer of a sequential model the
 #'   older spellings `input_shape`, `batch_input_shape`, `batch_size`, `input_dim`.
+#' @param bias Older spelling of `use_bias`.
 #' @return With no `object`, the layer itself; with a Sequential model, that model with the layer
 #'   added; with a tensor, the output tensor, of shape `(batch, units)`, or `(batch, time, units)`
 #'   with `return_sequences = TRUE`; with `return_state = TRUE` a list of the output and the final
@@ -455,7 +459,7 @@ layer_gru <- function(
   recurrent_constraint = NULL, bias_constraint = NULL, dropout = 0.0, recurrent_dropout = 0.0,
   seed = NULL, return_sequences = FALSE, return_state = FALSE, go_backwards = FALSE,
   stateful = FALSE, unroll = FALSE, reset_after = TRUE, use_cudnn = "auto", name = NULL,
-  dtype = NULL, trainable = TRUE, ...
+  dtype = NULL, trainable = TRUE, ..., bias
 ) {
   wrap_layer("keras.layers.GRU", environment(), c(
     units = "!int", activation = "callable", recurrent_activation = "callable", use_bias = "bool",
@@ -514,6 +518,7 @@ layer_gru <- function(
 #' @param seed Whole number or seed generator that makes random draws repeatable. (whole number or
 #'   seed generator; default `NULL`)
 #' @param ... Older spellings of the arguments.
+#' @param bias Older spelling of `use_bias`.
 #' @return A cell object.
 #' @seealso Keras' own page:
 #'   [keras.layers.GRUCell](https://www.tensorflow.org/api_docs/python/tf/keras/layers/GRUCell).
@@ -528,7 +533,7 @@ rnn_cell_gru <- function(
   bias_initializer = "zeros", kernel_regularizer = NULL, recurrent_regularizer = NULL,
   bias_regularizer = NULL, kernel_constraint = NULL, recurrent_constraint = NULL,
   bias_constraint = NULL, dropout = 0.0, recurrent_dropout = 0.0, reset_after = TRUE,
-  seed = NULL, ...
+  seed = NULL, ..., bias
 ) {
   wrap_class("keras.layers.GRUCell", environment(), c(
     units = "!int", activation = "callable", recurrent_activation = "callable", use_bias = "bool",
@@ -611,6 +616,7 @@ layer_gru_cell <- rnn_cell_gru
 #' @param trainable Whether training may change the weights. (`TRUE` or `FALSE`; default `TRUE`)
 #' @param ... `activity_regularizer`, `autocast`, and on the first layer of a sequential model the
 #'   older spellings `input_shape`, `batch_input_shape`, `batch_size`, `input_dim`.
+#' @param bias Older spelling of `use_bias`.
 #' @return With no `object`, the layer itself; with a Sequential model, that model with the layer
 #'   added; with a tensor, the output tensor, of shape `(batch, units)`, or `(batch, time, units)`
 #'   with `return_sequences = TRUE`; with `return_state = TRUE` a list of the output and the final
@@ -631,7 +637,7 @@ layer_lstm <- function(
   kernel_constraint = NULL, recurrent_constraint = NULL, bias_constraint = NULL, dropout = 0.0,
   recurrent_dropout = 0.0, seed = NULL, return_sequences = FALSE, return_state = FALSE,
   go_backwards = FALSE, stateful = FALSE, unroll = FALSE, use_cudnn = "auto", name = NULL,
-  dtype = NULL, trainable = TRUE, ...
+  dtype = NULL, trainable = TRUE, ..., bias
 ) {
   wrap_layer("keras.layers.LSTM", environment(), c(
     units = "!int", activation = "callable", recurrent_activation = "callable", use_bias = "bool",
@@ -690,6 +696,7 @@ layer_lstm <- function(
 #' @param seed Whole number or seed generator that makes random draws repeatable. (whole number or
 #'   seed generator; default `NULL`)
 #' @param ... Older spellings of the arguments.
+#' @param bias Older spelling of `use_bias`.
 #' @return A cell object.
 #' @seealso Keras' own page:
 #'   [keras.layers.LSTMCell](https://www.tensorflow.org/api_docs/python/tf/keras/layers/LSTMCell).
@@ -704,7 +711,7 @@ rnn_cell_lstm <- function(
   bias_initializer = "zeros", unit_forget_bias = TRUE, kernel_regularizer = NULL,
   recurrent_regularizer = NULL, bias_regularizer = NULL, kernel_constraint = NULL,
   recurrent_constraint = NULL, bias_constraint = NULL, dropout = 0.0, recurrent_dropout = 0.0,
-  seed = NULL, ...
+  seed = NULL, ..., bias
 ) {
   wrap_class("keras.layers.LSTMCell", environment(), c(
     units = "!int", activation = "callable", recurrent_activation = "callable", use_bias = "bool",
@@ -832,6 +839,7 @@ layer_rnn <- function(
 #' @param trainable Whether training may change the weights. (`TRUE` or `FALSE`; default `TRUE`)
 #' @param ... `activity_regularizer`, `autocast`, and on the first layer of a sequential model the
 #'   older spellings `input_shape`, `batch_input_shape`, `batch_size`, `input_dim`.
+#' @param bias Older spelling of `use_bias`.
 #' @return With no `object`, the layer itself; with a Sequential model, that model with the layer
 #'   added; with a tensor, the output tensor, of shape `(batch, units)`, or `(batch, time, units)`
 #'   with `return_sequences = TRUE`; with `return_state = TRUE` a list of the output and the final
@@ -849,7 +857,8 @@ layer_simple_rnn <- function(
   recurrent_regularizer = NULL, bias_regularizer = NULL, activity_regularizer = NULL,
   kernel_constraint = NULL, recurrent_constraint = NULL, bias_constraint = NULL, dropout = 0.0,
   recurrent_dropout = 0.0, return_sequences = FALSE, return_state = FALSE, go_backwards = FALSE,
-  stateful = FALSE, unroll = FALSE, seed = NULL, name = NULL, dtype = NULL, trainable = TRUE, ...
+  stateful = FALSE, unroll = FALSE, seed = NULL, name = NULL, dtype = NULL, trainable = TRUE,
+  ..., bias
 ) {
   wrap_layer("keras.layers.SimpleRNN", environment(), c(
     units = "!int", activation = "callable", use_bias = "bool", kernel_initializer = "callable",
@@ -903,6 +912,7 @@ layer_simple_rnn <- function(
 #' @param seed Whole number or seed generator that makes random draws repeatable. (whole number or
 #'   seed generator; default `NULL`)
 #' @param ... Older spellings of the arguments.
+#' @param bias Older spelling of `use_bias`.
 #' @return A cell object.
 #' @seealso Keras' own page:
 #'   [keras.layers.SimpleRNNCell](https://www.tensorflow.org/api_docs/python/tf/keras/layers/SimpleRNNCell).
@@ -916,7 +926,7 @@ rnn_cell_simple <- function(
   recurrent_initializer = "orthogonal", bias_initializer = "zeros", kernel_regularizer = NULL,
   recurrent_regularizer = NULL, bias_regularizer = NULL, kernel_constraint = NULL,
   recurrent_constraint = NULL, bias_constraint = NULL, dropout = 0.0, recurrent_dropout = 0.0,
-  seed = NULL, ...
+  seed = NULL, ..., bias
 ) {
   wrap_class("keras.layers.SimpleRNNCell", environment(), c(
     units = "!int", activation = "callable", use_bias = "bool", kernel_initializer = "callable",

@@ -22,6 +22,7 @@ supplied <- function(frame, types, given = character()) {
 }
 
 # What stands in `...` of a wrapper: further arguments by name, converted by `types`; all else refused.
+# A name may be cut short, as R has it for arguments that stand before `...`.
 extra_args <- function(dots, types, frame) {
   if (!length(dots)) {
     return(list())
@@ -30,6 +31,8 @@ extra_args <- function(dots, types, frame) {
   if (any(!nzchar(names))) {
     abort_argument("...", "takes named arguments only.", "Check for an argument too many.", call = frame)
   }
+  dots <- full_names(dots, setdiff(rlang::names2(types), "*"), frame)
+  names <- names(dots)
   out <- list()
   for (i in seq_along(dots)) {
     type <- types[names[[i]]]
@@ -60,7 +63,8 @@ wrap_class <- function(symbol, frame, types, extra = character()) {
 # What the user supplied by name and, under other names, in `...`.
 wrapper_args <- function(frame, types, extra = character()) {
   known <- c(names(types), names(extra))
-  dots <- without_off_values(older_spellings(frame_dots(frame), known, frame), known, frame)
+  dots <- with_bias(frame_dots(frame), known, frame)
+  dots <- without_off_values(older_spellings(dots, known, frame), known, frame)
   more <- extra_args(dots, c(types, extra), frame)
   args <- supplied(frame, types, names(more))
   c(args[setdiff(names(args), names(more))], more)
@@ -68,6 +72,15 @@ wrapper_args <- function(frame, types, extra = character()) {
 
 frame_dots <- function(frame) {
   if (exists("...", envir = frame, inherits = FALSE)) eval(quote(list(...)), frame) else list()
+}
+
+# Layers have `bias` behind `...`, Keras 1's name of `use_bias`: without it R would find that `bias` is
+# short for several arguments and stop with an error that names none of them.
+with_bias <- function(dots, known, frame) {
+  if (!"bias" %in% known && given_in(frame, "bias")) {
+    dots["bias"] <- list(get("bias", envir = frame))
+  }
+  dots
 }
 
 # ---- plain functions: ops, utilities, activations --------------------------------------------------

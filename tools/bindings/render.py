@@ -185,6 +185,8 @@ class Wrapper:
             )
         if "..." not in parts and self.takes_dots:
             parts.append("...")
+        if self.takes_bias:
+            parts.append("bias")
         return self._wrapped(f"{self.name} <- function(", parts)
 
     @property
@@ -194,6 +196,12 @@ class Wrapper:
             or bool(self.extra)
             or self.variadic is not None
         )
+
+    @property
+    def takes_bias(self) -> bool:
+        """Whether Keras 1's `bias` needs a formal: R would find it short for several others."""
+        names = {p.name for p, _ in self.parameters}
+        return self.takes_dots and "use_bias" in names and "bias" not in names
 
     @staticmethod
     def _wrapped(head: str, parts: list, tail: str = ") {") -> str:
@@ -286,6 +294,8 @@ class Wrapper:
             elif not words:
                 words.append("Older spellings of the arguments.")
             docs["..."] = " ".join(words)
+        if self.takes_bias:
+            docs["bias"] = "Older spelling of `use_bias`."
         return docs
 
     def _meaning(self, parameter: Parameter, argument) -> str:
