@@ -31,7 +31,9 @@ older_names <- list(
   theta = "threshold",
   max_values = "max_tokens",
   max_tokens = "num_tokens",
-  epsilon = "min_delta"
+  epsilon = "min_delta",
+  line_length = "width",
+  show_layer_names = "show_names"
 )
 
 # older arguments whatever value they have: they chose how something was computed or shown; `beside`
@@ -48,6 +50,7 @@ without_effect <- list(
   workers = list(beside = "callbacks", why = "has no effect: arrays need no worker"),
   use_multiprocessing = list(beside = "callbacks", why = "has no effect: arrays need no further process"),
   sample_weight_mode = list(beside = "loss_weights", why = "has no effect: the shape of `sample_weight` says it"),
+  compact = list(beside = "expand_nested", why = "has no effect: the table has no empty lines"),
   write_grads = list(beside = "log_dir", why = "has no effect: TensorBoard shows no gradients any more"),
   embeddings_layer_names = list(beside = "log_dir", why = "has no effect: all embeddings are written")
 )
