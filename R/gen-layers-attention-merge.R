@@ -17,6 +17,7 @@
 #' @seealso Keras' own page:
 #'   [keras.layers.Add](https://www.tensorflow.org/api_docs/python/tf/keras/layers/Add).
 #'   `keras_help(layer_add)` shows the text of the installed version.
+#' @family attention and merge layers
 #' @examplesIf is_keras_available()
 #' a <- op_convert_to_tensor(matrix(c(1, 2, 3), nrow = 1))
 #' b <- op_convert_to_tensor(matrix(c(10, 0, 30), nrow = 1))
@@ -51,6 +52,7 @@ layer_add <- function(inputs, ..., name = NULL, dtype = NULL, trainable = TRUE) 
 #' @seealso Keras' own page:
 #'   [keras.layers.AdditiveAttention](https://www.tensorflow.org/api_docs/python/tf/keras/layers/AdditiveAttention).
 #'   `keras_help(layer_additive_attention)` shows the text of the installed version.
+#' @family attention and merge layers
 #' @examplesIf is_keras_available()
 #' query <- random_normal(c(2, 4, 8))
 #' value <- random_normal(c(2, 6, 8))
@@ -90,6 +92,7 @@ layer_additive_attention <- function(
 #' @seealso Keras' own page:
 #'   [keras.layers.Attention](https://www.tensorflow.org/api_docs/python/tf/keras/layers/Attention).
 #'   `keras_help(layer_attention)` shows the text of the installed version.
+#' @family attention and merge layers
 #' @examplesIf is_keras_available()
 #' query <- random_normal(c(2, 4, 8))
 #' value <- random_normal(c(2, 6, 8))
@@ -121,6 +124,7 @@ layer_attention <- function(
 #' @seealso Keras' own page:
 #'   [keras.layers.Average](https://www.tensorflow.org/api_docs/python/tf/keras/layers/Average).
 #'   `keras_help(layer_average)` shows the text of the installed version.
+#' @family attention and merge layers
 #' @examplesIf is_keras_available()
 #' a <- op_convert_to_tensor(matrix(c(1, 2, 3), nrow = 1))
 #' b <- op_convert_to_tensor(matrix(c(10, 0, 30), nrow = 1))
@@ -150,6 +154,7 @@ layer_average <- function(inputs, ..., name = NULL, dtype = NULL, trainable = TR
 #' @seealso Keras' own page:
 #'   [keras.layers.Concatenate](https://www.tensorflow.org/api_docs/python/tf/keras/layers/Concatenate).
 #'   `keras_help(layer_concatenate)` shows the text of the installed version.
+#' @family attention and merge layers
 #' @examplesIf is_keras_available()
 #' a <- op_convert_to_tensor(matrix(c(1, 2, 3), nrow = 1))
 #' b <- op_convert_to_tensor(matrix(c(10, 0, 30), nrow = 1))
@@ -185,6 +190,7 @@ layer_concatenate <- function(
 #' @seealso Keras' own page:
 #'   [keras.layers.Dot](https://www.tensorflow.org/api_docs/python/tf/keras/layers/Dot).
 #'   `keras_help(layer_dot)` shows the text of the installed version.
+#' @family attention and merge layers
 #' @examplesIf is_keras_available()
 #' a <- op_convert_to_tensor(matrix(c(1, 2, 3), nrow = 1))
 #' b <- op_convert_to_tensor(matrix(c(10, 0, 30), nrow = 1))
@@ -251,6 +257,7 @@ layer_dot <- function(
 #' @seealso Keras' own page:
 #'   [keras.layers.GroupQueryAttention](https://www.tensorflow.org/api_docs/python/tf/keras/layers/GroupQueryAttention).
 #'   `keras_help(layer_group_query_attention)` shows the text of the installed version.
+#' @family attention and merge layers
 #' @examplesIf is_keras_available()
 #' x <- random_normal(c(2, 5, 8))
 #' list(x, x) |>
@@ -290,6 +297,7 @@ layer_group_query_attention <- function(
 #' @seealso Keras' own page:
 #'   [keras.layers.Maximum](https://www.tensorflow.org/api_docs/python/tf/keras/layers/Maximum).
 #'   `keras_help(layer_maximum)` shows the text of the installed version.
+#' @family attention and merge layers
 #' @examplesIf is_keras_available()
 #' a <- op_convert_to_tensor(matrix(c(1, 2, 3), nrow = 1))
 #' b <- op_convert_to_tensor(matrix(c(10, 0, 30), nrow = 1))
@@ -316,6 +324,7 @@ layer_maximum <- function(inputs, ..., name = NULL, dtype = NULL, trainable = TR
 #' @seealso Keras' own page:
 #'   [keras.layers.Minimum](https://www.tensorflow.org/api_docs/python/tf/keras/layers/Minimum).
 #'   `keras_help(layer_minimum)` shows the text of the installed version.
+#' @family attention and merge layers
 #' @examplesIf is_keras_available()
 #' a <- op_convert_to_tensor(matrix(c(1, 2, 3), nrow = 1))
 #' b <- op_convert_to_tensor(matrix(c(10, 0, 30), nrow = 1))
@@ -386,6 +395,7 @@ layer_minimum <- function(inputs, ..., name = NULL, dtype = NULL, trainable = TR
 #' @seealso Keras' own page:
 #'   [keras.layers.MultiHeadAttention](https://www.tensorflow.org/api_docs/python/tf/keras/layers/MultiHeadAttention).
 #'   `keras_help(layer_multi_head_attention)` shows the text of the installed version.
+#' @family attention and merge layers
 #' @examplesIf is_keras_available()
 #' x <- random_normal(c(2, 5, 8))
 #' attend <- layer_multi_head_attention(num_heads = 2, key_dim = 4)
@@ -430,6 +440,7 @@ layer_multi_head_attention <- function(
 #' @seealso Keras' own page:
 #'   [keras.layers.Multiply](https://www.tensorflow.org/api_docs/python/tf/keras/layers/Multiply).
 #'   `keras_help(layer_multiply)` shows the text of the installed version.
+#' @family attention and merge layers
 #' @examplesIf is_keras_available()
 #' a <- op_convert_to_tensor(matrix(c(1, 2, 3), nrow = 1))
 #' b <- op_convert_to_tensor(matrix(c(10, 0, 30), nrow = 1))
@@ -456,6 +467,7 @@ layer_multiply <- function(inputs, ..., name = NULL, dtype = NULL, trainable = T
 #' @seealso Keras' own page:
 #'   [keras.layers.Subtract](https://www.tensorflow.org/api_docs/python/tf/keras/layers/Subtract).
 #'   `keras_help(layer_subtract)` shows the text of the installed version.
+#' @family attention and merge layers
 #' @examplesIf is_keras_available()
 #' a <- op_convert_to_tensor(matrix(c(1, 2, 3), nrow = 1))
 #' b <- op_convert_to_tensor(matrix(c(10, 0, 30), nrow = 1))

@@ -56,6 +56,7 @@
 #' @seealso Keras' own page:
 #'   [keras.layers.Conv1D](https://www.tensorflow.org/api_docs/python/tf/keras/layers/Conv1D).
 #'   `keras_help(layer_conv_1d)` shows the text of the installed version.
+#' @family convolution layers
 #' @examplesIf is_keras_available()
 #' x <- random_normal(c(2, 10, 3))
 #' x |> layer_conv_1d(filters = 4, kernel_size = 3, activation = "relu")
@@ -134,6 +135,7 @@ layer_conv_1d <- function(
 #' @seealso Keras' own page:
 #'   [keras.layers.Conv1DTranspose](https://www.tensorflow.org/api_docs/python/tf/keras/layers/Conv1DTranspose).
 #'   `keras_help(layer_conv_1d_transpose)` shows the text of the installed version.
+#' @family convolution layers
 #' @examplesIf is_keras_available()
 #' x <- random_normal(c(2, 10, 3))
 #' x |> layer_conv_1d_transpose(filters = 4, kernel_size = 3, strides = 2)
@@ -210,6 +212,7 @@ layer_conv_1d_transpose <- function(
 #' @seealso Keras' own page:
 #'   [keras.layers.Conv2D](https://www.tensorflow.org/api_docs/python/tf/keras/layers/Conv2D).
 #'   `keras_help(layer_conv_2d)` shows the text of the installed version.
+#' @family convolution layers
 #' @examplesIf is_keras_available()
 #' images <- random_normal(c(2, 8, 8, 3))
 #' images |> layer_conv_2d(filters = 4, kernel_size = 3, padding = "same", activation = "relu")
@@ -288,6 +291,7 @@ layer_conv_2d <- function(
 #' @seealso Keras' own page:
 #'   [keras.layers.Conv2DTranspose](https://www.tensorflow.org/api_docs/python/tf/keras/layers/Conv2DTranspose).
 #'   `keras_help(layer_conv_2d_transpose)` shows the text of the installed version.
+#' @family convolution layers
 #' @examplesIf is_keras_available()
 #' images <- random_normal(c(2, 8, 8, 3))
 #' images |> layer_conv_2d_transpose(filters = 4, kernel_size = 3, strides = 2, padding = "same")
@@ -365,6 +369,7 @@ layer_conv_2d_transpose <- function(
 #' @seealso Keras' own page:
 #'   [keras.layers.Conv3D](https://www.tensorflow.org/api_docs/python/tf/keras/layers/Conv3D).
 #'   `keras_help(layer_conv_3d)` shows the text of the installed version.
+#' @family convolution layers
 #' @examplesIf is_keras_available()
 #' volumes <- random_normal(c(1, 6, 6, 6, 2))
 #' volumes |> layer_conv_3d(filters = 2, kernel_size = 3)
@@ -444,6 +449,7 @@ layer_conv_3d <- function(
 #' @seealso Keras' own page:
 #'   [keras.layers.Conv3DTranspose](https://www.tensorflow.org/api_docs/python/tf/keras/layers/Conv3DTranspose).
 #'   `keras_help(layer_conv_3d_transpose)` shows the text of the installed version.
+#' @family convolution layers
 #' @examplesIf is_keras_available()
 #' volumes <- random_normal(c(1, 4, 4, 4, 2))
 #' volumes |> layer_conv_3d_transpose(filters = 2, kernel_size = 2, strides = 2)
@@ -522,6 +528,7 @@ layer_conv_3d_transpose <- function(
 #' @seealso Keras' own page:
 #'   [keras.layers.DepthwiseConv1D](https://www.tensorflow.org/api_docs/python/tf/keras/layers/DepthwiseConv1D).
 #'   `keras_help(layer_depthwise_conv_1d)` shows the text of the installed version.
+#' @family convolution layers
 #' @examplesIf is_keras_available()
 #' x <- random_normal(c(2, 10, 3))
 #' x |> layer_depthwise_conv_1d(kernel_size = 3, depth_multiplier = 2)
@@ -600,6 +607,7 @@ layer_depthwise_conv_1d <- function(
 #' @seealso Keras' own page:
 #'   [keras.layers.DepthwiseConv2D](https://www.tensorflow.org/api_docs/python/tf/keras/layers/DepthwiseConv2D).
 #'   `keras_help(layer_depthwise_conv_2d)` shows the text of the installed version.
+#' @family convolution layers
 #' @examplesIf is_keras_available()
 #' images <- random_normal(c(2, 8, 8, 3))
 #' images |> layer_depthwise_conv_2d(kernel_size = 3, depth_multiplier = 2)
@@ -687,6 +695,7 @@ layer_depthwise_conv_2d <- function(
 #' @seealso Keras' own page:
 #'   [keras.layers.SeparableConv1D](https://www.tensorflow.org/api_docs/python/tf/keras/layers/SeparableConv1D).
 #'   `keras_help(layer_separable_conv_1d)` shows the text of the installed version.
+#' @family convolution layers
 #' @examplesIf is_keras_available()
 #' x <- random_normal(c(2, 10, 3))
 #' x |> layer_separable_conv_1d(filters = 4, kernel_size = 3)
@@ -776,6 +785,7 @@ layer_separable_conv_1d <- function(
 #' @seealso Keras' own page:
 #'   [keras.layers.SeparableConv2D](https://www.tensorflow.org/api_docs/python/tf/keras/layers/SeparableConv2D).
 #'   `keras_help(layer_separable_conv_2d)` shows the text of the installed version.
+#' @family convolution layers
 #' @examplesIf is_keras_available()
 #' images <- random_normal(c(2, 8, 8, 3))
 #' images |> layer_separable_conv_2d(filters = 4, kernel_size = 3)

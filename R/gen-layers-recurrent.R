@@ -28,6 +28,7 @@
 #' @seealso Keras' own page:
 #'   [keras.layers.Bidirectional](https://www.tensorflow.org/api_docs/python/tf/keras/layers/Bidirectional).
 #'   `keras_help(layer_bidirectional)` shows the text of the installed version.
+#' @family recurrent layers
 #' @examplesIf is_keras_available()
 #' x <- random_normal(c(2, 5, 3))
 #' x |> layer_bidirectional(layer_lstm(units = 4))
@@ -127,6 +128,7 @@ bidirectional <- layer_bidirectional
 #' @seealso Keras' own page:
 #'   [keras.layers.ConvLSTM1D](https://www.tensorflow.org/api_docs/python/tf/keras/layers/ConvLSTM1D).
 #'   `keras_help(layer_conv_lstm_1d)` shows the text of the installed version.
+#' @family recurrent layers
 #' @examplesIf is_keras_available()
 #' x <- random_normal(c(1, 3, 8, 2))
 #' x |> layer_conv_lstm_1d(filters = 2, kernel_size = 3)
@@ -236,6 +238,7 @@ layer_conv_lstm_1d <- function(
 #' @seealso Keras' own page:
 #'   [keras.layers.ConvLSTM2D](https://www.tensorflow.org/api_docs/python/tf/keras/layers/ConvLSTM2D).
 #'   `keras_help(layer_conv_lstm_2d)` shows the text of the installed version.
+#' @family recurrent layers
 #' @examplesIf is_keras_available()
 #' x <- random_normal(c(1, 3, 6, 6, 2))
 #' x |> layer_conv_lstm_2d(filters = 2, kernel_size = 3)
@@ -345,6 +348,7 @@ layer_conv_lstm_2d <- function(
 #' @seealso Keras' own page:
 #'   [keras.layers.ConvLSTM3D](https://www.tensorflow.org/api_docs/python/tf/keras/layers/ConvLSTM3D).
 #'   `keras_help(layer_conv_lstm_3d)` shows the text of the installed version.
+#' @family recurrent layers
 #' @examplesIf is_keras_available()
 #' x <- random_normal(c(1, 2, 4, 4, 4, 1))
 #' x |> layer_conv_lstm_3d(filters = 2, kernel_size = 2)
@@ -447,6 +451,7 @@ layer_conv_lstm_3d <- function(
 #' @seealso Keras' own page:
 #'   [keras.layers.GRU](https://www.tensorflow.org/api_docs/python/tf/keras/layers/GRU).
 #'   `keras_help(layer_gru)` shows the text of the installed version.
+#' @family recurrent layers
 #' @examplesIf is_keras_available()
 #' x <- random_normal(c(2, 5, 3))
 #' x |> layer_gru(units = 4)
@@ -523,6 +528,7 @@ layer_gru <- function(
 #' @seealso Keras' own page:
 #'   [keras.layers.GRUCell](https://www.tensorflow.org/api_docs/python/tf/keras/layers/GRUCell).
 #'   `keras_help(rnn_cell_gru)` shows the text of the installed version.
+#' @family recurrent layers
 #' @examplesIf is_keras_available()
 #' x <- random_normal(c(2, 5, 3))
 #' x |> layer_rnn(rnn_cell_gru(units = 4))
@@ -624,6 +630,7 @@ layer_gru_cell <- rnn_cell_gru
 #' @seealso Keras' own page:
 #'   [keras.layers.LSTM](https://www.tensorflow.org/api_docs/python/tf/keras/layers/LSTM).
 #'   `keras_help(layer_lstm)` shows the text of the installed version.
+#' @family recurrent layers
 #' @examplesIf is_keras_available()
 #' x <- random_normal(c(2, 5, 3))
 #' x |> layer_lstm(units = 4)
@@ -701,6 +708,7 @@ layer_lstm <- function(
 #' @seealso Keras' own page:
 #'   [keras.layers.LSTMCell](https://www.tensorflow.org/api_docs/python/tf/keras/layers/LSTMCell).
 #'   `keras_help(rnn_cell_lstm)` shows the text of the installed version.
+#' @family recurrent layers
 #' @examplesIf is_keras_available()
 #' x <- random_normal(c(2, 5, 3))
 #' x |> layer_rnn(rnn_cell_lstm(units = 4))
@@ -762,6 +770,7 @@ layer_lstm_cell <- rnn_cell_lstm
 #' @seealso Keras' own page:
 #'   [keras.layers.RNN](https://www.tensorflow.org/api_docs/python/tf/keras/layers/RNN).
 #'   `keras_help(layer_rnn)` shows the text of the installed version.
+#' @family recurrent layers
 #' @examplesIf is_keras_available()
 #' x <- random_normal(c(2, 5, 3))
 #' cells <- rnn_cells_stack(list(rnn_cell_gru(4), rnn_cell_gru(2)))
@@ -847,6 +856,7 @@ layer_rnn <- function(
 #' @seealso Keras' own page:
 #'   [keras.layers.SimpleRNN](https://www.tensorflow.org/api_docs/python/tf/keras/layers/SimpleRNN).
 #'   `keras_help(layer_simple_rnn)` shows the text of the installed version.
+#' @family recurrent layers
 #' @examplesIf is_keras_available()
 #' x <- random_normal(c(2, 5, 3))
 #' x |> layer_simple_rnn(units = 4)
@@ -917,6 +927,7 @@ layer_simple_rnn <- function(
 #' @seealso Keras' own page:
 #'   [keras.layers.SimpleRNNCell](https://www.tensorflow.org/api_docs/python/tf/keras/layers/SimpleRNNCell).
 #'   `keras_help(rnn_cell_simple)` shows the text of the installed version.
+#' @family recurrent layers
 #' @examplesIf is_keras_available()
 #' x <- random_normal(c(2, 5, 3))
 #' x |> layer_rnn(rnn_cell_simple(units = 4))
@@ -954,6 +965,7 @@ layer_simple_rnn_cell <- rnn_cell_simple
 #' @seealso Keras' own page:
 #'   [keras.layers.StackedRNNCells](https://www.tensorflow.org/api_docs/python/tf/keras/layers/StackedRNNCells).
 #'   `keras_help(rnn_cells_stack)` shows the text of the installed version.
+#' @family recurrent layers
 #' @examplesIf is_keras_available()
 #' x <- random_normal(c(2, 5, 3))
 #' stack <- rnn_cells_stack(list(rnn_cell_lstm(8), rnn_cell_lstm(4)))
@@ -988,6 +1000,7 @@ layer_stacked_rnn_cells <- rnn_cells_stack
 #' @seealso Keras' own page:
 #'   [keras.layers.TimeDistributed](https://www.tensorflow.org/api_docs/python/tf/keras/layers/TimeDistributed).
 #'   `keras_help(layer_time_distributed)` shows the text of the installed version.
+#' @family recurrent layers
 #' @examplesIf is_keras_available()
 #' films <- random_normal(c(2, 3, 8, 8, 1))
 #' films |> layer_time_distributed(layer_conv_2d(filters = 2, kernel_size = 3))

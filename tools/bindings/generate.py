@@ -59,8 +59,11 @@ def build(complete: bool = True) -> dict:
     for w in wrappers:
         pages.setdefault((w.row["group"], w.row["page"] or w.name), []).append(w)
     groups: dict = {}
+    titles, families = tables.read_pages(), tables.read_groups()
     for (group, page), members in pages.items():
-        groups.setdefault(group, []).append(render.page(page, members))
+        title = tables.page_title(page, [w.row["title"] for w in members], titles)
+        text = render.page(page, members, title, tables.family(group, families))
+        groups.setdefault(group, []).append(text)
     for group, texts in groups.items():
         files[f"R/gen-{group}.R"] = render.NOTICE + "\n" + "\n".join(texts)
     files["tests/testthat/fixtures/bindings.csv"] = fixture(joined, wrappers)

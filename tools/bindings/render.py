@@ -320,12 +320,12 @@ def r_path_url(symbol: str) -> str:
     return "https://www.tensorflow.org/api_docs/python/tf/" + symbol.replace(".", "/")
 
 
-def page(name: str, wrappers: list) -> str:
+def page(name: str, wrappers: list, title: str, family: str) -> str:
     """One help page: its documentation on the first function, the others joined by rdname."""
     lines: list = []
     first = wrappers[0]
     shared = len(wrappers) > 1
-    lines += wrap_comment(prose(first.row["title"]))
+    lines += wrap_comment(prose(title))
     lines.append("#'")
     if shared:
         for w in wrappers:
@@ -371,6 +371,7 @@ def page(name: str, wrappers: list) -> str:
         first="@seealso ",
         rest="  ",
     )
+    lines.append(f"#' @family {family}")
     plain, special = [], []
     for w in wrappers:
         code = w.row["example"].strip("\n")
