@@ -140,3 +140,34 @@ summary.kerasbridge_layer <- function(object, ...) {
     params = vapply(shapes, prod, 0)
   )
 }
+
+# ---- other objects of Keras ---------------------------------------------------------------------------
+#' @export
+format.kerasbridge_object <- function(x, ...) {
+  if (is_dead(x)) {
+    return("<Keras object of an R session that has ended>")
+  }
+  about <- bridge_do("describe_object", object = x)
+  if (is.null(about)) {
+    return(NextMethod())
+  }
+  axis <- about$settings$axis
+  if (is.numeric(axis) && axis >= 0) {
+    about$settings$axis <- axis + 1L
+  }
+  settings <- vapply(about$settings, \(v) if (is.character(v)) encodeString(v, quote = "\"") else format(v, digits = 6), "")
+  listed <- if (length(settings)) paste0(": ", paste(names(settings), "=", settings, collapse = ", "))
+  paste0("<", about$type, listed, ">")
+}
+
+#' @export
+print.kerasbridge_object <- function(x, ...) {
+  if (is_dead(x) || !is.null(bridge_do("describe_object", object = x))) {
+    cat(format(x), "\n", sep = "")
+    return(invisible(x))
+  }
+  NextMethod()
+}
+
+#' @export
+str.kerasbridge_object <- function(object, ...) cat("", format(object), "\n")

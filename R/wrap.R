@@ -101,7 +101,30 @@ wrap_function <- function(symbol, frame, types, extra = character(), positional 
   }
   first <- intersect(positional, names(args))
   sent <- c(unname(args[first]), rest, args[setdiff(names(args), first)])
-  one_based_result(bridge_call(symbol, sent, call = frame), result, args)
+  subject <- names(types)[1]
+  out <- explaining_axes(
+    bridge_call(symbol, sent, call = frame), subject, types, \(arg) if (given_in(frame, arg)) get(arg, envir = frame), frame
+  )
+  one_based_result(out, result, args)
+}
+
+# Where Keras refuses `code` for an axis beyond those of its first argument, say so in R's terms. `value`
+# gives an argument as the user typed it.
+explaining_axes <- function(code, subject, types, value, call) {
+  explain <- function() {
+    x <- value(subject)
+    if (is.list(x) && !is_python(x) && length(x)) {
+      x <- x[[1]]
+    }
+    rank <- if (is_tensor(x) || is.array(x)) length(dim(x)) else if (is.atomic(x) && length(x) > 1) 1L
+    for (arg in names(types)[sub("^!", "", types) %in% c("axis", "axes")]) {
+      beyond <- if (length(rank) && is.numeric(value(arg))) Filter(\(a) abs(a) > rank, value(arg))
+      if (length(beyond)) {
+        abort_argument(arg, sprintf("names axis %s; `%s` has %d.", format(beyond[[1]]), subject, rank), call = call)
+      }
+    }
+  }
+  withCallingHandlers(code, kerasbridge_error = \(e) if (length(e$python_type)) explain())
 }
 
 one_based_result <- function(out, result, args) {
@@ -192,12 +215,13 @@ wrap_layer <- function(symbol, frame, types, extra = character()) {
   if (!is.null(args$weights) && "weights" %in% names(older)) {
     set_weights(layer, args$weights)
   }
-  out
+  if (is_sequential(out)) invisible(out) else out
 }
 
 # The input that older spellings describe, as arguments of keras.Input, or NULL.
 layer_input_args <- function(given, symbol, frame) {
-  given <- given[setdiff(names(given), "weights")]
+  # NULL is what these had as their default
+  given <- Filter(Negate(is.null), given[setdiff(names(given), "weights")])
   if (!length(given)) {
     return(NULL)
   }

@@ -24,7 +24,11 @@ def functional(inputs: Any, outputs: Any, name: Optional[str] = None):
 
 
 def add_layer(model, layer, input: Optional[dict] = None):
-    """Append `layer` to a Sequential; `input` (arguments of keras.Input) comes before a first layer."""
+    """Append `layer` to a Sequential; `input` (arguments of keras.Input) comes before a first layer.
+
+    A layer that does not fit leaves the model as it was.
+    """
+    described = False
     if input and not model.layers:
         if _has_inputs(model):
             raise ArgumentError(
@@ -33,6 +37,7 @@ def add_layer(model, layer, input: Optional[dict] = None):
                 argument="input_shape",
             )
         model.add(keras.Input(**input))
+        described = True
     elif input:
         raise ArgumentError(
             "Only the first layer of a model takes an input shape.",
@@ -46,7 +51,14 @@ def add_layer(model, layer, input: Optional[dict] = None):
             hint="Give the new layer another `name`.",
             argument="name",
         )
-    model.add(layer)
+    try:
+        model.add(layer)
+    except BaseException:
+        if model.layers and model.layers[-1] is layer:
+            model.pop()
+        if described:
+            model.pop(rebuild=False)  # the input
+        raise
     return model
 
 
