@@ -18,10 +18,13 @@ from kerasbridge.runtime import starting as runtime
 _OWN = "kerasbridge.layers."
 # classes of Keras that write files, and those derived from them that write them whole or not at all
 _DURABLE = ("BackupAndRestore", "CSVLogger", "ModelCheckpoint")
-# public names whose place is taken by a function here that looks first
+# public names whose place is taken by a function here that looks first, or writes whole files
 _SAFER = {
+    "keras.export.ExportArchive": "kerasbridge.saving.writers:export_archive",
     "keras.models.model_from_json": "kerasbridge.bridge.files:model_from_json",
     "keras.utils.get_file": "kerasbridge.saving.downloads:get_file",
+    "keras.utils.plot_model": "kerasbridge.saving.writers:plot_model",
+    "keras.utils.save_img": "kerasbridge.saving.writers:save_img",
 }
 _STOPPABLE = {f"{verb}{end}" for verb in ("fit", "evaluate", "predict") for end in ("", "_pulled")}
 
