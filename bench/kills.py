@@ -33,7 +33,7 @@ import keras  # noqa: E402
 import numpy as np  # noqa: E402
 from kerasbridge import saving, training  # noqa: E402
 from kerasbridge.data.text import Tokenizer, load_tokenizer, save_tokenizer  # noqa: E402
-from kerasbridge.saving import architecture, saved_model  # noqa: E402
+from kerasbridge.saving import architecture, saved_model, writers  # noqa: E402
 
 
 def model(units=300):
@@ -230,6 +230,22 @@ class Architecture(Format):
         return architecture.load_config(path).input_shape[1]
 
 
+class Picture(Format):
+    make = staticmethod(small)
+
+    def save(self, made, path, number):
+        writers.save_img(path, np.full((200, 200, 3), number % 256), scale=False)
+
+    def plain(self, made, path, number):
+        keras.utils.save_img(path, np.full((200, 200, 3), number % 256), scale=False)
+
+    def load(self, path):
+        found = set(np.unique(keras.utils.img_to_array(keras.utils.load_img(path))))
+        if len(found) != 1:
+            raise AssertionError(f"pixels of several versions: {sorted(found)[:4]}")
+        return int(found.pop())
+
+
 class Words(Format):
     make = staticmethod(small)
 
@@ -257,6 +273,8 @@ FORMATS = {
     "BackupAndRestore": Backup("backup"),
     "CSVLogger": CSV("log.csv"),
     "architecture .json": Architecture("a.json"),
+    "architecture .yaml": Architecture("a.yaml"),
+    "image .png": Picture("p.png"),
     "tokenizer": Words("t.json"),
 }
 

@@ -7,7 +7,13 @@ import json
 import keras
 import pytest
 from kerasbridge.errors import ArgumentError, FileError, UnsafeFileError
-from kerasbridge.saving import load_config, model_from_json, model_from_yaml, model_to_json, save_config
+from kerasbridge.saving import (
+    load_config,
+    model_from_json,
+    model_from_yaml,
+    model_to_json,
+    save_config,
+)
 
 
 @pytest.fixture
@@ -45,7 +51,9 @@ def test_a_model_larger_than_the_computer_is_refused_before_it_takes_memory(tree
 @pytest.mark.parametrize("value", ["x", None, -3, [1], {"a": 1}, 1.5])
 def test_what_keras_can_not_make_is_one_class_of_error(tree, tmp_path, value):
     dense(tree)["units"] = value
-    with pytest.raises(ArgumentError, match="`json` describes no model that Keras can make: .") as info:
+    with pytest.raises(
+        ArgumentError, match="`json` describes no model that Keras can make: ."
+    ) as info:
         model_from_json(json.dumps(tree))
     assert info.value.argument == "json"
     path = tmp_path / "a.json"

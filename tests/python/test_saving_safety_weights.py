@@ -375,3 +375,18 @@ def test_a_saved_model_that_reaches_files_is_refused(model, tmp_path):
     (place / "saved_model.pb").write_bytes(content[:-30])
     with pytest.raises(FileError, match="damaged"):
         load_model(place)
+
+
+def test_weights_for_an_application_are_looked_at_too(tmp_path):
+    from kerasbridge import bridge
+
+    path = tmp_path / "linked.weights.h5"
+    with h5py.File(path, "w") as file:
+        file["layers"] = h5py.ExternalLink("elsewhere.h5", "/x")
+    options = {"weights": str(path), "input_shape": (32, 32, 3)}
+    for answer in (
+        bridge.call("keras.applications.MobileNet", kwargs=options),
+        bridge.do("densenet", {"blocks": [2, 2], **options}),
+    ):
+        assert (answer.error["kind"], answer.error["argument"]) == ("unsafe_file", "weights")
+        assert "link to another file" in answer.error["message"]

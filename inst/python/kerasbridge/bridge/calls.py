@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import os
 import platform
 from typing import Any, Optional
 
@@ -110,11 +111,23 @@ def call(symbol: str, args: Optional[list] = None, kwargs: Optional[dict] = None
     function = resolve(symbol)
     kwargs = dict(kwargs or {})
     _check_arguments(function, symbol, kwargs)
+    if symbol.startswith("keras.applications."):
+        _look_at_weights(kwargs)
     if symbol.startswith("keras.callbacks.") and symbol.split(".")[-1] in _DURABLE:
         from kerasbridge import training
 
         function = getattr(training, symbol.split(".")[-1])
     return without_tuple_names(function(*(args or ()), **kwargs))
+
+
+def _look_at_weights(arguments: dict) -> None:
+    """Look at the file of weights that an application is to take, before Keras opens it."""
+    path = arguments.get("weights")
+    named = isinstance(path, str) and path != "imagenet"
+    if named and os.path.isfile(os.path.expanduser(path)):
+        from kerasbridge.saving.door import check_file
+
+        check_file(path, "weights")
 
 
 def _settle_for(values: Any) -> None:
@@ -142,6 +155,8 @@ def do(verb: str, kwargs: Optional[dict] = None) -> Any:
     """Run a verb of the engine (see `verbs.py`)."""
     arguments = dict(kwargs or {})
     _settle_for(arguments.values())
+    if verb == "densenet":
+        _look_at_weights(arguments)
     if verb not in _STOPPABLE:
         return verbs.lookup(verb)(**arguments)
     arguments["stop"] = stop

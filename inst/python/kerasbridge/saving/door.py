@@ -228,6 +228,20 @@ def few(names: list) -> str:
     return ", ".join(names[:3]) + more
 
 
+def check_file(filepath: PathLike, argument: str = "filepath") -> None:
+    """Look at a file that Keras itself is going to read, and compare its checksums.
+
+    Raises:
+        FileError, UnsafeFileError: see `Door`; names `argument`.
+    """
+    try:
+        door = Door(filepath)
+        door._verification.finish()
+    except FileError as err:
+        err.argument = argument
+        raise
+
+
 def check_older_config(
     config: Any,
     custom_objects: Optional[dict],
