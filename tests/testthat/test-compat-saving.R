@@ -154,7 +154,7 @@ test_that("what is permitted can be said under the older names too", {
   secret <- withr::local_tempfile(lines = "abc")
   reads <- reticulate::py_run_string(sprintf(
     "import tensorflow as tf\nm = tf.Module()\nm.f = tf.function(lambda x: {'y': x + tf.cast(tf.strings.length(tf.io.read_file(r'%s')), tf.float32)}, input_signature=[tf.TensorSpec((None,), name='x')])", secret
-  ), local = TRUE, convert = FALSE)
+  ), convert = FALSE)
   folder <- withr::local_tempfile()
   tf$saved_model$save(reads$m, folder, signatures = reads$m$f)
   for (load in list(load_model, load_model_tf, model_from_saved_model)) {

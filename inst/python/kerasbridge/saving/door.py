@@ -137,8 +137,11 @@ class Door:
             check_older_config(part, self.custom_objects, self.allow, self.source, self.max_layers)
 
     @contextlib.contextmanager
-    def building(self) -> Iterator[None]:
+    def building(self, way_on: str = "") -> Iterator[None]:
         """Around the call of Keras: a limit on memory, and one class for what goes wrong.
+
+        Args:
+            way_on: what else a person may do, for the error's hint.
 
         Raises:
             FileError: Keras can't make the model; its own words come along.
@@ -156,10 +159,8 @@ class Door:
             if ours is not None:
                 raise ours from err
             self._verification.finish()
-            raise self._failed(err) from err
-
-    def _failed(self, err: BaseException) -> FileError:
-        return not_loaded(self.source, err, self.contents.versions.get("keras_version"))
+            version = self.contents.versions.get("keras_version")
+            raise not_loaded(self.source, err, version, way_on) from err
 
     def finish_weights(self, model: Any) -> list:
         """The last looks at weights that were loaded; warns of values that are no numbers.
@@ -195,12 +196,14 @@ class Door:
         return model
 
 
-def not_loaded(source: str, err: BaseException, version: Optional[str] = None) -> FileError:
+def not_loaded(
+    source: str, err: BaseException, version: Optional[str] = None, way_on: str = ""
+) -> FileError:
     """The error for a file that was looked at and that Keras can't read; has its words."""
     written = f" (written by Keras {version})" if version else ""
     return FileError(
         f"{source}{written} can't be loaded: {first_words(err)}",
-        hint="It is damaged, was changed by hand, or does not belong to this model.",
+        hint=f"It is damaged, was changed by hand, or does not belong to this model. {way_on}".strip(),
         argument="filepath",
         details={"type": type(err).__name__},
     )
@@ -212,7 +215,9 @@ def first_words(err: BaseException) -> str:
     said = next(
         (line for line in lines if "Exception encountered" in line), lines[0] if lines else ""
     )
-    return said[:300] or type(err).__name__
+    if said.endswith(":") and said in lines[:-1]:  # what is wrong stands in the line below
+        said = f"{said} {lines[lines.index(said) + 1]}"
+    return said[:400] or type(err).__name__
 
 
 def warn_of(model: Any, text: str) -> str:

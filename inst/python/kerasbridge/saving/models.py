@@ -19,7 +19,7 @@ from kerasbridge.saving.report import WeightsReport
 from kerasbridge.saving.safety import config
 from kerasbridge.saving.sizes import stored_size
 from kerasbridge.saving.unused import unused_weights
-from kerasbridge.saving.writing import add_manifest
+from kerasbridge.saving.writing import add_manifest, settings_kept
 
 PathLike = Union[str, "os.PathLike[str]"]
 MODEL_ENDINGS = (".keras", ".h5", ".hdf5")
@@ -57,7 +57,7 @@ def save_model(model, filepath: PathLike, overwrite: bool = False, include_optim
         if name.endswith(".keras"):
             keras.saving.save_model(model, temporary, include_optimizer=include_optimizer)
         else:
-            with _quiet_legacy_warning():
+            with _quiet_legacy_warning(), settings_kept(model):
                 keras.saving.save_model(
                     model, temporary, overwrite=True, include_optimizer=include_optimizer
                 )
@@ -252,7 +252,7 @@ def load_weights(
         return _load_sharded(model, name, skip_mismatch, by_name, allow, max_size)
     door = Door(name, allow=allow, max_size=max_size)
     tree = door.contents.kind in ("keras", "weights")
-    with door.building():
+    with door.building("`by_name = TRUE` with `skip_mismatch = TRUE` loads what fits."):
         if door.contents.kind == "safetensors":
             report = load_safetensors(model, name, skip_mismatch, by_name)
         elif tree and (by_name or skip_mismatch):
