@@ -412,6 +412,8 @@ def child() -> None:
     warnings.simplefilter("ignore")
     x = np.linspace(-1, 1, 24, dtype="float32").reshape(4, 6)
 
+    built: dict = {}  # files of weights go into one model, emptied each time
+
     def outputs(path: str) -> Any:
         if path.endswith((".json", ".yaml")):
             model = load_config(path)
@@ -419,7 +421,10 @@ def child() -> None:
                 0
             )  # its weights are new ones: that it was built is what there is to see
         if path.endswith(WEIGHTS):
-            model = build()
+            if not built:
+                built["model"] = build()
+            model = built["model"]
+            model.set_weights([np.zeros(w.shape, w.dtype) for w in model.get_weights()])
             load_weights(model, path)
         else:
             model = load_model(path)

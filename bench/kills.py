@@ -219,12 +219,16 @@ class CSV(Format):
 class Architecture(Format):
     make = staticmethod(small)
 
+    @staticmethod
+    def described(number):
+        return keras.Sequential([keras.Input((number,)), keras.layers.Dense(1)])
+
     def save(self, made, path, number):
-        architecture.save_config(keras.Sequential([keras.Input((number,))]), path, overwrite=True)
+        architecture.save_config(self.described(number), path, overwrite=True)
 
     def plain(self, made, path, number):
         with open(path, "w") as file:
-            file.write(keras.Sequential([keras.Input((number,))]).to_json())
+            file.write(self.described(number).to_json())
 
     def load(self, path):
         return architecture.load_config(path).input_shape[1]

@@ -8,7 +8,7 @@ import keras
 import numpy as np
 import pytest
 from kerasbridge.errors import FileError
-from kerasbridge.saving import load_model, writers
+from kerasbridge.saving import export_saved_model, load_model, writers
 
 
 def test_an_image_that_fails_in_the_middle_leaves_the_old_one(tmp_path, monkeypatch):
@@ -66,3 +66,15 @@ def test_an_archive_is_written_beside_its_target(tmp_path):
     (tmp_path / "other" / "mine.txt").write_text("x")
     with pytest.raises(FileError, match="holds something else"):
         archive().write_out(tmp_path / "other", verbose=False)
+
+
+@pytest.mark.skipif(keras.config.backend() != "tensorflow", reason="SavedModels are TensorFlow's")
+def test_names_of_inputs_that_are_no_names_of_arguments(tmp_path):
+    ends = [keras.Input((2,), name=name) for name in ("in", "x y", "x_y")]
+    model = keras.Model(ends, keras.layers.Add()(ends))
+    export_saved_model(model, tmp_path / "m")
+    back = load_model(tmp_path / "m")
+    assert sorted(back.inputs) == ["in_", "x_y", "x_y_"]
+    one = np.ones((3, 2), "float32")
+    x = {"in_": one, "x_y": 2 * one, "x_y_": 4 * one}
+    np.testing.assert_array_equal(back.predict(x), 7 * one)

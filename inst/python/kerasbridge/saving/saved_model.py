@@ -6,7 +6,9 @@ puts the whole model beside it, in `assets.extra`, the place that TensorFlow lea
 
 from __future__ import annotations
 
+import keyword
 import os
+import re
 from typing import Any, Optional, Union
 
 import numpy as np
@@ -55,12 +57,46 @@ def export_saved_model(
     _tensorflow()
     _check_built(model)
     name = os.path.expanduser(os.fspath(filepath))
-    arguments = {"verbose": bool(verbose)}
-    if input_signature is not None:
-        arguments["input_signature"] = input_signature
     with replacing_folder(name, overwrite) as temporary:
-        model.export(temporary, format="tf_saved_model", **arguments)
+        _export(model, temporary, input_signature, verbose)
     return name
+
+
+def _export(model: Any, folder: str, signature: Any = None, verbose: bool = False) -> None:
+    arguments = {"verbose": bool(verbose)}
+    signature = _signature(model) if signature is None else signature
+    if signature is not None:
+        arguments["input_signature"] = signature
+    model.export(folder, format="tf_saved_model", **arguments)
+
+
+def _signature(model: Any) -> Any:
+    """A signature with other names where those of the inputs can't be names of arguments ("in", "x y").
+
+    None where they can, so that Keras makes its own.
+    """
+    import keras
+
+    inputs = getattr(model, "inputs", None) or []
+    if isinstance(model.input if inputs else None, dict) or all(map(_is_name, _names(inputs))):
+        return None
+    taken: set = set()
+    specs = []
+    for tensor, name in zip(inputs, _names(inputs)):
+        name = re.sub(r"\W", "_", name)
+        while not _is_name(name) or name in taken:
+            name += "_"
+        taken.add(name)
+        specs.append(keras.InputSpec(dtype=tensor.dtype, shape=tensor.shape, name=name))
+    return [specs] if isinstance(model.input, (list, tuple)) else specs
+
+
+def _names(tensors: list) -> list:
+    return [str(tensor.name) for tensor in tensors]
+
+
+def _is_name(text: str) -> bool:
+    return text.isidentifier() and not keyword.iskeyword(text)
 
 
 def save_model_tf(
@@ -73,7 +109,7 @@ def save_model_tf(
     _check_built(model)
     name = os.path.expanduser(os.fspath(filepath))
     with replacing_folder(name, overwrite) as temporary:
-        model.export(temporary, format="tf_saved_model", verbose=False)
+        _export(model, temporary)
         os.makedirs(os.path.dirname(os.path.join(temporary, WHOLE_MODEL)), exist_ok=True)
         keras.saving.save_model(
             model, os.path.join(temporary, WHOLE_MODEL), include_optimizer=include_optimizer
