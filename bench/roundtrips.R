@@ -39,12 +39,12 @@ plain <- function(x) {
 
 flat <- function(x) if (is.list(x) && !is.object(x)) unlist(lapply(x, flat), recursive = FALSE, use.names = FALSE) else list(x)
 
-facts <- function(model, entry) {
+facts <- function(model, entry, ending) {
   given <- jsonlite::read_json(paste0(entry$stem, ".json"))
   x <- value(given$x)
   out <- list(predict = lapply(flat(predict(model, x, verbose = 0)), plain), weights = lapply(get_weights(model), plain))
   y <- value(given$y)
-  if (!is.null(y) && !is.null(model$optimizer)) {
+  if (!is.null(y) && !is.null(model$optimizer) && !ending %in% c(".older.h5", ".safetensors")) {
     out$optimizer <- lapply(model$optimizer$variables, plain)
     out$rate <- as.numeric(as.array(model$optimizer$learning_rate))
     out$loss <- fit(model, x, y, epochs = 1, shuffle = FALSE, verbose = 0)$metrics$loss[[1]]
@@ -85,7 +85,7 @@ for (name in names(index)) {
             set_weights(model, lapply(get_weights(model), \(w) w * 0))
             load_model_weights(model, entry$files[[ending]])
           }
-          facts(model, entry)
+          facts(model, entry, ending)
         },
         error = fails
       )

@@ -27,6 +27,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 WHOLE = (".keras", ".h5")
 WEIGHTS = (".weights.h5", ".older.h5", ".safetensors")
+STATELESS = (".older.h5", ".safetensors")  # of weights, without the optimizer's state
 # formats that plain Keras reads by itself, and those that it can't read into a model that it has built
 PLAIN = (".keras", ".weights.h5")
 
@@ -139,13 +140,14 @@ def rate_of(model) -> float:
     return float("nan") if optimizer is None else float(np.asarray(optimizer.learning_rate))
 
 
-def facts(model, x, y) -> dict:
-    """What a model answers: predictions, optimizer state, rate, loss of the next epoch."""
+def facts(model, x, y, trains: bool = True) -> dict:
+    """What a model answers: predictions, optimizer state, rate, loss of the next epoch (if it `trains`)."""
     import numpy as np
 
-    out = model.predict(x, verbose=0)
+    # a layer alone is called as it is: `predict` would compile each of the many
+    out = model.predict(x, verbose=0) if y is not None else model(x, training=False)
     found = {"predict": [np.asarray(o) for o in _flat(out)], "weights": model.get_weights()}
-    if y is not None and getattr(model, "optimizer", None) is not None:
+    if trains and y is not None and getattr(model, "optimizer", None) is not None:
         found["optimizer"] = [np.asarray(v) for v in model.optimizer.variables]
         found["rate"] = rate_of(model)
         found["loss"] = model.fit(x, y, epochs=1, verbose=0, shuffle=False).history["loss"][0]
@@ -259,7 +261,8 @@ def read(index: str, plain: bool) -> dict:
                     model = keras.saving.load_model(path, custom_objects=own)
                 else:
                     model = saving.load_model(path, custom_objects=own)
-                row[ending] = compare(wanted, facts(model, wanted["x"], wanted["y"]), ending)
+                found = facts(model, wanted["x"], wanted["y"], ending not in STATELESS)
+                row[ending] = compare(wanted, found, ending)
             except Exception as err:
                 row[ending] = f"{type(err).__name__}: {str(err).splitlines()[0][:110]}"
     return table
@@ -275,7 +278,7 @@ def compare(wanted: dict, found: dict, ending: str) -> str:
         for one, two in zip(wanted[key], found[key]):
             if not np.array_equal(one, two, equal_nan=one.dtype.kind == "f"):
                 return f"{key} differ"
-    if ending in (".older.h5", ".safetensors") or "loss" not in wanted:
+    if ending in STATELESS or "loss" not in wanted:
         return "same"
     if "loss" not in found:
         return "not compiled"

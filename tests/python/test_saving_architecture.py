@@ -9,6 +9,7 @@ import pytest
 from kerasbridge.errors import ArgumentError, FileError, UnsafeFileError
 from kerasbridge.saving import (
     load_config,
+    load_model,
     model_from_json,
     model_from_yaml,
     model_to_json,
@@ -67,6 +68,11 @@ def test_a_key_that_stands_twice_is_said(tmp_path):
         model_from_json('{"class_name": "Sequential", "config": {"a": 1, "a": 2}}')
     with pytest.raises(ArgumentError, match="`yaml` has the key 'units' twice"):
         model_from_yaml("class_name: Sequential\nconfig:\n  units: 1\n  units: 2\n")
+    text = tmp_path / "a.json"
+    text.write_text("{}")
+    with pytest.raises(FileError, match="not a model file") as info:
+        load_model(text)
+    assert "load_model_config()" in info.value.hint
     path = tmp_path / "a.yaml"
     path.write_text("a: 1\nb: 2\n")
     with pytest.raises(FileError, match=r"a\.yaml' does not describe a model"):

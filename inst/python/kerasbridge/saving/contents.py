@@ -81,9 +81,12 @@ def check_source(path: PathLike) -> str:
     """
     name = os.path.expanduser(os.fspath(path))
     if not os.path.exists(name):
+        checkpoint = os.path.exists(name + ".index")
         raise FileError(
             f"There is no file '{name}'.",
-            hint=f"The current folder is '{os.getcwd()}'.",
+            hint="It is a TensorFlow checkpoint: `load_model_weights_tf()`."
+            if checkpoint
+            else f"The current folder is '{os.getcwd()}'.",
             argument="filepath",
         )
     if os.path.isfile(name) and os.path.getsize(name) == 0:
@@ -126,9 +129,12 @@ def read_contents(filepath: PathLike, max_size: Optional[int] = None) -> Content
     if kind is None:
         if is_safetensors(name):
             return _read_safetensors(name, max_size)
+        text = name.lower().endswith((".json", ".yaml", ".yml"))
         raise FileError(
             f"'{name}' is not a model file.",
-            hint="A model file is a .keras (zip) or an .h5 (HDF5) file.",
+            hint="An architecture without weights: `load_model_config()`."
+            if text
+            else "A model file is a .keras (zip) or an .h5 (HDF5) file.",
             argument="filepath",
         )
     return _read_zip(name, max_size) if kind == "zip" else _read_hdf5(name, max_size)
