@@ -256,6 +256,27 @@ def test_weights_of_no_layer_are_told_though_the_file_has_no_manifest(model, tmp
         load_model(tmp_path / "n.keras")
 
 
+@keras.saving.register_keras_serializable("unused")
+class Own(keras.Model):
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.noise, self.head = L.Dropout(0.5, seed=1), L.Dense(2)
+
+    def call(self, x):
+        return self.head(self.noise(x))
+
+
+def test_nothing_is_said_of_models_with_state_of_their_own(tmp_path, recwarn):
+    model = Own()
+    model.compile("adam", "mse", metrics=["mae"])
+    model.fit(np.ones((4, 3)), np.ones((4, 2)), verbose=0)
+    for name in ("a.keras", "b.keras"):
+        keras.saving.save_model(model, tmp_path / name)
+        model = load_model(tmp_path / name)
+    assert not [w for w in recwarn if issubclass(w.category, ModelFileWarning)]
+    assert model.predict(np.ones((1, 3)), verbose=0).shape == (1, 2)
+
+
 @pytest.mark.parametrize("ending", [".keras", ".h5", ".weights.h5"])
 def test_nothing_is_said_of_files_in_order(model, tmp_path, ending, recwarn):
     model.compile("adam", "mse", metrics=["mae"])

@@ -25,7 +25,8 @@ def unused_weights(model: Any, contents: Contents) -> list:
         return []
     paths = [path for path in paths if path.split("/", 1)[0] not in APART]
     own = len(model.variables) - len(model.metrics_variables)
-    if len(paths) <= own or any(path.startswith(_OLDER_TREE) for path in paths):
+    older = any(path.startswith(_OLDER_TREE) for path in paths)
+    if len(paths) <= own or older or not model.built:
         return []
     return _by_layer(sorted(set(paths) - _own_paths(model)), "no such layer in the model")
 
