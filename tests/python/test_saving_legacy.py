@@ -16,6 +16,7 @@ from kerasbridge.saving import (
     model_from_yaml,
     save_model,
 )
+from kerasbridge.saving.door import ModelFileWarning
 from legacy_files import M, Scale, difference, recorded, unpacked
 
 # a case -> names of its inputs where they go by name
@@ -51,9 +52,10 @@ FILES = {
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_predictions_are_those_of_the_old_keras(name, tmp_path):
+def test_predictions_are_those_of_the_old_keras(name, tmp_path, recwarn):
     model = load_model(unpacked(name, tmp_path), custom_objects={"Scale": Scale})
     assert difference(model, name.split(".")[0], FILES[name]) <= 1e-6
+    assert not [w for w in recwarn if issubclass(w.category, ModelFileWarning)]
 
 
 @pytest.mark.parametrize(

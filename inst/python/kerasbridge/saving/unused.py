@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import os
 import tempfile
-from typing import Any
+from typing import Any, Iterable
 
 from kerasbridge.saving.contents import Contents, of_training
 from kerasbridge.saving.named_weights import APART
 from kerasbridge.saving.older_weights import read_lists
-
-_OLDER_TREE = "_layer_checkpoint_dependencies"  # of Keras 2.12 to 2.15; its reader is in `legacy/`
 
 
 def unused_weights(model: Any, contents: Contents) -> list:
@@ -23,12 +21,17 @@ def unused_weights(model: Any, contents: Contents) -> list:
         return _unlisted(contents, paths)
     if contents.kind not in ("keras", "weights"):
         return []
-    paths = [path for path in paths if path.split("/", 1)[0] not in APART]
-    own = len(model.variables) - len(model.metrics_variables)
-    older = any(path.startswith(_OLDER_TREE) for path in paths)
-    if len(paths) <= own or older or not model.built:
+    held = _of_layers(paths)
+    if len(held) <= len(model.variables) - len(model.metrics_variables) or not model.built:
         return []
-    return _by_layer(sorted(set(paths) - _own_paths(model)), "no such layer in the model")
+    own = _of_layers(_own_paths(model))
+    if not own <= held:
+        return []  # laid out otherwise (Keras 2.12 to 2.15): its reader takes all by other names
+    return _by_layer(sorted(held - own), "no such layer in the model")
+
+
+def _of_layers(paths: Iterable) -> set:
+    return {path for path in paths if path.split("/", 1)[0] not in APART}
 
 
 def _own_paths(model: Any) -> set:
