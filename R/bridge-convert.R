@@ -27,7 +27,7 @@ to_python <- function(x) {
     kb_dict = to_dict(lapply(x$value, to_python)),
     kb_int_dict = raw$as_dict(to_list(as.list(names(x$value))), to_list(unname(x$value))),
     kb_tensor = raw$as_tensor(x$value, x$dtype),
-    kb_data = raw$data_array(x$value),
+    kb_data = data_to_python(x),
     kb_puller = raw$puller(as_python_function(x$value)),
     kb_sparse = raw$sparse_rows(x$layout, x$first, x$second, x$value, x$shape),
     kb_function = as_python_function(x$value, x$name, isTRUE(x$signature)),
@@ -36,6 +36,17 @@ to_python <- function(x) {
     kb_bigint = raw$whole_number(x$value),
     kb_slice = raw$as_slice(x$value[[1]], x$value[[2]], x$value[[3]]),
     stop("unknown tag ", class(x)[[1]])
+  )
+}
+
+# Training data as one float32 block; what is too large for that is an error about the argument.
+data_to_python <- function(x) {
+  tryCatch(
+    the$raw$data_array(x$value),
+    error = \(e) abort_kind(
+      "data", sprintf("`%s` can't be handed over: %s", x$arg %||% "data", first_line(sub("^[A-Za-z_.]+: ", "", conditionMessage(e)))),
+      argument = x$arg, call = NULL
+    )
   )
 }
 
@@ -82,4 +93,25 @@ tensor_to_r <- function(x) {
 as_bytes <- function(x) {
   bridge_start()
   the$raw$as_bytes(reticulate::r_to_py(x))
+}
+
+# For each vector its address, or NULL where Python can't read it there (inst/python/kerasbridge/bridge/lending.py).
+lendable_addresses <- function(vectors) {
+  if (!length(vectors) || !can_lend()) {
+    return(vector("list", length(vectors)))
+  }
+  addresses <- lapply(vectors, \(vector) rlang::obj_address(vector))
+  addresses[!unlist(the$bridge$lendable(addresses))] <- list(NULL)
+  addresses
+}
+
+# Whether Python finds in memory what R has there, tried once.
+can_lend <- function() {
+  bridge_start()
+  if (is.null(the$lends)) {
+    known <- c(1.5, -2, 1e300)
+    address <- rlang::obj_address(known)
+    the$lends <- isTRUE(unlist(the$bridge$lendable(list(address)))) && identical(as.numeric(the$bridge$lent(address)), known)
+  }
+  the$lends
 }

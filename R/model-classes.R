@@ -9,7 +9,7 @@ class_codes <- function(y, target, arg, call) {
   known <- if (!is.null(target$levels)) {
     tagged(list(name = arg, kind = target$kind, levels = tagged(as.list(target$levels), "list")), "dict")
   }
-  column <- coded_column(y, arg, if (is.ordered(y)) "ordered" else "factor")
+  column <- column_dict(coded_column(y, arg, if (is.ordered(y)) "ordered" else "factor"))
   found <- bridge_do("table_classes", column = column, target = known, call = call)
   list(codes = as.integer(found$codes), levels = as.character(unlist(found$levels)), kind = found$kind)
 }
@@ -34,9 +34,11 @@ as_prediction <- function(model, out, type, call) {
   if (is.list(out) || length(dim(out)) != 2) {
     abort_argument("type", "can be \"class\" only for a model with one output of one row a sample.", call = call)
   }
-  number <- if (ncol(out) == 1) as.integer(out[, 1] > 0.5) else max.col(out, ties.method = "first") - 1L
-  if (!nrow(out)) {
-    number <- integer()
+  number <- rep(NA_integer_, nrow(out))
+  there <- rowSums(is.na(out)) == 0
+  if (any(there)) {
+    part <- out[there, , drop = FALSE]
+    number[there] <- if (ncol(out) == 1) as.integer(part[, 1] > 0.5) else max.col(part, ties.method = "first") - 1L
   }
   if (is.null(levels)) {
     return(stats::setNames(number, rownames(out)))

@@ -295,3 +295,22 @@ def test_a_second_look_takes_no_longer_than_the_first_leaves(make, clean, monkey
     tried.clear()
     rows_of(place, {**clean, "LD_LIBRARY_PATH": "/nowhere"}, timeout=2.3)
     assert len(tried) == 1
+
+
+def test_a_python_without_ssl_and_ctypes_is_looked_at_too(make, clean):
+    """Pythons that were built without these parts are among those that people ask about."""
+    code = (
+        "import sys\n"
+        "sys.modules.update(_ssl=None, ssl=None, _ctypes=None, ctypes=None)\n"
+        "from kerasbridge.environment.__main__ import main\n"
+        f"sys.exit(main(['doctor', '--shallow', '--python', {make()!r}]))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env={**clean, "PYTHONPATH": str(ENGINE)},
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "ok       keras" in done.stdout

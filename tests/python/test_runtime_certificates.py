@@ -173,7 +173,7 @@ def test_a_data_set_whose_server_is_not_trusted(index, tmp_path, monkeypatch):
     with pytest.raises(FileError, match=f"can't be downloaded from .*{WHO}") as caught:
         datasets.mnist()
     assert f"put the file at {tmp_path / 'datasets' / 'mnist.npz'}" in caught.value.hint
-    assert f"SHA-256 {'ab' * 32}" in caught.value.hint
+    assert f"SHA-256 sum is {'ab' * 32}" in caught.value.hint
 
 
 def test_errors_of_any_download_name_the_issuer(index):

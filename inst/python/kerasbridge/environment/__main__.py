@@ -13,7 +13,7 @@ import sys
 from typing import List, Optional
 
 from ..errors import InstallError, KerasBridgeError
-from . import checks, deploy, doctor, installers, messages, probe, versions
+from . import checks, doctor, installers, messages, probe, versions
 from . import install as _install
 
 
@@ -171,6 +171,8 @@ def _run_bundle(options: argparse.Namespace) -> int:
 
 
 def _run_write(options: argparse.Namespace) -> int:
+    from . import deploy  # the only command that needs more than the barest Python
+
     files = deploy.write_environment(
         options.to,
         python=options.python,
