@@ -72,3 +72,28 @@ test_that("an argument that Keras refuses is named", {
   expect_match(conditionMessage(error), "relluu")
   expect_lte(length(lines_of(error)), 8)
 })
+
+test_that("what stops fit() before training: inputs in two columns, labels, monitors, in R's words", {
+  skip_if_no_keras()
+  left <- layer_input(2, name = "left")
+  right <- layer_input(c(4, 3), name = "right")
+  model <- keras_model(list(left, right), layer_concatenate(list(left, layer_flatten(right))) |> layer_dense(1))
+  compile(model, "sgd", "mse")
+  x <- matrix(1, 10, 2)
+  error <- expect_error(fit(model, list(left = x, wrong = x), rep(0, 10), verbose = 0), class = "kerasbridge_error_data")
+  expect_match(lines_of(error)[2:4], "^expected +got$|^left \\(any, 2\\) float32 +left \\(10, 2\\)|^right \\(any, 4, 3\\) float32 +wrong \\(10, 2\\)")
+  expect_identical(error$argument, "x")
+  expect_identical(as.character(error$call[[1]]), "fit")
+  classes <- keras_model_sequential(input_shape = 2) |> layer_dense(3, activation = "softmax")
+  compile(classes, "sgd", "sparse_categorical_crossentropy", metrics = "accuracy")
+  error <- expect_error(fit(classes, x, rep(1:3, length.out = 10), verbose = 0), class = "kerasbridge_error_data")
+  expect_match(conditionMessage(error), "labels from 1 to 3.*must lie in 0 to 2.*subtract 1")
+  expect_error(fit(classes, x, c(rep(0:2, 3), 0.5), verbose = 0), "first in row 10", class = "kerasbridge_error_data")
+  error <- expect_error(
+    fit(classes, x, rep(0:1, 5), validation_split = 0.2, verbose = 0, callbacks = callback_early_stopping(monitor = "val_acc")),
+    class = "kerasbridge_error_argument"
+  )
+  expect_match(conditionMessage(error), "watches 'val_acc'.*it reports accuracy, loss, val_accuracy, val_loss")
+  picture <- keras_model_sequential(input_shape = c(8, 8, 3)) |> layer_flatten() |> layer_dense(1)
+  expect_error(predict(picture, array(0, c(8, 8, 3)), verbose = 0), "x[1, , , , drop = FALSE] or array_reshape(x, c(1, dim(x)))", fixed = TRUE)
+})
