@@ -276,7 +276,8 @@ test_that("a frozen base with a head on it, and unfreezing from a layer on", {
   skip_if_no_keras()
   base <- application_vgg16(weights = NULL, include_top = FALSE, input_shape = c(32, 32, 3))
   freeze_weights(base)
-  model <- keras_model_sequential(list(base)) %>%
+  model <- keras_model_sequential() %>%
+    base() %>%
     layer_flatten() %>%
     layer_dense(units = 4, activation = "relu") %>%
     layer_dense(units = 1, activation = "sigmoid")
