@@ -29,6 +29,7 @@ _VERBS = {
     "pop_layer": "kerasbridge.bridge.models:pop_layer",
     "get_layer": "kerasbridge.bridge.models:get_layer",
     "docstring": "kerasbridge.bridge.models:docstring",
+    "gpu_status": "kerasbridge.environment.graphics:status",
     "describe_model": "kerasbridge.bridge.models:describe_model",
     "describe_object": "kerasbridge.bridge.objects:describe_object",
     "freeze": "kerasbridge.bridge.models:freeze",

@@ -13,6 +13,7 @@ import platform
 import re
 import shutil
 import subprocess
+import sys
 from dataclasses import dataclass, field
 from typing import Dict, List, Mapping, Optional, Tuple
 
@@ -99,6 +100,32 @@ def gather(
             name: _locate(name, facts.searched) for name in wanted_libraries(facts.version)
         }
     return facts
+
+
+def status() -> Dict[str, object]:
+    """Whether the backend of this interpreter can use a graphics card, as plain values.
+
+    Returns:
+        `found`, `reason`, `message` and `fix` as of a `Verdict`, and of what was seen: `backend`,
+        `version`, `driver`, `visible` (CUDA_VISIBLE_DEVICES), `devices` (name and memory of each).
+    """
+    keras = sys.modules.get("keras")
+    backend = os.environ.get("KERAS_BACKEND") or "tensorflow"
+    if keras is not None and hasattr(keras, "config"):
+        backend = keras.config.backend()
+    facts = gather(sys.prefix, backend)
+    verdict = judge(facts)
+    return {
+        "found": verdict.found,
+        "reason": verdict.reason,
+        "message": verdict.message,
+        "fix": verdict.fix,
+        "backend": backend,
+        "version": facts.version,
+        "driver": facts.driver,
+        "visible": facts.visible,
+        "devices": facts.devices,
+    }
 
 
 def driver(environ: Optional[Mapping[str, str]] = None) -> Optional[str]:
