@@ -72,14 +72,9 @@ fit.kerasbridge_model <- function(object, x = NULL, y = NULL, ..., batch_size = 
                                   resume = NULL, expand = FALSE, na = c("refuse", "pass")) {
   frame <- rlang::current_env()
   check_alive(object, "object", frame)
+  settle_dots(list(...), names(formals()), frame)
   na <- as_na_arg(na, c("refuse", "pass"), frame)
   initial_epoch <- resumed_epoch(resume, initial_epoch, epochs, frame)
-  dots <- older_spellings(list(...), names(formals()), frame)
-  if ("epochs" %in% names(dots)) {
-    epochs <- dots$epochs
-    dots$epochs <- NULL
-  }
-  extra_args(dots, character(), frame)
   if (is_pulled(x)) {
     refuse_beside_generator(list(y = y, sample_weight = sample_weight, batch_size = batch_size), frame)
     refuse_na_rule(na, frame)
@@ -164,8 +159,8 @@ evaluate.kerasbridge_model <- function(object, x = NULL, y = NULL, ..., batch_si
                                        expand = FALSE, na = c("refuse", "pass")) {
   frame <- rlang::current_env()
   check_alive(object, "object", frame)
+  settle_dots(list(...), names(formals()), frame)
   na <- as_na_arg(na, c("refuse", "pass"), frame)
-  extra_args(older_spellings(list(...), names(formals()), frame), character(), frame)
   if (is_pulled(x)) {
     refuse_beside_generator(list(y = y, sample_weight = sample_weight, batch_size = batch_size), frame)
     refuse_na_rule(na, frame)
@@ -219,7 +214,7 @@ predict.kerasbridge_model <- function(object, x, ..., type = c("response", "prob
   check_alive(object, "object", frame)
   na <- as_na_arg(na, c("refuse", "exclude", "pass"), frame)
   type <- rlang::arg_match(type, error_call = frame)
-  extra_args(older_spellings(list(...), names(formals()), frame), character(), frame)
+  settle_dots(list(...), names(formals()), frame)
   if (is_pulled(x)) {
     refuse_beside_generator(list(batch_size = batch_size), frame)
     refuse_na_rule(na, frame)

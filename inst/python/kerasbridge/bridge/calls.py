@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import os
 import platform
 from typing import Any, Optional
 
@@ -18,10 +19,12 @@ from kerasbridge.runtime import starting as runtime
 _OWN = "kerasbridge.layers."
 # classes of Keras that write files, and those derived from them that write them whole or not at all
 _DURABLE = ("BackupAndRestore", "CSVLogger", "ModelCheckpoint")
-# public names whose place is taken by a function here that looks first
+# public names whose place is taken by a function here that looks first, or writes whole files
 _SAFER = {
-    "keras.models.model_from_json": "kerasbridge.bridge.files:model_from_json",
+    "keras.export.ExportArchive": "kerasbridge.saving.writers:export_archive",
     "keras.utils.get_file": "kerasbridge.saving.downloads:get_file",
+    "keras.utils.plot_model": "kerasbridge.saving.writers:plot_model",
+    "keras.utils.save_img": "kerasbridge.saving.writers:save_img",
 }
 _STOPPABLE = {f"{verb}{end}" for verb in ("fit", "evaluate", "predict") for end in ("", "_pulled")}
 
@@ -87,16 +90,35 @@ def _since(symbol: str, argument: str = "") -> Optional[str]:
     return f"It came with Keras {version}." if version else None
 
 
-def _check_arguments(function: Any, symbol: str, kwargs: dict) -> None:
-    """Refuse an argument that the installed version of `function` doesn't have."""
+# today's name of an argument -> its name before: image operations until Keras 3.3, ConvNeXt models until
+# 3.3, `initialize()` in 3.0, `regularizers.serialize()` in 3.0 (looked up 2026-11-25)
+_BEFORE = {
+    "images": "image",
+    "inputs": "input",
+    "name": "model_name",
+    "process_id": "proceed_id",
+    "regularizer": "initializer",
+}
+
+
+def _fit_arguments(function: Any, symbol: str, kwargs: dict) -> dict:
+    """The arguments under the names that the installed version of `function` has for them.
+
+    Raises:
+        UnsupportedError: it has no such argument; the hint says which version brought it.
+    """
     try:
         parameters = inspect.signature(function).parameters
     except (TypeError, ValueError):
-        return
-    if any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters.values()):
-        return
-    for name in kwargs:
-        if name not in parameters:
+        return kwargs
+    takes_any = any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters.values())
+    out = {}
+    for name, value in kwargs.items():
+        before = _BEFORE.get(name)
+        if name not in parameters and before in parameters and before not in kwargs:
+            out[before] = value
+            continue
+        if name not in parameters and (not takes_any or _is_newer(symbol, name)):
             import keras
 
             raise UnsupportedError(
@@ -104,19 +126,46 @@ def _check_arguments(function: Any, symbol: str, kwargs: dict) -> None:
                 hint=_since(symbol, name) or f"It takes: {', '.join(parameters)}.",
                 argument=name,
             )
+        out[name] = value
+    return out
+
+
+def _is_newer(symbol: str, argument: str) -> bool:
+    """Whether the argument is known to have come after the installed Keras."""
+    import keras
+
+    from kerasbridge.bridge import since
+
+    version = since.version_of(symbol, argument)
+    return bool(version) and _numbers(version) > _numbers(keras.__version__)
+
+
+def _numbers(version: str) -> tuple:
+    return tuple(int(part) for part in version.split(".")[:2])
 
 
 @outcome
 def call(symbol: str, args: Optional[list] = None, kwargs: Optional[dict] = None) -> Any:
     """Call the public Keras name `symbol`."""
     function = resolve(symbol)
-    kwargs = dict(kwargs or {})
-    _check_arguments(function, symbol, kwargs)
+    kwargs = _fit_arguments(function, symbol, dict(kwargs or {}))
+    if symbol.startswith("keras.applications."):
+        _look_at_weights(kwargs)
     if symbol.startswith("keras.callbacks.") and symbol.split(".")[-1] in _DURABLE:
         from kerasbridge import training
 
         function = getattr(training, symbol.split(".")[-1])
     return without_tuple_names(function(*(args or ()), **kwargs))
+
+
+def _look_at_weights(arguments: dict) -> None:
+    """Look at the file of weights that an application is to take, before Keras opens it."""
+    path = arguments.get("weights")
+    named = isinstance(path, str) and path != "imagenet"
+    if named and os.path.isfile(os.path.expanduser(path)):
+        from kerasbridge.saving.door import check_file
+
+        check_file(path, "weights")
 
 
 def _settle_for(values: Any) -> None:
@@ -144,6 +193,8 @@ def do(verb: str, kwargs: Optional[dict] = None) -> Any:
     """Run a verb of the engine (see `verbs.py`)."""
     arguments = dict(kwargs or {})
     _settle_for(arguments.values())
+    if verb == "densenet":
+        _look_at_weights(arguments)
     if verb not in _STOPPABLE:
         return verbs.lookup(verb)(**arguments)
     arguments["stop"] = stop

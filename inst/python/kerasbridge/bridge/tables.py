@@ -6,6 +6,7 @@ from typing import Any, Optional, Sequence
 
 import numpy as np
 
+from kerasbridge.bridge.lending import owned, received
 from kerasbridge.data import attached, tables
 from kerasbridge.data.frames import from_columns
 from kerasbridge.data.schema import Column, Schema, as_schema, check_levels, learn_column
@@ -16,14 +17,18 @@ def prepare(
 ) -> tables.Prepared:
     """A table as the inputs of a model, checked against `schema` or else the model's own."""
     known = as_schema(schema) or attached.schema_of(model)
-    return tables.prepare(model, from_columns(columns), known, pass_missing)
+    columns, arrays = received(columns)
+    out = tables.prepare(model, from_columns(columns), known, pass_missing)
+    out.x = owned(out.x, arrays)
+    return out
 
 
 def block(columns: Sequence, pass_missing: bool = False) -> np.ndarray:
     """A table of numbers as one float32 block (rows, columns)."""
+    columns, arrays = received(columns)
     frame = from_columns(columns)
     schema = tables.learn_or_empty(frame, pass_missing)
-    return tables.block(schema, schema.check(frame, pass_missing))
+    return owned(tables.block(schema, schema.check(frame, pass_missing)), arrays)
 
 
 def classes(column: dict, target: Optional[dict] = None) -> dict:

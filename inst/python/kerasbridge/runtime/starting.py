@@ -110,7 +110,9 @@ def start(
     with quiet_stderr() as caught, _note(say, after):
         try:
             keras = importlib.import_module("keras")
-            keras.ops.convert_to_numpy(keras.ops.zeros((1,)))
+            # JAX must not compute before `distribution.initialize()`
+            if keras.config.backend() != "jax":
+                keras.ops.convert_to_numpy(keras.ops.zeros((1,)))
         except ImportError as err:
             raise InstallError(
                 f"Keras can't be imported: {err}",
