@@ -73,33 +73,25 @@ def once(ours, make, steps):
 
 def xla_facts(make):
     """(expected seconds of compilation, seconds it took, pace of the graph over that of XLA)."""
-    from kerasbridge.training.loops import step_loop
-    from kerasbridge.training.placing import place
-    from kerasbridge.training.resident import Rows, make_chooser
+    from kerasbridge.training.loops import kept_entry
 
     keras.utils.clear_session()
     model, x, y = make()
-    data = place((x[:3200], y[:3200]))
-    started = time.perf_counter()
-    loop = step_loop(model, "train", data)
-    loop.timings["trace"] = time.perf_counter() - started
-    held = Rows(data, BATCH, False, None)
-    held.start_epoch()
-    chooser = make_chooser(loop, held, "auto", 1)
+    x, y = x[: 50 * BATCH], y[: 50 * BATCH]
 
-    def seconds(xla, count=20):
+    def seconds(engine):
         began = time.perf_counter()
-        logs = loop.run(held.tensors, held.order, 0, count, BATCH, xla)
-        next(iter(logs.values())).numpy()
-        return time.perf_counter() - began
+        history = training.fit(model, x, y, batch_size=BATCH, verbose=0, engine=engine)
+        return time.perf_counter() - began, history.engine
 
-    seconds(False)
-    graph = min(seconds(False) for _ in range(5))
-    if chooser.xla_refusal:
-        return chooser.compile_estimate, float("nan"), float("nan")
-    took = seconds(True)
-    xla = min(seconds(True) for _ in range(5))
-    return chooser.compile_estimate, took - xla, graph / xla
+    seconds("graph")
+    loop = kept_entry(model, "train").loops[0]
+    expected = loop.timings["trace"] * (3.0 if loop.graph.loops else 2.0)
+    first, engine = seconds("xla")
+    if engine != "xla":
+        return expected, float("nan"), float("nan")
+    again = min(seconds("xla")[0] for _ in range(5))
+    return expected, first - again, min(seconds("graph")[0] for _ in range(5)) / again
 
 
 def main():

@@ -58,6 +58,7 @@ OLDER_KERAS = (
         "set_random_seed() leaves the global generator",
         "2026-11-25",
     ),
+    ("keras[custom_train_step]", (3, 4), "fit() reports metrics alone", "2026-11-25"),
     ("test_round_trip[.h5]", (3, 4), "HDF5 files don't find the loss by its name", "2026-11-25"),
     ("test_round_trip[.hdf5]", (3, 4), "HDF5 files don't find the loss by its name", "2026-11-25"),
     ("file_stays_whole[.h5]", (3, 4), "HDF5 files don't find the loss by its name", "2026-11-25"),

@@ -324,3 +324,19 @@ def test_a_name_that_a_hook_could_have_added_is_looked_for_after_the_first_epoch
             compiled(), x, y, epochs=2, verbose=0, callbacks=[Adds("yours"), stopper]
         )
     assert len(history.warnings) == 1 and "it reported" in history.warnings[0]
+
+
+def test_a_compilation_that_failed_is_not_tried_in_every_fit():
+    x = np.random.default_rng(0).normal(size=(64, 6, 3)).astype("float32")
+    entry = keras.Input((6, 3))
+    hidden = L.GRU(4)(L.GRU(4, return_sequences=True)(entry))
+    model = keras.Model(entry, L.Dense(1)(hidden))
+    model.compile("adam", "mse", jit_compile=False)
+    first = training.fit(model, x, x[:, 0, :1], verbose=0, engine="xla")
+    again = training.fit(model, x, x[:, 0, :1], verbose=0, engine="xla")
+    if first.engine != "xla":  # a TensorFlow whose XLA can't do it
+        assert "XLA can't compile the model" in first.engine_reason
+        assert again.engine == "graph"
+        assert again.engine_reason.startswith("XLA was asked for, but XLA can't compile the model")
+    else:
+        assert again.engine == "xla"

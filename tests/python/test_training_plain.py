@@ -110,6 +110,15 @@ def test_on_batch_functions_report_by_name():
     assert training.predict_on_batch(model, x).shape == (8, 1)
 
 
+def test_one_batch_through_a_fresh_model():
+    x, y = table(8)
+    expected = small_model().evaluate(x, y, batch_size=8, verbose=0, return_dict=True)
+    found = training.test_on_batch(small_model(), x, y)
+    assert found == pytest.approx(expected, rel=1e-5)
+    weighted = training.test_on_batch(small_model(), x, y, sample_weight=np.zeros(8))
+    assert weighted["loss"] == 0 and weighted["accuracy"] == pytest.approx(expected["accuracy"])
+
+
 def test_predicting_no_rows_keeps_the_columns():
     model = small_model()
     nothing = training.predict(model, np.zeros((0, 4)), verbose=0)

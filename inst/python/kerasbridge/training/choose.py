@@ -5,9 +5,9 @@ the result. What is weighed against the work that remains is compilation:
 
 * the graph loop comes first; its time per step is known after a few dozen milliseconds;
 * XLA is tried when the step is mostly overhead (many small operations, so XLA is expected to more
-  than halve it) and the compilation, estimated from the time the trace took, is paid back twice
-  within this run; or when there is so much left that the trial costs less than 3 percent of it
-  whatever comes out;
+  than halve it) and the compilation is paid back within this run even if it takes three times what is
+  estimated from the time the trace took (up to that was measured on a busy machine); or when there is
+  so much left that the trial costs less than 3 percent of it whatever comes out;
 * someone who runs many short fits gets XLA too, in a fit that stays faster than Keras' single steps
   even while it pays for the compilation;
 * single steps are tried where a step is long and the trial is below 3 percent as well.
@@ -22,6 +22,7 @@ CHUNK = 0.25  # seconds that one call may take, so that progress moves and Ctrl-
 MEASURE = 0.03  # seconds of steps that make a measurement
 _OVERHEAD = 5e-6  # seconds per operation below which a step is mostly overhead
 _TRIAL = 0.03  # share of the remaining time that an open-ended trial may cost
+_WORST = 3.0  # times its estimate that a compilation may take without a loss
 _SLOW_XLA = 25.0  # how many times slower than the graph an XLA step may turn out on this device
 _SINGLE = 3e-4  # seconds that a step of Keras costs beside its operations, a low estimate
 _MANY = 1 << 20
@@ -36,7 +37,8 @@ class Chooser:
         operations: how many operations a step has (`Graph.operations`).
         compile_estimate: expected seconds of an XLA compilation.
         timings: seconds per step known from an earlier fit of the same loop: keys "graph", "xla",
-            "keras"; "spent" seconds in all; "chosen:<key>" an earlier choice. Updated in place.
+            "keras"; "spent" seconds in all; "chosen:<key>" an earlier choice; "failed" why XLA could
+            not compile it. Updated in place.
         key: tells data sizes apart for which XLA compiles anew.
         prefer_xla: the model was compiled with `jit_compile=True`.
         rule: (mode, reason) where a fixed rule has to decide instead of a clock.
@@ -124,7 +126,7 @@ class Chooser:
     def failed(self, mode: str, why: str) -> None:
         """`mode` can't be compiled; nothing was changed by trying."""
         if mode == "xla":
-            self.xla_refusal = why
+            self.xla_refusal = self.timings["failed"] = why  # not to be tried in every fit
         self._tried.add(mode)
         self._settle("graph", why)
 
@@ -177,10 +179,10 @@ class Chooser:
             return False
         cost, remaining = self.compile_estimate, left * graph
         if graph / self.operations < _OVERHEAD:
-            # the estimate may be half of what it takes, and then it must not be a loss yet
-            pays = 0.5 * remaining > 2 * cost
-            habit = self.timings.get("spent", 0.0) > 2 * cost
-            return pays or habit and 2 * cost < 0.5 * remaining + _SINGLE * left
+            worst = _WORST * cost
+            pays = 0.5 * remaining > worst
+            habit = self.timings.get("spent", 0.0) > worst
+            return pays or habit and worst < 0.5 * remaining + _SINGLE * left
         return cost + 3 * _SLOW_XLA * graph < _TRIAL * remaining
 
     def outcome(self) -> tuple[str, str]:

@@ -43,7 +43,7 @@ class StepLoop:
         self._loops: dict[tuple, Any] = {}
         self._static_steps: dict[int, Any] = {}
         self.compiled: set[tuple] = set()  # (xla, shuffled, size or None) of loops that have run
-        self.timings: dict[str, float] = {}  # filled by the chooser, kept between fits
+        self.timings: dict[str, Any] = {}  # filled by the chooser, kept between fits
         self.step = tf.function(self._call, autograph=False, jit_compile=False)
         self.traced = self.step.get_concrete_function(*self.specs)
         timesteps = max([s.shape[1] or 1 for s in self.specs if s.shape.rank > 2], default=1)

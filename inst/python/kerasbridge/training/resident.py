@@ -272,7 +272,9 @@ def weight_numbers(model: Any) -> int:
 
 
 def xla_refusal(loop: StepLoop, model: Any) -> Optional[str]:
-    """Why XLA must not run this step; None if it may."""
+    """Why XLA must not run this step, or could not before; None if it may."""
+    if "failed" in loop.timings:
+        return loop.timings["failed"]
     if loop.graph.random and not getattr(model, "jit_compile", False):
         return "XLA would draw other random numbers than Keras"
     if loop.graph.no_xla:

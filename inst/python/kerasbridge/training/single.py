@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Optional
 
 from kerasbridge.training.compiling import as_compiled
+from kerasbridge.training.guards import clean_class_weight, leaves
 
 
 def train_on_batch(
@@ -15,8 +16,6 @@ def train_on_batch(
     class_weight: Optional[dict] = None,
 ) -> dict[str, float]:
     """One step of gradient descent on the rows given; the metrics of these rows by name."""
-    from kerasbridge.training.guards import clean_class_weight
-
     class_weight = clean_class_weight(model, y, class_weight)
     with as_compiled(model):
         return model.train_on_batch(
@@ -26,7 +25,14 @@ def train_on_batch(
 
 def test_on_batch(model: Any, x: Any, y: Any = None, sample_weight: Any = None) -> dict[str, float]:
     """The metrics of the rows given, by name; no weight changes."""
-    return model.test_on_batch(x, y, sample_weight=sample_weight, return_dict=True)
+    try:
+        return model.test_on_batch(x, y, sample_weight=sample_weight, return_dict=True)
+    except StopIteration:
+        # Keras 3.0 loses the batch where it compiles the step for it; it has not been counted then
+        rows = next(int(leaf.shape[0]) for _, leaf in leaves(x, "x"))
+        return model.evaluate(
+            x, y, batch_size=rows, sample_weight=sample_weight, verbose=0, return_dict=True
+        )
 
 
 test_on_batch.__test__ = False  # not a test, whatever pytest thinks of its name
