@@ -6,14 +6,23 @@ puts the whole model beside it, in `assets.extra`, the place that TensorFlow lea
 
 from __future__ import annotations
 
+import keyword
 import os
+import re
 from typing import Any, Optional, Union
 
 import numpy as np
 
 from kerasbridge.errors import ArgumentError, DataError, FileError, UnsupportedError
 from kerasbridge.files import recover, replacing_files, replacing_folder
+from kerasbridge.saving.door import NOT_NUMBERS, few, warn_of
 from kerasbridge.saving.legacy import metadata
+from kerasbridge.saving.named_weights import loaded_whole
+from kerasbridge.saving.report import WeightsReport
+from kerasbridge.saving.safety.config import check_allow, raise_refused
+from kerasbridge.saving.safety.graphs import audit_graph
+from kerasbridge.saving.safety.texts import damaged
+from kerasbridge.saving.sweeping import has_not_numbers
 
 PathLike = Union[str, "os.PathLike[str]"]
 WHOLE_MODEL = os.path.join("assets.extra", "model.keras")
@@ -48,12 +57,46 @@ def export_saved_model(
     _tensorflow()
     _check_built(model)
     name = os.path.expanduser(os.fspath(filepath))
-    arguments = {"verbose": bool(verbose)}
-    if input_signature is not None:
-        arguments["input_signature"] = input_signature
     with replacing_folder(name, overwrite) as temporary:
-        model.export(temporary, format="tf_saved_model", **arguments)
+        _export(model, temporary, input_signature, verbose)
     return name
+
+
+def _export(model: Any, folder: str, signature: Any = None, verbose: bool = False) -> None:
+    arguments = {"verbose": bool(verbose)}
+    signature = _signature(model) if signature is None else signature
+    if signature is not None:
+        arguments["input_signature"] = signature
+    model.export(folder, format="tf_saved_model", **arguments)
+
+
+def _signature(model: Any) -> Any:
+    """A signature with other names where those of the inputs can't be names of arguments ("in", "x y").
+
+    None where they can, so that Keras makes its own.
+    """
+    import keras
+
+    inputs = getattr(model, "inputs", None) or []
+    if isinstance(model.input if inputs else None, dict) or all(map(_is_name, _names(inputs))):
+        return None
+    taken: set = set()
+    specs = []
+    for tensor, name in zip(inputs, _names(inputs)):
+        name = re.sub(r"\W", "_", name)
+        while not _is_name(name) or name in taken:
+            name += "_"
+        taken.add(name)
+        specs.append(keras.InputSpec(dtype=tensor.dtype, shape=tensor.shape, name=name))
+    return [specs] if isinstance(model.input, (list, tuple)) else specs
+
+
+def _names(tensors: list) -> list:
+    return [str(tensor.name) for tensor in tensors]
+
+
+def _is_name(text: str) -> bool:
+    return text.isidentifier() and not keyword.iskeyword(text)
 
 
 def save_model_tf(
@@ -66,7 +109,7 @@ def save_model_tf(
     _check_built(model)
     name = os.path.expanduser(os.fspath(filepath))
     with replacing_folder(name, overwrite) as temporary:
-        model.export(temporary, format="tf_saved_model", verbose=False)
+        _export(model, temporary)
         os.makedirs(os.path.dirname(os.path.join(temporary, WHOLE_MODEL)), exist_ok=True)
         keras.saving.save_model(
             model, os.path.join(temporary, WHOLE_MODEL), include_optimizer=include_optimizer
@@ -75,21 +118,48 @@ def save_model_tf(
 
 
 def load_model_tf(
-    filepath: PathLike, custom_objects: Optional[dict[str, Any]] = None, compile: bool = True
+    filepath: PathLike,
+    custom_objects: Optional[dict[str, Any]] = None,
+    compile: bool = True,
+    allow: Any = (),
 ) -> Any:
-    """The whole model of a folder that `save_model_tf` wrote, an `InferenceModel` of any other."""
+    """The whole model of a folder that `save_model_tf` wrote, an `InferenceModel` of any other.
+
+    Args:
+        allow: as for `load_model`.
+    """
     from kerasbridge.saving.models import load_model
 
     name = _check_folder(filepath)
     whole = os.path.join(name, WHOLE_MODEL)
     if os.path.isfile(whole):
-        return load_model(whole, custom_objects=custom_objects, compile=compile)
-    return InferenceModel(name)
+        return load_model(whole, custom_objects=custom_objects, compile=compile, allow=allow)
+    return load_saved_model(name, allow=allow)
 
 
-def load_saved_model(filepath: PathLike, endpoint: Optional[str] = None) -> InferenceModel:
-    """The computation of a SavedModel folder."""
-    return InferenceModel(_check_folder(filepath), endpoint)
+def load_saved_model(
+    filepath: PathLike, endpoint: Optional[str] = None, allow: Any = ()
+) -> InferenceModel:
+    """The computation of a SavedModel folder, whose operations are looked at first.
+
+    Args:
+        endpoint: name of the signature; None takes the one for serving.
+        allow: "saved_model" permits operations that reach files, the network or Python, "vocabulary"
+            tables read from a file that is no asset of the folder.
+
+    Raises:
+        UnsafeFileError: there are such operations; names the function they stand in.
+    """
+    allowed = set(check_allow(allow))
+    name = _check_folder(filepath)
+    refused = [found for found in audit_graph(name) if found.word not in allowed]
+    if refused:
+        raise_refused(refused, f"'{name}'")
+    model = InferenceModel(name, endpoint)
+    bad = [v.name for v in model.variables if has_not_numbers(v.numpy())]
+    if bad:
+        warn_of(model, f"'{name}' {NOT_NUMBERS}: {few(bad)}.")
+    return model
 
 
 def _check_built(model: Any) -> None:
@@ -159,6 +229,11 @@ class InferenceModel:
         inputs, outputs = metadata.order(folder)
         self._specs = {name: keywords[name] for name in metadata.sorted_by(list(keywords), inputs)}
         self.outputs = metadata.sorted_by(list(self._function.structured_outputs), outputs)
+
+    @property
+    def variables(self) -> list:
+        """The variables of the folder, which can be read but not trained."""
+        return list(getattr(self._loaded, "variables", ()))
 
     @property
     def inputs(self) -> dict:
@@ -250,8 +325,15 @@ def save_weights_tf(model: Any, filepath: PathLike, overwrite: bool = True) -> s
     return name
 
 
-def load_weights_tf(model: Any, filepath: PathLike) -> Any:
-    """Weights of a checkpoint of `save_weights_tf`, into a model of the same architecture."""
+def load_weights_tf(model: Any, filepath: PathLike) -> WeightsReport:
+    """Weights of a checkpoint of `save_weights_tf`, into a model of the same architecture.
+
+    Returns:
+        What became of each layer.
+
+    Raises:
+        FileError: there is none, it is damaged (TensorFlow keeps checksums), or of another model.
+    """
     tf = _tensorflow()
     name = os.path.expanduser(os.fspath(filepath))
     recover(os.path.dirname(os.path.abspath(name)))
@@ -259,13 +341,22 @@ def load_weights_tf(model: Any, filepath: PathLike) -> Any:
         raise FileError(
             f"There is no checkpoint '{name}' (no file '{name}.index').", argument="filepath"
         )
-    status = tf.train.Checkpoint(model=model).read(name)
+
+    def read() -> None:
+        tf.train.Checkpoint(model=model).read(name).assert_existing_objects_matched()
+
     try:
-        status.assert_existing_objects_matched()
+        report = loaded_whole(model, read)
     except AssertionError as err:
         raise FileError(
             f"The checkpoint '{name}' does not hold the weights of this model.",
             hint="It must have been written from a model of the same layers.",
             argument="filepath",
         ) from err
-    return model
+    except Exception as err:  # noqa: B902 - TensorFlow raises an IndexError for a file cut short
+        said = (str(err).splitlines() or [type(err).__name__])[0][:200]
+        raise damaged(f"'{name}'", "", said) from err
+    bad = [w.path for w in model.weights if has_not_numbers(np.asarray(w))]
+    if bad:
+        report.notes.append(warn_of(model, f"'{name}' {NOT_NUMBERS}: {few(bad)}."))
+    return report

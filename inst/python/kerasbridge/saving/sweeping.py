@@ -41,9 +41,7 @@ class Sweep:
                 break
             value = zlib.crc32(view[:got], value)
             if kind is not None and not bad:
-                # the least value is NaN if any is
-                numbers = np.frombuffer(view[: got - got % kind.itemsize], kind)
-                bad = bool(numbers.size and np.isnan(numbers.min()))
+                bad = has_not_numbers(np.frombuffer(view[: got - got % kind.itemsize], kind))
             size -= got
         if bad:
             self.not_numbers.append(stored.path)
@@ -62,6 +60,14 @@ class Sweep:
             value = self.checksum(start + stored.offset, stored.nbytes, value, stored)
             at = stored.offset + stored.nbytes
         return self.checksum(start + at, size - at, value)
+
+
+def has_not_numbers(values: Any) -> bool:
+    """Whether an array of floats holds NaN."""
+    import numpy as np
+
+    # the least value is NaN if any is
+    return bool(str(values.dtype) in _FLOATS and values.size and np.isnan(values.min()))
 
 
 def dataset_checksums(contents: Any, sweep: Sweep, threads: int = 1) -> dict:
@@ -89,7 +95,7 @@ def dataset_checksums(contents: Any, sweep: Sweep, threads: int = 1) -> dict:
             for stored in later:
                 values = np.ascontiguousarray(opened[stored.path][()])
                 out[f"/{stored.path}"] = zlib.crc32(values.tobytes()) & 0xFFFFFFFF
-                if stored.dtype in _FLOATS and values.size and np.isnan(values.min()):
+                if has_not_numbers(values):
                     sweep.not_numbers.append(stored.path)
     return out
 
