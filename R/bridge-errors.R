@@ -27,12 +27,14 @@ abort_from_python <- function(error, call) {
   )
 }
 
-# Python's words for values and places, in R's spelling: None, True, x[0], x['age'].
+# Python's words for values and places, in R's spelling: None, True, x[0], x['age'], axis=0.
 to_r_words <- function(text) {
   text <- gsub("\\bNone\\b", "NULL", text)
   text <- gsub("\\bTrue\\b", "TRUE", text)
   text <- gsub("\\bFalse\\b", "FALSE", text)
   text <- gsub("\\b(x|y|sample_weight)\\['([^']+)'\\]", "\\1$\\2", text)
+  axis <- gregexpr("(?<=\\baxis=|\\baxis )[0-9]+", text, perl = TRUE)
+  regmatches(text, axis) <- lapply(regmatches(text, axis), \(found) as.integer(found) + 1L)
   place <- gregexpr("\\b(x|y|sample_weight)\\[[0-9]+\\]", text)
   regmatches(text, place) <- lapply(regmatches(text, place), \(found) {
     number <- as.integer(gsub("\\D", "", found)) + 1L

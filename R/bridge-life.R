@@ -61,29 +61,46 @@ abort_dead <- function(x, arg, reason, call) {
 }
 
 # ---- callable objects --------------------------------------------------------------------------------
-# Models and layers are R functions to R. Theirs is put behind a check, and brings this package along
-# where it is read again: the methods of the class must be known there.
+# Models, layers, losses, and the methods and functions of Keras are R functions to R. A call of one
+# crosses the border as all calls do: errors become conditions, interrupts are answered. The function put
+# in place of reticulate's brings this package along where it is read again: the methods of the class must
+# be known there.
 guard_callable <- function(x) {
   if (is.list(x) && !is.object(x)) {
     return(if (any(vapply(x, is.function, NA))) lapply(x, guard_callable) else x)
   }
-  if (!is.function(x) || !inherits(x, "kerasbridge_object") || isTRUE(environment(x)$guarded)) {
+  if (!is.function(x) || !inherits(x, guarded_classes) || isTRUE(environment(x)$guarded)) {
     return(x)
   }
   traits <- attributes(x)
-  original <- x
-  attributes(original) <- NULL
   frame <- new.env(parent = topenv())
   frame$guarded <- TRUE
-  frame$original <- original
   frame$traits <- traits["py_object"]
-  guarded <- function(...) {
-    check_alive(traits$py_object, "object")
-    original(...)
-  }
+  frame$kind <- sub("^kerasbridge_", "", class(x)[[1]])
+  guarded <- function(...) call_object(traits$py_object, list(...), kind, environment())
   environment(guarded) <- frame
   attributes(guarded) <- traits
   guarded
+}
+
+guarded_classes <- c(
+  "kerasbridge_object", "python.builtin.method", "python.builtin.function", "python.builtin.builtin_function_or_method"
+)
+
+call_object <- function(object, args, kind, call) {
+  check_alive(object, "object", call)
+  first <- if (length(args) && !nzchar(rlang::names2(args)[[1]])) args[[1]]
+  if (kind %in% c("layer", "model", "sequential") && is_layer(first) && !is_tensor(first)) {
+    return(compose_with(first, object, call)) # model |> layer()
+  }
+  if (kind == "initializer" && !is.null(first)) {
+    args[[1]] <- as_shape_arg(first, "shape", call)
+  } else if (kind %in% c("layer", "model", "sequential", "loss", "metric")) {
+    # a vector of R is an array of one axis, not a list of numbers
+    is_vector <- vapply(args, \(x) (is.numeric(x) || is.logical(x)) && !is.object(x) && length(x) > 1, NA)
+    args[is_vector] <- lapply(args[is_vector], as_array)
+  }
+  bridge_method(object, "__call__", args, call = call)
 }
 
 # ---- methods of all objects of Keras -----------------------------------------------------------------
@@ -120,24 +137,6 @@ names.kerasbridge_object <- function(x) {
 #' @export
 length.kerasbridge_object <- function(x) {
   if (is.function(x) && is_dead(x)) 1L else NextMethod()
-}
-
-#' @export
-print.kerasbridge_object <- function(x, ...) {
-  if (is_dead(x)) {
-    cat("<Keras object of an R session that has ended>\n")
-    return(invisible(x))
-  }
-  NextMethod()
-}
-
-#' @export
-str.kerasbridge_object <- function(object, ...) {
-  if (is_dead(object)) {
-    cat(" <Keras object of an R session that has ended>\n")
-    return(invisible())
-  }
-  NextMethod()
 }
 
 #' @export

@@ -3,6 +3,7 @@
 # older name -> today's names; the first one that is an argument of the function called counts
 older_names <- list(
   lr = "learning_rate",
+  bias = "use_bias",
   nb_epoch = "epochs",
   epoch = "epochs",
   output_dim = "units",
@@ -30,7 +31,9 @@ older_names <- list(
   theta = "threshold",
   max_values = "max_tokens",
   max_tokens = "num_tokens",
-  epsilon = "min_delta"
+  epsilon = "min_delta",
+  line_length = "width",
+  show_layer_names = "show_names"
 )
 
 # older arguments whatever value they have: they chose how something was computed or shown; `beside`
@@ -47,6 +50,7 @@ without_effect <- list(
   workers = list(beside = "callbacks", why = "has no effect: arrays need no worker"),
   use_multiprocessing = list(beside = "callbacks", why = "has no effect: arrays need no further process"),
   sample_weight_mode = list(beside = "loss_weights", why = "has no effect: the shape of `sample_weight` says it"),
+  compact = list(beside = "expand_nested", why = "has no effect: the table has no empty lines"),
   write_grads = list(beside = "log_dir", why = "has no effect: TensorBoard shows no gradients any more"),
   embeddings_layer_names = list(beside = "log_dir", why = "has no effect: all embeddings are written")
 )
@@ -106,6 +110,45 @@ older_spellings <- function(dots, known, frame) {
     dots <- decay_as_schedule(dots, frame)
   }
   dots
+}
+
+# The same list with names cut short written out. `known` are the arguments that `dots` may hold.
+full_names <- function(dots, known, frame) {
+  for (short in setdiff(names(dots), c(known, ""))) {
+    full <- unique(known[startsWith(known, short)])
+    if (!length(full)) {
+      next
+    }
+    if (length(full) > 1) {
+      abort_argument(
+        short, paste0("can be short for ", paste0("`", full, "`", collapse = " or "), "."),
+        "Write the name in full.", call = frame
+      )
+    }
+    if (full %in% names(dots) || given_in(frame, full)) {
+      abort_argument(short, paste0("is short for `", full, "`, which is given too."), call = frame)
+    }
+    note_once(paste("short", short, full), paste0("`", short, "` is taken for `", full, "`: names are better written in full."))
+    names(dots)[names(dots) == short] <- full
+  }
+  dots
+}
+
+# For functions written by hand, whose frame this is: what reached `...` under an older name or cut short
+# takes its place among the function's own arguments; what else is there is refused.
+settle_dots <- function(dots, own, frame) {
+  known <- setdiff(own, "...")
+  if (any(!nzchar(rlang::names2(dots)))) {
+    by_name <- own[match("...", own) + 1]
+    abort_argument("...", "takes named arguments only.", paste0("From `", by_name, "` on, arguments are given by name: `", by_name, " = `."), call = frame)
+  }
+  dots <- full_names(without_off_values(older_spellings(dots, known, frame), known, frame), known, frame)
+  for (arg in names(dots)) {
+    if (!arg %in% known) {
+      abort_argument(arg, "is not an argument of this function.", did_you_mean(arg, known), call = frame)
+    }
+    assign(arg, dots[[arg]], envir = frame)
+  }
 }
 
 # What of `dots` stands in the table, for a function that has the arguments `known`.

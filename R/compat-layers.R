@@ -29,6 +29,7 @@
 #' @param trainable Whether training may change the weights.
 #' @param ... On a first layer the older spellings `input_shape`, `batch_input_shape`, `batch_size`,
 #'   `weights`.
+#' @param bias Older spelling of `use_bias`.
 #' @return The layer, the model, or the output tensor: `(batch, positions, filters)`, for 2D `(batch,
 #'   rows, columns, filters)`.
 #' @examplesIf is_keras_available()
@@ -40,7 +41,7 @@ layer_locally_connected_1d <- function(
   use_bias = TRUE, kernel_initializer = "glorot_uniform", bias_initializer = "zeros",
   kernel_regularizer = NULL, bias_regularizer = NULL, activity_regularizer = NULL,
   kernel_constraint = NULL, bias_constraint = NULL, implementation = 1L, name = NULL, dtype = NULL,
-  trainable = TRUE, ...
+  trainable = TRUE, ..., bias
 ) {
   wrap_layer("kerasbridge.layers.LocallyConnected1D", environment(), locally_connected_types)
 }
@@ -52,7 +53,7 @@ layer_locally_connected_2d <- function(
   activation = NULL, use_bias = TRUE, kernel_initializer = "glorot_uniform",
   bias_initializer = "zeros", kernel_regularizer = NULL, bias_regularizer = NULL,
   activity_regularizer = NULL, kernel_constraint = NULL, bias_constraint = NULL,
-  implementation = 1L, name = NULL, dtype = NULL, trainable = TRUE, ...
+  implementation = 1L, name = NULL, dtype = NULL, trainable = TRUE, ..., bias
 ) {
   wrap_layer("kerasbridge.layers.LocallyConnected2D", environment(), locally_connected_types)
 }

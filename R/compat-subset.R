@@ -3,9 +3,9 @@
 
 #' Parts of a tensor
 #'
-#' `op_subset(x, i, j)` is `x[i, j]`; the assignment form and `op_subset_set()` give a tensor with
-#' those elements replaced. Tensors never change: `op_subset(x, 1) <- 0` makes a new one and calls it
-#' `x`; a variable is changed in place.
+#' `op_subset(x, i, j)` is `x[i, j]`; `op_subset(x, i, j) <- value`, or `x[i, j] <- value`, and
+#' `op_subset_set()` give a tensor with those elements replaced. Tensors never change: `x[1] <- 0` makes a
+#' new one and calls it `x`; a variable is changed in place.
 #'
 #' @details
 #' An index is
@@ -55,6 +55,15 @@ op_subset <- function(x, ...) {
   }
   out
 }
+
+#' @export
+`[<-.kerasbridge_tensor` <- `op_subset<-`
+
+#' @export
+`[<-.kerasbridge_variable` <- `op_subset<-`
+
+#' @export
+`[<-.kerasbridge_keras_tensor` <- `op_subset<-`
 
 #' @rdname op_subset
 #' @export

@@ -200,7 +200,7 @@ layer_piecewise_linear_embedding <- function(object, edges, name = NULL, dtype =
     edges <- do.call(rbind, edges)
   }
   edges <- if (is.matrix(edges)) edges else matrix(edges, 1)
-  wrap_layer("kerasbridge.layers.PiecewiseLinearEmbedding", environment(), c(edges = "any", shipped_types))
+  wrap_layer("kerasbridge.layers.PiecewiseLinearEmbedding", environment(), c(edges = "!any", shipped_types))
 }
 
 #' Predict a whole distribution

@@ -11,6 +11,7 @@
 #' @seealso Keras' own page:
 #'   [keras.activations.celu](https://www.tensorflow.org/api_docs/python/tf/keras/activations/celu).
 #'   `keras_help(activation_celu)` shows the text of the installed version.
+#' @family activation functions
 #' @examplesIf is_keras_available()
 #' x <- op_convert_to_tensor(c(-2, -0.5, 0, 1, 3))
 #' activation_celu(x, alpha = 0.5)
@@ -39,6 +40,7 @@ activation_celu <- function(x, alpha = 1.0) {
 #'   [keras.activations.get](https://www.tensorflow.org/api_docs/python/tf/keras/activations/get),
 #'   [keras.activations.serialize](https://www.tensorflow.org/api_docs/python/tf/keras/activations/serialize).
 #'   `keras_help(activations_deserialize)` shows the text of the installed version.
+#' @family activation functions
 #' @examplesIf is_keras_available()
 #' tanh_again <- activations_deserialize("tanh")
 #' tanh_again(op_convert_to_tensor(c(-1, 2)))
@@ -76,6 +78,7 @@ activations_serialize <- function(activation) {
 #' @seealso Keras' own page:
 #'   [keras.activations.elu](https://www.tensorflow.org/api_docs/python/tf/keras/activations/elu).
 #'   `keras_help(activation_elu)` shows the text of the installed version.
+#' @family activation functions
 #' @examplesIf is_keras_available()
 #' x <- op_convert_to_tensor(c(-2, -0.5, 0, 1, 3))
 #' activation_elu(x)
@@ -93,6 +96,7 @@ activation_elu <- function(x, alpha = 1.0) {
 #' @seealso Keras' own page:
 #'   [keras.activations.exponential](https://www.tensorflow.org/api_docs/python/tf/keras/activations/exponential).
 #'   `keras_help(activation_exponential)` shows the text of the installed version.
+#' @family activation functions
 #' @examplesIf is_keras_available()
 #' x <- op_convert_to_tensor(c(-2, -0.5, 0, 1, 3))
 #' activation_exponential(x)
@@ -113,6 +117,7 @@ activation_exponential <- function(x) {
 #' @seealso Keras' own page:
 #'   [keras.activations.gelu](https://www.tensorflow.org/api_docs/python/tf/keras/activations/gelu).
 #'   `keras_help(activation_gelu)` shows the text of the installed version.
+#' @family activation functions
 #' @examplesIf is_keras_available()
 #' x <- op_convert_to_tensor(c(-2, -0.5, 0, 1, 3))
 #' activation_gelu(x, approximate = TRUE)
@@ -132,6 +137,7 @@ activation_gelu <- function(x, approximate = FALSE) {
 #' @seealso Keras' own page:
 #'   [keras.activations.glu](https://www.tensorflow.org/api_docs/python/tf/keras/activations/glu).
 #'   `keras_help(activation_glu)` shows the text of the installed version.
+#' @family activation functions
 #' @examplesIf is_keras_available()
 #' x <- op_convert_to_tensor(matrix(c(1, 2, 0, 3), nrow = 1))
 #' activation_glu(x, axis = 2)
@@ -150,6 +156,7 @@ activation_glu <- function(x, axis = -1L) {
 #' @seealso Keras' own page:
 #'   [keras.activations.hard_shrink](https://www.tensorflow.org/api_docs/python/tf/keras/activations/hard_shrink).
 #'   `keras_help(activation_hard_shrink)` shows the text of the installed version.
+#' @family activation functions
 #' @examplesIf is_keras_available()
 #' x <- op_convert_to_tensor(c(-2, -0.5, 0, 1, 3))
 #' activation_hard_shrink(x, threshold = 0.7)
@@ -167,6 +174,7 @@ activation_hard_shrink <- function(x, threshold = 0.5) {
 #' @seealso Keras' own page:
 #'   [keras.activations.hard_sigmoid](https://www.tensorflow.org/api_docs/python/tf/keras/activations/hard_sigmoid).
 #'   `keras_help(activation_hard_sigmoid)` shows the text of the installed version.
+#' @family activation functions
 #' @examplesIf is_keras_available()
 #' x <- op_convert_to_tensor(c(-2, -0.5, 0, 1, 3))
 #' activation_hard_sigmoid(x)
@@ -184,6 +192,7 @@ activation_hard_sigmoid <- function(x) {
 #' @seealso Keras' own page:
 #'   [keras.activations.hard_silu](https://www.tensorflow.org/api_docs/python/tf/keras/activations/hard_silu).
 #'   `keras_help(activation_hard_silu)` shows the text of the installed version.
+#' @family activation functions
 #' @examplesIf is_keras_available()
 #' x <- op_convert_to_tensor(c(-2, -0.5, 0, 1, 3))
 #' activation_hard_silu(x)
@@ -205,6 +214,7 @@ activation_hard_swish <- activation_hard_silu
 #' @seealso Keras' own page:
 #'   [keras.activations.hard_tanh](https://www.tensorflow.org/api_docs/python/tf/keras/activations/hard_tanh).
 #'   `keras_help(activation_hard_tanh)` shows the text of the installed version.
+#' @family activation functions
 #' @examplesIf is_keras_available()
 #' x <- op_convert_to_tensor(c(-2, -0.5, 0, 1, 3))
 #' activation_hard_tanh(x)
@@ -223,6 +233,7 @@ activation_hard_tanh <- function(x) {
 #' @seealso Keras' own page:
 #'   [keras.activations.leaky_relu](https://www.tensorflow.org/api_docs/python/tf/keras/activations/leaky_relu).
 #'   `keras_help(activation_leaky_relu)` shows the text of the installed version.
+#' @family activation functions
 #' @examplesIf is_keras_available()
 #' x <- op_convert_to_tensor(c(-2, -0.5, 0, 1, 3))
 #' activation_leaky_relu(x, negative_slope = 0.1)
@@ -240,6 +251,7 @@ activation_leaky_relu <- function(x, negative_slope = 0.2) {
 #' @seealso Keras' own page:
 #'   [keras.activations.linear](https://www.tensorflow.org/api_docs/python/tf/keras/activations/linear).
 #'   `keras_help(activation_linear)` shows the text of the installed version.
+#' @family activation functions
 #' @examplesIf is_keras_available()
 #' x <- op_convert_to_tensor(c(-2, -0.5, 0, 1, 3))
 #' activation_linear(x)
@@ -257,6 +269,7 @@ activation_linear <- function(x) {
 #' @seealso Keras' own page:
 #'   [keras.activations.log_sigmoid](https://www.tensorflow.org/api_docs/python/tf/keras/activations/log_sigmoid).
 #'   `keras_help(activation_log_sigmoid)` shows the text of the installed version.
+#' @family activation functions
 #' @examplesIf is_keras_available()
 #' x <- op_convert_to_tensor(c(-2, -0.5, 0, 1, 3))
 #' activation_log_sigmoid(x)
@@ -277,6 +290,7 @@ activation_log_sigmoid <- function(x) {
 #' @seealso Keras' own page:
 #'   [keras.activations.log_softmax](https://www.tensorflow.org/api_docs/python/tf/keras/activations/log_softmax).
 #'   `keras_help(activation_log_softmax)` shows the text of the installed version.
+#' @family activation functions
 #' @examplesIf is_keras_available()
 #' x <- op_convert_to_tensor(matrix(c(1, 2, 3), nrow = 1))
 #' activation_log_softmax(x)
@@ -294,6 +308,7 @@ activation_log_softmax <- function(x, axis = -1L) {
 #' @seealso Keras' own page:
 #'   [keras.activations.mish](https://www.tensorflow.org/api_docs/python/tf/keras/activations/mish).
 #'   `keras_help(activation_mish)` shows the text of the installed version.
+#' @family activation functions
 #' @examplesIf is_keras_available()
 #' x <- op_convert_to_tensor(c(-2, -0.5, 0, 1, 3))
 #' activation_mish(x)
@@ -314,6 +329,7 @@ activation_mish <- function(x) {
 #' @seealso Keras' own page:
 #'   [keras.activations.relu](https://www.tensorflow.org/api_docs/python/tf/keras/activations/relu).
 #'   `keras_help(activation_relu)` shows the text of the installed version.
+#' @family activation functions
 #' @examplesIf is_keras_available()
 #' x <- op_convert_to_tensor(c(-2, -0.5, 0, 1, 3))
 #' activation_relu(x, max_value = 2)
@@ -332,6 +348,7 @@ activation_relu <- function(x, negative_slope = 0.0, max_value = NULL, threshold
 #' @seealso Keras' own page:
 #'   [keras.activations.relu6](https://www.tensorflow.org/api_docs/python/tf/keras/activations/relu6).
 #'   `keras_help(activation_relu6)` shows the text of the installed version.
+#' @family activation functions
 #' @examplesIf is_keras_available()
 #' x <- op_convert_to_tensor(c(-2, 3, 8))
 #' activation_relu6(x)
@@ -351,6 +368,7 @@ activation_relu6 <- function(x) {
 #' @seealso Keras' own page:
 #'   [keras.activations.selu](https://www.tensorflow.org/api_docs/python/tf/keras/activations/selu).
 #'   `keras_help(activation_selu)` shows the text of the installed version.
+#' @family activation functions
 #' @examplesIf is_keras_available()
 #' x <- op_convert_to_tensor(c(-2, -0.5, 0, 1, 3))
 #' activation_selu(x)
@@ -369,6 +387,7 @@ activation_selu <- function(x) {
 #' @seealso Keras' own page:
 #'   [keras.activations.sigmoid](https://www.tensorflow.org/api_docs/python/tf/keras/activations/sigmoid).
 #'   `keras_help(activation_sigmoid)` shows the text of the installed version.
+#' @family activation functions
 #' @examplesIf is_keras_available()
 #' x <- op_convert_to_tensor(c(-2, -0.5, 0, 1, 3))
 #' activation_sigmoid(x)
@@ -386,6 +405,7 @@ activation_sigmoid <- function(x) {
 #' @seealso Keras' own page:
 #'   [keras.activations.silu](https://www.tensorflow.org/api_docs/python/tf/keras/activations/silu).
 #'   `keras_help(activation_silu)` shows the text of the installed version.
+#' @family activation functions
 #' @examplesIf is_keras_available()
 #' x <- op_convert_to_tensor(c(-2, -0.5, 0, 1, 3))
 #' activation_silu(x)
@@ -408,6 +428,7 @@ activation_swish <- activation_silu
 #' @seealso Keras' own page:
 #'   [keras.activations.soft_shrink](https://www.tensorflow.org/api_docs/python/tf/keras/activations/soft_shrink).
 #'   `keras_help(activation_soft_shrink)` shows the text of the installed version.
+#' @family activation functions
 #' @examplesIf is_keras_available()
 #' x <- op_convert_to_tensor(c(-2, -0.5, 0, 1, 3))
 #' activation_soft_shrink(x, threshold = 0.7)
@@ -429,6 +450,7 @@ activation_soft_shrink <- function(x, threshold = 0.5) {
 #' @seealso Keras' own page:
 #'   [keras.activations.softmax](https://www.tensorflow.org/api_docs/python/tf/keras/activations/softmax).
 #'   `keras_help(activation_softmax)` shows the text of the installed version.
+#' @family activation functions
 #' @examplesIf is_keras_available()
 #' x <- op_convert_to_tensor(matrix(c(1, 2, 3), nrow = 1))
 #' activation_softmax(x)
@@ -446,6 +468,7 @@ activation_softmax <- function(x, axis = -1L) {
 #' @seealso Keras' own page:
 #'   [keras.activations.softplus](https://www.tensorflow.org/api_docs/python/tf/keras/activations/softplus).
 #'   `keras_help(activation_softplus)` shows the text of the installed version.
+#' @family activation functions
 #' @examplesIf is_keras_available()
 #' x <- op_convert_to_tensor(c(-2, -0.5, 0, 1, 3))
 #' activation_softplus(x)
@@ -463,6 +486,7 @@ activation_softplus <- function(x) {
 #' @seealso Keras' own page:
 #'   [keras.activations.softsign](https://www.tensorflow.org/api_docs/python/tf/keras/activations/softsign).
 #'   `keras_help(activation_softsign)` shows the text of the installed version.
+#' @family activation functions
 #' @examplesIf is_keras_available()
 #' x <- op_convert_to_tensor(c(-2, -0.5, 0, 1, 3))
 #' activation_softsign(x)
@@ -480,6 +504,7 @@ activation_softsign <- function(x) {
 #' @seealso Keras' own page:
 #'   [keras.activations.sparse_plus](https://www.tensorflow.org/api_docs/python/tf/keras/activations/sparse_plus).
 #'   `keras_help(activation_sparse_plus)` shows the text of the installed version.
+#' @family activation functions
 #' @examplesIf is_keras_available()
 #' x <- op_convert_to_tensor(c(-2, -0.5, 0, 1, 3))
 #' activation_sparse_plus(x)
@@ -497,6 +522,7 @@ activation_sparse_plus <- function(x) {
 #' @seealso Keras' own page:
 #'   [keras.activations.sparse_sigmoid](https://www.tensorflow.org/api_docs/python/tf/keras/activations/sparse_sigmoid).
 #'   `keras_help(activation_sparse_sigmoid)` shows the text of the installed version.
+#' @family activation functions
 #' @examplesIf is_keras_available()
 #' x <- op_convert_to_tensor(c(-2, -0.5, 0, 1, 3))
 #' activation_sparse_sigmoid(x)
@@ -518,6 +544,7 @@ activation_sparse_sigmoid <- function(x) {
 #' @seealso Keras' own page:
 #'   [keras.activations.sparsemax](https://www.tensorflow.org/api_docs/python/tf/keras/activations/sparsemax).
 #'   `keras_help(activation_sparsemax)` shows the text of the installed version.
+#' @family activation functions
 #' @examplesIf is_keras_available()
 #' x <- op_convert_to_tensor(matrix(c(1, 2, 5), nrow = 1))
 #' activation_sparsemax(x)
@@ -536,6 +563,7 @@ activation_sparsemax <- function(x, axis = -1L) {
 #' @seealso Keras' own page:
 #'   [keras.activations.squareplus](https://www.tensorflow.org/api_docs/python/tf/keras/activations/squareplus).
 #'   `keras_help(activation_squareplus)` shows the text of the installed version.
+#' @family activation functions
 #' @examplesIf is_keras_available()
 #' x <- op_convert_to_tensor(c(-2, -0.5, 0, 1, 3))
 #' activation_squareplus(x, b = 4)
@@ -553,6 +581,7 @@ activation_squareplus <- function(x, b = 4) {
 #' @seealso Keras' own page:
 #'   [keras.activations.tanh](https://www.tensorflow.org/api_docs/python/tf/keras/activations/tanh).
 #'   `keras_help(activation_tanh)` shows the text of the installed version.
+#' @family activation functions
 #' @examplesIf is_keras_available()
 #' x <- op_convert_to_tensor(c(-2, -0.5, 0, 1, 3))
 #' activation_tanh(x)
@@ -570,6 +599,7 @@ activation_tanh <- function(x) {
 #' @seealso Keras' own page:
 #'   [keras.activations.tanh_shrink](https://www.tensorflow.org/api_docs/python/tf/keras/activations/tanh_shrink).
 #'   `keras_help(activation_tanh_shrink)` shows the text of the installed version.
+#' @family activation functions
 #' @examplesIf is_keras_available()
 #' x <- op_convert_to_tensor(c(-2, -0.5, 0, 1, 3))
 #' activation_tanh_shrink(x)
@@ -589,6 +619,7 @@ activation_tanh_shrink <- function(x) {
 #' @seealso Keras' own page:
 #'   [keras.activations.threshold](https://www.tensorflow.org/api_docs/python/tf/keras/activations/threshold).
 #'   `keras_help(activation_threshold)` shows the text of the installed version.
+#' @family activation functions
 #' @examplesIf is_keras_available()
 #' x <- op_convert_to_tensor(c(-2, -0.5, 0, 1, 3))
 #' activation_threshold(x, threshold = 0.2, default_value = -1)

@@ -45,6 +45,7 @@
 #'   [keras.applications.ConvNeXtTiny](https://www.tensorflow.org/api_docs/python/tf/keras/applications/ConvNeXtTiny),
 #'   [keras.applications.ConvNeXtXLarge](https://www.tensorflow.org/api_docs/python/tf/keras/applications/ConvNeXtXLarge).
 #'   `keras_help(application_convnext_base)` shows the text of the installed version.
+#' @family image models
 #' @examplesIf is_keras_available()
 #' \donttest{
 #' model <- application_convnext_base(
@@ -182,6 +183,7 @@ application_convnext_xlarge <- function(
 #'   [keras.applications.DenseNet169](https://www.tensorflow.org/api_docs/python/tf/keras/applications/DenseNet169),
 #'   [keras.applications.DenseNet201](https://www.tensorflow.org/api_docs/python/tf/keras/applications/DenseNet201).
 #'   `keras_help(application_densenet121)` shows the text of the installed version.
+#' @family image models
 #' @examplesIf is_keras_available()
 #' \donttest{
 #' model <- application_densenet121(
@@ -298,6 +300,7 @@ application_densenet201 <- function(
 #'   [keras.applications.EfficientNetB6](https://www.tensorflow.org/api_docs/python/tf/keras/applications/EfficientNetB6),
 #'   [keras.applications.EfficientNetB7](https://www.tensorflow.org/api_docs/python/tf/keras/applications/EfficientNetB7).
 #'   `keras_help(application_efficientnet_b0)` shows the text of the installed version.
+#' @family image models
 #' @examplesIf is_keras_available()
 #' \donttest{
 #' model <- application_efficientnet_b0(
@@ -502,6 +505,7 @@ application_efficientnet_b7 <- function(
 #'   [keras.applications.EfficientNetV2M](https://www.tensorflow.org/api_docs/python/tf/keras/applications/EfficientNetV2M),
 #'   [keras.applications.EfficientNetV2S](https://www.tensorflow.org/api_docs/python/tf/keras/applications/EfficientNetV2S).
 #'   `keras_help(application_efficientnet_v2b0)` shows the text of the installed version.
+#' @family image models
 #' @examplesIf is_keras_available()
 #' \donttest{
 #' model <- application_efficientnet_v2b0(
@@ -668,6 +672,7 @@ application_efficientnet_v2s <- function(
 #' @seealso Keras' own page:
 #'   [keras.applications.InceptionResNetV2](https://www.tensorflow.org/api_docs/python/tf/keras/applications/InceptionResNetV2).
 #'   `keras_help(application_inception_resnet_v2)` shows the text of the installed version.
+#' @family image models
 #' @examplesIf is_keras_available()
 #' \donttest{
 #' model <- application_inception_resnet_v2(
@@ -709,6 +714,7 @@ application_inception_resnet_v2 <- function(
 #' @seealso Keras' own page:
 #'   [keras.applications.InceptionV3](https://www.tensorflow.org/api_docs/python/tf/keras/applications/InceptionV3).
 #'   `keras_help(application_inception_v3)` shows the text of the installed version.
+#' @family image models
 #' @examplesIf is_keras_available()
 #' \donttest{
 #' model <- application_inception_v3(
@@ -752,6 +758,7 @@ application_inception_v3 <- function(
 #' @seealso Keras' own page:
 #'   [keras.applications.MobileNet](https://www.tensorflow.org/api_docs/python/tf/keras/applications/MobileNet).
 #'   `keras_help(application_mobilenet)` shows the text of the installed version.
+#' @family image models
 #' @examplesIf is_keras_available()
 #' model <- application_mobilenet(
 #'   weights = NULL, include_top = FALSE, input_shape = c(32, 32, 3), pooling = "avg"
@@ -793,6 +800,7 @@ application_mobilenet <- function(
 #' @seealso Keras' own page:
 #'   [keras.applications.MobileNetV2](https://www.tensorflow.org/api_docs/python/tf/keras/applications/MobileNetV2).
 #'   `keras_help(application_mobilenet_v2)` shows the text of the installed version.
+#' @family image models
 #' @examplesIf is_keras_available()
 #' model <- application_mobilenet_v2(
 #'   weights = NULL, include_top = FALSE, input_shape = c(32, 32, 3), pooling = "avg"
@@ -844,6 +852,7 @@ application_mobilenet_v2 <- function(
 #'   [keras.applications.MobileNetV3Large](https://www.tensorflow.org/api_docs/python/tf/keras/applications/MobileNetV3Large),
 #'   [keras.applications.MobileNetV3Small](https://www.tensorflow.org/api_docs/python/tf/keras/applications/MobileNetV3Small).
 #'   `keras_help(application_mobilenet_v3_large)` shows the text of the installed version.
+#' @family image models
 #' @examplesIf is_keras_available()
 #' model <- application_mobilenet_v3_small(
 #'   weights = NULL, include_top = FALSE, input_shape = c(32, 32, 3), pooling = "avg"
@@ -914,6 +923,7 @@ application_mobilenet_v3_small <- function(
 #'   [keras.applications.NASNetLarge](https://www.tensorflow.org/api_docs/python/tf/keras/applications/NASNetLarge),
 #'   [keras.applications.NASNetMobile](https://www.tensorflow.org/api_docs/python/tf/keras/applications/NASNetMobile).
 #'   `keras_help(application_nasnet_large)` shows the text of the installed version.
+#' @family image models
 #' @examplesIf is_keras_available()
 #' \donttest{
 #' model <- application_nasnet_large(
@@ -995,6 +1005,7 @@ application_nasnetmobile <- application_nasnet_mobile
 #'   [keras.applications.ResNet152](https://www.tensorflow.org/api_docs/python/tf/keras/applications/ResNet152),
 #'   [keras.applications.ResNet50](https://www.tensorflow.org/api_docs/python/tf/keras/applications/ResNet50).
 #'   `keras_help(application_resnet101)` shows the text of the installed version.
+#' @family image models
 #' @examplesIf is_keras_available()
 #' \donttest{
 #' model <- application_resnet101(
@@ -1083,6 +1094,7 @@ application_resnet50 <- function(
 #'   [keras.applications.ResNet152V2](https://www.tensorflow.org/api_docs/python/tf/keras/applications/ResNet152V2),
 #'   [keras.applications.ResNet50V2](https://www.tensorflow.org/api_docs/python/tf/keras/applications/ResNet50V2).
 #'   `keras_help(application_resnet101_v2)` shows the text of the installed version.
+#' @family image models
 #' @examplesIf is_keras_available()
 #' \donttest{
 #' model <- application_resnet101_v2(
@@ -1164,6 +1176,7 @@ application_resnet50_v2 <- function(
 #' @seealso Keras' own page:
 #'   [keras.applications.VGG16](https://www.tensorflow.org/api_docs/python/tf/keras/applications/VGG16).
 #'   `keras_help(application_vgg16)` shows the text of the installed version.
+#' @family image models
 #' @examplesIf is_keras_available()
 #' model <- application_vgg16(
 #'   weights = NULL, include_top = FALSE, input_shape = c(32, 32, 3), pooling = "avg"
@@ -1202,6 +1215,7 @@ application_vgg16 <- function(
 #' @seealso Keras' own page:
 #'   [keras.applications.VGG19](https://www.tensorflow.org/api_docs/python/tf/keras/applications/VGG19).
 #'   `keras_help(application_vgg19)` shows the text of the installed version.
+#' @family image models
 #' @examplesIf is_keras_available()
 #' model <- application_vgg19(
 #'   weights = NULL, include_top = FALSE, input_shape = c(32, 32, 3), pooling = "avg"
@@ -1240,6 +1254,7 @@ application_vgg19 <- function(
 #' @seealso Keras' own page:
 #'   [keras.applications.Xception](https://www.tensorflow.org/api_docs/python/tf/keras/applications/Xception).
 #'   `keras_help(application_xception)` shows the text of the installed version.
+#' @family image models
 #' @examplesIf is_keras_available()
 #' \donttest{
 #' model <- application_xception(
@@ -1258,7 +1273,7 @@ application_xception <- function(
   ))
 }
 
-#' Class Names for ConvNeXt Predictions
+#' Prepare Images for ConvNeXt and Name Its Classes
 #'
 #' * `convnext_decode_predictions()`: Names the ImageNet classes with the highest scores. The list
 #'   of names is downloaded once.
@@ -1278,6 +1293,7 @@ application_xception <- function(
 #'   [keras.applications.convnext.decode_predictions](https://www.tensorflow.org/api_docs/python/tf/keras/applications/convnext/decode_predictions),
 #'   [keras.applications.convnext.preprocess_input](https://www.tensorflow.org/api_docs/python/tf/keras/applications/convnext/preprocess_input).
 #'   `keras_help(convnext_decode_predictions)` shows the text of the installed version.
+#' @family image models
 #' @examplesIf is_keras_available()
 #' pixels <- array(c(0, 127.5, 255), dim = c(1, 1, 1, 3))
 #' convnext_preprocess_input(pixels)
@@ -1300,7 +1316,7 @@ convnext_preprocess_input <- function(x, data_format = NULL) {
   wrap_function("keras.applications.convnext.preprocess_input", environment(), c(x = "!tensor", data_format = "string"))
 }
 
-#' Class Names for DenseNet Predictions
+#' Prepare Images for DenseNet and Name Its Classes
 #'
 #' * `densenet_decode_predictions()`: Names the ImageNet classes with the highest scores. The list
 #'   of names is downloaded once.
@@ -1320,6 +1336,7 @@ convnext_preprocess_input <- function(x, data_format = NULL) {
 #'   [keras.applications.densenet.decode_predictions](https://www.tensorflow.org/api_docs/python/tf/keras/applications/densenet/decode_predictions),
 #'   [keras.applications.densenet.preprocess_input](https://www.tensorflow.org/api_docs/python/tf/keras/applications/densenet/preprocess_input).
 #'   `keras_help(densenet_decode_predictions)` shows the text of the installed version.
+#' @family image models
 #' @examplesIf is_keras_available()
 #' pixels <- array(c(0, 127.5, 255), dim = c(1, 1, 1, 3))
 #' densenet_preprocess_input(pixels)
@@ -1342,7 +1359,7 @@ densenet_preprocess_input <- function(x, data_format = NULL) {
   wrap_function("keras.applications.densenet.preprocess_input", environment(), c(x = "!tensor", data_format = "string"))
 }
 
-#' Class Names for EfficientNet Predictions
+#' Prepare Images for EfficientNet and Name Its Classes
 #'
 #' * `efficientnet_decode_predictions()`: Names the ImageNet classes with the highest scores. The
 #'   list of names is downloaded once.
@@ -1362,6 +1379,7 @@ densenet_preprocess_input <- function(x, data_format = NULL) {
 #'   [keras.applications.efficientnet.decode_predictions](https://www.tensorflow.org/api_docs/python/tf/keras/applications/efficientnet/decode_predictions),
 #'   [keras.applications.efficientnet.preprocess_input](https://www.tensorflow.org/api_docs/python/tf/keras/applications/efficientnet/preprocess_input).
 #'   `keras_help(efficientnet_decode_predictions)` shows the text of the installed version.
+#' @family image models
 #' @examplesIf is_keras_available()
 #' pixels <- array(c(0, 127.5, 255), dim = c(1, 1, 1, 3))
 #' efficientnet_preprocess_input(pixels)
@@ -1384,7 +1402,7 @@ efficientnet_preprocess_input <- function(x, data_format = NULL) {
   wrap_function("keras.applications.efficientnet.preprocess_input", environment(), c(x = "!tensor", data_format = "string"))
 }
 
-#' Class Names for EfficientNetV2 Predictions
+#' Prepare Images for EfficientNetV2 and Name Its Classes
 #'
 #' * `efficientnet_v2_decode_predictions()`: Names the ImageNet classes with the highest scores.
 #'   The list of names is downloaded once.
@@ -1404,6 +1422,7 @@ efficientnet_preprocess_input <- function(x, data_format = NULL) {
 #'   [keras.applications.efficientnet_v2.decode_predictions](https://www.tensorflow.org/api_docs/python/tf/keras/applications/efficientnet_v2/decode_predictions),
 #'   [keras.applications.efficientnet_v2.preprocess_input](https://www.tensorflow.org/api_docs/python/tf/keras/applications/efficientnet_v2/preprocess_input).
 #'   `keras_help(efficientnet_v2_decode_predictions)` shows the text of the installed version.
+#' @family image models
 #' @examplesIf is_keras_available()
 #' pixels <- array(c(0, 127.5, 255), dim = c(1, 1, 1, 3))
 #' efficientnet_v2_preprocess_input(pixels)
@@ -1426,7 +1445,7 @@ efficientnet_v2_preprocess_input <- function(x, data_format = NULL) {
   wrap_function("keras.applications.efficientnet_v2.preprocess_input", environment(), c(x = "!tensor", data_format = "string"))
 }
 
-#' Class Names for ImageNet Predictions
+#' Prepare Images for ImageNet Models and Name Their Classes
 #'
 #' * `imagenet_decode_predictions()`: Names the ImageNet classes with the highest scores. The list
 #'   of names is downloaded once.
@@ -1448,6 +1467,7 @@ efficientnet_v2_preprocess_input <- function(x, data_format = NULL) {
 #'   [keras.applications.imagenet_utils.decode_predictions](https://www.tensorflow.org/api_docs/python/tf/keras/applications/imagenet_utils/decode_predictions),
 #'   [keras.applications.imagenet_utils.preprocess_input](https://www.tensorflow.org/api_docs/python/tf/keras/applications/imagenet_utils/preprocess_input).
 #'   `keras_help(imagenet_decode_predictions)` shows the text of the installed version.
+#' @family image models
 #' @examplesIf is_keras_available()
 #' pixels <- array(c(0, 127.5, 255), dim = c(1, 1, 1, 3))
 #' imagenet_preprocess_input(pixels, mode = "tf")
@@ -1470,7 +1490,7 @@ imagenet_preprocess_input <- function(x, data_format = NULL, mode = "caffe") {
   wrap_function("keras.applications.imagenet_utils.preprocess_input", environment(), c(x = "!tensor", data_format = "string", mode = "string"))
 }
 
-#' Class Names for Inception-ResNet V2 Predictions
+#' Prepare Images for Inception-ResNet V2 and Name Its Classes
 #'
 #' * `inception_resnet_v2_decode_predictions()`: Names the ImageNet classes with the highest
 #'   scores. The list of names is downloaded once.
@@ -1490,6 +1510,7 @@ imagenet_preprocess_input <- function(x, data_format = NULL, mode = "caffe") {
 #'   [keras.applications.inception_resnet_v2.decode_predictions](https://www.tensorflow.org/api_docs/python/tf/keras/applications/inception_resnet_v2/decode_predictions),
 #'   [keras.applications.inception_resnet_v2.preprocess_input](https://www.tensorflow.org/api_docs/python/tf/keras/applications/inception_resnet_v2/preprocess_input).
 #'   `keras_help(inception_resnet_v2_decode_predictions)` shows the text of the installed version.
+#' @family image models
 #' @examplesIf is_keras_available()
 #' pixels <- array(c(0, 127.5, 255), dim = c(1, 1, 1, 3))
 #' inception_resnet_v2_preprocess_input(pixels)
@@ -1512,7 +1533,7 @@ inception_resnet_v2_preprocess_input <- function(x, data_format = NULL) {
   wrap_function("keras.applications.inception_resnet_v2.preprocess_input", environment(), c(x = "!tensor", data_format = "string"))
 }
 
-#' Class Names for Inception V3 Predictions
+#' Prepare Images for Inception V3 and Name Its Classes
 #'
 #' * `inception_v3_decode_predictions()`: Names the ImageNet classes with the highest scores. The
 #'   list of names is downloaded once.
@@ -1532,6 +1553,7 @@ inception_resnet_v2_preprocess_input <- function(x, data_format = NULL) {
 #'   [keras.applications.inception_v3.decode_predictions](https://www.tensorflow.org/api_docs/python/tf/keras/applications/inception_v3/decode_predictions),
 #'   [keras.applications.inception_v3.preprocess_input](https://www.tensorflow.org/api_docs/python/tf/keras/applications/inception_v3/preprocess_input).
 #'   `keras_help(inception_v3_decode_predictions)` shows the text of the installed version.
+#' @family image models
 #' @examplesIf is_keras_available()
 #' pixels <- array(c(0, 127.5, 255), dim = c(1, 1, 1, 3))
 #' inception_v3_preprocess_input(pixels)
@@ -1554,7 +1576,7 @@ inception_v3_preprocess_input <- function(x, data_format = NULL) {
   wrap_function("keras.applications.inception_v3.preprocess_input", environment(), c(x = "!tensor", data_format = "string"))
 }
 
-#' Class Names for MobileNet Predictions
+#' Prepare Images for MobileNet and Name Its Classes
 #'
 #' * `mobilenet_decode_predictions()`: Names the ImageNet classes with the highest scores. The list
 #'   of names is downloaded once.
@@ -1574,6 +1596,7 @@ inception_v3_preprocess_input <- function(x, data_format = NULL) {
 #'   [keras.applications.mobilenet.decode_predictions](https://www.tensorflow.org/api_docs/python/tf/keras/applications/mobilenet/decode_predictions),
 #'   [keras.applications.mobilenet.preprocess_input](https://www.tensorflow.org/api_docs/python/tf/keras/applications/mobilenet/preprocess_input).
 #'   `keras_help(mobilenet_decode_predictions)` shows the text of the installed version.
+#' @family image models
 #' @examplesIf is_keras_available()
 #' pixels <- array(c(0, 127.5, 255), dim = c(1, 1, 1, 3))
 #' mobilenet_preprocess_input(pixels)
@@ -1596,7 +1619,7 @@ mobilenet_preprocess_input <- function(x, data_format = NULL) {
   wrap_function("keras.applications.mobilenet.preprocess_input", environment(), c(x = "!tensor", data_format = "string"))
 }
 
-#' Class Names for MobileNetV2 Predictions
+#' Prepare Images for MobileNetV2 and Name Its Classes
 #'
 #' * `mobilenet_v2_decode_predictions()`: Names the ImageNet classes with the highest scores. The
 #'   list of names is downloaded once.
@@ -1616,6 +1639,7 @@ mobilenet_preprocess_input <- function(x, data_format = NULL) {
 #'   [keras.applications.mobilenet_v2.decode_predictions](https://www.tensorflow.org/api_docs/python/tf/keras/applications/mobilenet_v2/decode_predictions),
 #'   [keras.applications.mobilenet_v2.preprocess_input](https://www.tensorflow.org/api_docs/python/tf/keras/applications/mobilenet_v2/preprocess_input).
 #'   `keras_help(mobilenet_v2_decode_predictions)` shows the text of the installed version.
+#' @family image models
 #' @examplesIf is_keras_available()
 #' pixels <- array(c(0, 127.5, 255), dim = c(1, 1, 1, 3))
 #' mobilenet_v2_preprocess_input(pixels)
@@ -1638,7 +1662,7 @@ mobilenet_v2_preprocess_input <- function(x, data_format = NULL) {
   wrap_function("keras.applications.mobilenet_v2.preprocess_input", environment(), c(x = "!tensor", data_format = "string"))
 }
 
-#' Class Names for MobileNetV3 Predictions
+#' Prepare Images for MobileNetV3 and Name Its Classes
 #'
 #' * `mobilenet_v3_decode_predictions()`: Names the ImageNet classes with the highest scores. The
 #'   list of names is downloaded once.
@@ -1658,6 +1682,7 @@ mobilenet_v2_preprocess_input <- function(x, data_format = NULL) {
 #'   [keras.applications.mobilenet_v3.decode_predictions](https://www.tensorflow.org/api_docs/python/tf/keras/applications/mobilenet_v3/decode_predictions),
 #'   [keras.applications.mobilenet_v3.preprocess_input](https://www.tensorflow.org/api_docs/python/tf/keras/applications/mobilenet_v3/preprocess_input).
 #'   `keras_help(mobilenet_v3_decode_predictions)` shows the text of the installed version.
+#' @family image models
 #' @examplesIf is_keras_available()
 #' pixels <- array(c(0, 127.5, 255), dim = c(1, 1, 1, 3))
 #' mobilenet_v3_preprocess_input(pixels)
@@ -1680,7 +1705,7 @@ mobilenet_v3_preprocess_input <- function(x, data_format = NULL) {
   wrap_function("keras.applications.mobilenet_v3.preprocess_input", environment(), c(x = "!tensor", data_format = "string"))
 }
 
-#' Class Names for NASNet Predictions
+#' Prepare Images for NASNet and Name Its Classes
 #'
 #' * `nasnet_decode_predictions()`: Names the ImageNet classes with the highest scores. The list of
 #'   names is downloaded once.
@@ -1700,6 +1725,7 @@ mobilenet_v3_preprocess_input <- function(x, data_format = NULL) {
 #'   [keras.applications.nasnet.decode_predictions](https://www.tensorflow.org/api_docs/python/tf/keras/applications/nasnet/decode_predictions),
 #'   [keras.applications.nasnet.preprocess_input](https://www.tensorflow.org/api_docs/python/tf/keras/applications/nasnet/preprocess_input).
 #'   `keras_help(nasnet_decode_predictions)` shows the text of the installed version.
+#' @family image models
 #' @examplesIf is_keras_available()
 #' pixels <- array(c(0, 127.5, 255), dim = c(1, 1, 1, 3))
 #' nasnet_preprocess_input(pixels)
@@ -1722,7 +1748,7 @@ nasnet_preprocess_input <- function(x, data_format = NULL) {
   wrap_function("keras.applications.nasnet.preprocess_input", environment(), c(x = "!tensor", data_format = "string"))
 }
 
-#' Class Names for ResNet Predictions
+#' Prepare Images for ResNet and Name Its Classes
 #'
 #' * `resnet_decode_predictions()`: Names the ImageNet classes with the highest scores. The list of
 #'   names is downloaded once.
@@ -1742,6 +1768,7 @@ nasnet_preprocess_input <- function(x, data_format = NULL) {
 #'   [keras.applications.resnet.decode_predictions](https://www.tensorflow.org/api_docs/python/tf/keras/applications/resnet/decode_predictions),
 #'   [keras.applications.resnet.preprocess_input](https://www.tensorflow.org/api_docs/python/tf/keras/applications/resnet/preprocess_input).
 #'   `keras_help(resnet_decode_predictions)` shows the text of the installed version.
+#' @family image models
 #' @examplesIf is_keras_available()
 #' pixels <- array(c(0, 127.5, 255), dim = c(1, 1, 1, 3))
 #' resnet_preprocess_input(pixels)
@@ -1764,7 +1791,7 @@ resnet_preprocess_input <- function(x, data_format = NULL) {
   wrap_function("keras.applications.resnet.preprocess_input", environment(), c(x = "!tensor", data_format = "string"))
 }
 
-#' Class Names for ResNet V2 Predictions
+#' Prepare Images for ResNet V2 and Name Its Classes
 #'
 #' * `resnet_v2_decode_predictions()`: Names the ImageNet classes with the highest scores. The list
 #'   of names is downloaded once.
@@ -1784,6 +1811,7 @@ resnet_preprocess_input <- function(x, data_format = NULL) {
 #'   [keras.applications.resnet_v2.decode_predictions](https://www.tensorflow.org/api_docs/python/tf/keras/applications/resnet_v2/decode_predictions),
 #'   [keras.applications.resnet_v2.preprocess_input](https://www.tensorflow.org/api_docs/python/tf/keras/applications/resnet_v2/preprocess_input).
 #'   `keras_help(resnet_v2_decode_predictions)` shows the text of the installed version.
+#' @family image models
 #' @examplesIf is_keras_available()
 #' pixels <- array(c(0, 127.5, 255), dim = c(1, 1, 1, 3))
 #' resnet_v2_preprocess_input(pixels)
@@ -1806,7 +1834,7 @@ resnet_v2_preprocess_input <- function(x, data_format = NULL) {
   wrap_function("keras.applications.resnet_v2.preprocess_input", environment(), c(x = "!tensor", data_format = "string"))
 }
 
-#' Class Names for VGG16 Predictions
+#' Prepare Images for VGG16 and Name Its Classes
 #'
 #' * `vgg16_decode_predictions()`: Names the ImageNet classes with the highest scores. The list of
 #'   names is downloaded once.
@@ -1825,6 +1853,7 @@ resnet_v2_preprocess_input <- function(x, data_format = NULL) {
 #'   [keras.applications.vgg16.decode_predictions](https://www.tensorflow.org/api_docs/python/tf/keras/applications/vgg16/decode_predictions),
 #'   [keras.applications.vgg16.preprocess_input](https://www.tensorflow.org/api_docs/python/tf/keras/applications/vgg16/preprocess_input).
 #'   `keras_help(vgg16_decode_predictions)` shows the text of the installed version.
+#' @family image models
 #' @examplesIf is_keras_available()
 #' pixels <- array(c(0, 127.5, 255), dim = c(1, 1, 1, 3))
 #' vgg16_preprocess_input(pixels)
@@ -1847,7 +1876,7 @@ vgg16_preprocess_input <- function(x, data_format = NULL) {
   wrap_function("keras.applications.vgg16.preprocess_input", environment(), c(x = "!tensor", data_format = "string"))
 }
 
-#' Class Names for VGG19 Predictions
+#' Prepare Images for VGG19 and Name Its Classes
 #'
 #' * `vgg19_decode_predictions()`: Names the ImageNet classes with the highest scores. The list of
 #'   names is downloaded once.
@@ -1866,6 +1895,7 @@ vgg16_preprocess_input <- function(x, data_format = NULL) {
 #'   [keras.applications.vgg19.decode_predictions](https://www.tensorflow.org/api_docs/python/tf/keras/applications/vgg19/decode_predictions),
 #'   [keras.applications.vgg19.preprocess_input](https://www.tensorflow.org/api_docs/python/tf/keras/applications/vgg19/preprocess_input).
 #'   `keras_help(vgg19_decode_predictions)` shows the text of the installed version.
+#' @family image models
 #' @examplesIf is_keras_available()
 #' pixels <- array(c(0, 127.5, 255), dim = c(1, 1, 1, 3))
 #' vgg19_preprocess_input(pixels)
@@ -1888,7 +1918,7 @@ vgg19_preprocess_input <- function(x, data_format = NULL) {
   wrap_function("keras.applications.vgg19.preprocess_input", environment(), c(x = "!tensor", data_format = "string"))
 }
 
-#' Class Names for Xception Predictions
+#' Prepare Images for Xception and Name Its Classes
 #'
 #' * `xception_decode_predictions()`: Names the ImageNet classes with the highest scores. The list
 #'   of names is downloaded once.
@@ -1908,6 +1938,7 @@ vgg19_preprocess_input <- function(x, data_format = NULL) {
 #'   [keras.applications.xception.decode_predictions](https://www.tensorflow.org/api_docs/python/tf/keras/applications/xception/decode_predictions),
 #'   [keras.applications.xception.preprocess_input](https://www.tensorflow.org/api_docs/python/tf/keras/applications/xception/preprocess_input).
 #'   `keras_help(xception_decode_predictions)` shows the text of the installed version.
+#' @family image models
 #' @examplesIf is_keras_available()
 #' pixels <- array(c(0, 127.5, 255), dim = c(1, 1, 1, 3))
 #' xception_preprocess_input(pixels)

@@ -9,6 +9,7 @@
 #' @seealso Keras' own page:
 #'   [keras.backend.get_uid](https://www.tensorflow.org/api_docs/python/tf/keras/backend/get_uid).
 #'   `keras_help(k_get_uid)` shows the text of the installed version.
+#' @family helpers of backends
 #' @examplesIf is_keras_available()
 #' k_get_uid("branch")
 #' k_get_uid("branch")
@@ -17,7 +18,7 @@ k_get_uid <- function(prefix = "") {
   wrap_function("keras.backend.get_uid", environment(), c(prefix = "string"))
 }
 
-#' Is It a Float Type?
+#' Data Types: Which Kind, and What They Combine to
 #'
 #' * `is_float_dtype()`: Tells whether a type name means floating point.
 #' * `is_int_dtype()`: Tells whether a type name means whole numbers, with or without sign.
@@ -31,6 +32,7 @@ k_get_uid <- function(prefix = "") {
 #'   [keras.backend.is_int_dtype](https://www.tensorflow.org/api_docs/python/tf/keras/backend/is_int_dtype),
 #'   [keras.backend.result_type](https://www.tensorflow.org/api_docs/python/tf/keras/backend/result_type).
 #'   `keras_help(is_float_dtype)` shows the text of the installed version.
+#' @family helpers of backends
 #' @examplesIf is_keras_available()
 #' is_float_dtype("bfloat16")
 #' is_float_dtype("int32")

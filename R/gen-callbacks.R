@@ -18,6 +18,7 @@
 #' @seealso Keras' own page:
 #'   [keras.callbacks.BackupAndRestore](https://www.tensorflow.org/api_docs/python/tf/keras/callbacks/BackupAndRestore).
 #'   `keras_help(callback_backup_and_restore)` shows the text of the installed version.
+#' @family callbacks
 #' @examplesIf is_keras_available()
 #' model <- keras_model_sequential(input_shape = 2) |> layer_dense(units = 1)
 #' model |> compile(optimizer = "sgd", loss = "mse")
@@ -46,6 +47,7 @@ callback_backup_and_restore <- function(
 #' @seealso Keras' own page:
 #'   [keras.callbacks.CSVLogger](https://www.tensorflow.org/api_docs/python/tf/keras/callbacks/CSVLogger).
 #'   `keras_help(callback_csv_logger)` shows the text of the installed version.
+#' @family callbacks
 #' @examplesIf is_keras_available()
 #' log <- tempfile(fileext = ".csv")
 #' model <- keras_model_sequential(input_shape = 2) |> layer_dense(units = 1)
@@ -73,6 +75,7 @@ callback_csv_logger <- function(filename, separator = ",", append = FALSE, ...) 
 #' @seealso Keras' own page:
 #'   [keras.callbacks.CallbackList](https://www.tensorflow.org/api_docs/python/tf/keras/callbacks/CallbackList).
 #'   `keras_help(callback_list)` shows the text of the installed version.
+#' @family callbacks
 #' @examplesIf is_keras_available()
 #' stop_early <- callback_early_stopping(monitor = "loss")
 #' callbacks <- callback_list(list(stop_early), add_history = TRUE)
@@ -107,6 +110,7 @@ callback_list <- function(
 #' @seealso Keras' own page:
 #'   [keras.callbacks.EarlyStopping](https://www.tensorflow.org/api_docs/python/tf/keras/callbacks/EarlyStopping).
 #'   `keras_help(callback_early_stopping)` shows the text of the installed version.
+#' @family callbacks
 #' @examplesIf is_keras_available()
 #' model <- keras_model_sequential(input_shape = 2) |> layer_dense(units = 1)
 #' model |> compile(optimizer = "sgd", loss = "mse")
@@ -135,6 +139,7 @@ callback_early_stopping <- function(
 #' @seealso Keras' own page:
 #'   [keras.callbacks.History](https://www.tensorflow.org/api_docs/python/tf/keras/callbacks/History).
 #'   `keras_help(callback_history)` shows the text of the installed version.
+#' @family callbacks
 #' @examplesIf is_keras_available()
 #' history <- callback_history()
 #' model <- keras_model_sequential(input_shape = 2) |> layer_dense(units = 1)
@@ -180,6 +185,7 @@ callback_history <- function(...) {
 #' @seealso Keras' own page:
 #'   [keras.callbacks.LambdaCallback](https://www.tensorflow.org/api_docs/python/tf/keras/callbacks/LambdaCallback).
 #'   `keras_help(callback_lambda)` shows the text of the installed version.
+#' @family callbacks
 #' @examplesIf is_keras_available()
 #' model <- keras_model_sequential(input_shape = 2) |> layer_dense(units = 1)
 #' model |> compile(optimizer = "sgd", loss = "mse")
@@ -211,6 +217,7 @@ callback_lambda <- function(
 #' @seealso Keras' own page:
 #'   [keras.callbacks.LearningRateScheduler](https://www.tensorflow.org/api_docs/python/tf/keras/callbacks/LearningRateScheduler).
 #'   `keras_help(callback_learning_rate_scheduler)` shows the text of the installed version.
+#' @family callbacks
 #' @examplesIf is_keras_available()
 #' model <- keras_model_sequential(input_shape = 2) |> layer_dense(units = 1)
 #' model |> compile(optimizer = "sgd", loss = "mse")
@@ -249,6 +256,7 @@ callback_learning_rate_scheduler <- function(schedule, verbose = 0, ...) {
 #' @seealso Keras' own page:
 #'   [keras.callbacks.ModelCheckpoint](https://www.tensorflow.org/api_docs/python/tf/keras/callbacks/ModelCheckpoint).
 #'   `keras_help(callback_model_checkpoint)` shows the text of the installed version.
+#' @family callbacks
 #' @examplesIf is_keras_available()
 #' path <- tempfile(fileext = ".keras")
 #' model <- keras_model_sequential(input_shape = 2) |> layer_dense(units = 1)
@@ -297,6 +305,7 @@ callback_model_checkpoint <- function(
 #' @seealso Keras' own page:
 #'   [keras.callbacks.OrbaxCheckpoint](https://www.tensorflow.org/api_docs/python/tf/keras/callbacks/OrbaxCheckpoint).
 #'   `keras_help(callback_orbax_checkpoint)` shows the text of the installed version.
+#' @family callbacks
 #' @examplesIf is_keras_available()
 #' \dontrun{
 #' model <- keras_model_sequential(input_shape = 2) |> layer_dense(units = 1)
@@ -329,6 +338,7 @@ callback_orbax_checkpoint <- function(
 #' @seealso Keras' own page:
 #'   [keras.callbacks.ProgbarLogger](https://www.tensorflow.org/api_docs/python/tf/keras/callbacks/ProgbarLogger).
 #'   `keras_help(callback_progbar_logger)` shows the text of the installed version.
+#' @family callbacks
 #' @examplesIf is_keras_available()
 #' progress <- callback_progbar_logger()
 #' @export
@@ -356,6 +366,7 @@ callback_progbar_logger <- function(...) {
 #' @seealso Keras' own page:
 #'   [keras.callbacks.ReduceLROnPlateau](https://www.tensorflow.org/api_docs/python/tf/keras/callbacks/ReduceLROnPlateau).
 #'   `keras_help(callback_reduce_lr_on_plateau)` shows the text of the installed version.
+#' @family callbacks
 #' @examplesIf is_keras_available()
 #' model <- keras_model_sequential(input_shape = 2) |> layer_dense(units = 1)
 #' model |> compile(optimizer = "sgd", loss = "mse")
@@ -390,6 +401,7 @@ callback_reduce_lr_on_plateau <- function(
 #' @seealso Keras' own page:
 #'   [keras.callbacks.RemoteMonitor](https://www.tensorflow.org/api_docs/python/tf/keras/callbacks/RemoteMonitor).
 #'   `keras_help(callback_remote_monitor)` shows the text of the installed version.
+#' @family callbacks
 #' @examplesIf is_keras_available()
 #' monitor <- callback_remote_monitor(root = "http://localhost:9000")
 #' @export
@@ -412,6 +424,7 @@ callback_remote_monitor <- function(
 #' @seealso Keras' own page:
 #'   [keras.callbacks.SwapEMAWeights](https://www.tensorflow.org/api_docs/python/tf/keras/callbacks/SwapEMAWeights).
 #'   `keras_help(callback_swap_ema_weights)` shows the text of the installed version.
+#' @family callbacks
 #' @examplesIf is_keras_available()
 #' callback <- callback_swap_ema_weights(swap_on_epoch = TRUE)
 #' @export
@@ -443,6 +456,7 @@ callback_swap_ema_weights <- function(swap_on_epoch = FALSE, ...) {
 #' @seealso Keras' own page:
 #'   [keras.callbacks.TensorBoard](https://www.tensorflow.org/api_docs/python/tf/keras/callbacks/TensorBoard).
 #'   `keras_help(callback_tensorboard)` shows the text of the installed version.
+#' @family callbacks
 #' @examplesIf is_keras_available()
 #' callback <- callback_tensorboard(log_dir = tempfile())
 #' @export
@@ -468,6 +482,7 @@ callback_tensorboard <- function(
 #' @seealso Keras' own page:
 #'   [keras.callbacks.TerminateOnNaN](https://www.tensorflow.org/api_docs/python/tf/keras/callbacks/TerminateOnNaN).
 #'   `keras_help(callback_terminate_on_nan)` shows the text of the installed version.
+#' @family callbacks
 #' @examplesIf is_keras_available()
 #' model <- keras_model_sequential(input_shape = 2) |> layer_dense(units = 1)
 #' model |> compile(optimizer = "sgd", loss = "mse")

@@ -8,6 +8,7 @@
 #' @seealso Keras' own page:
 #'   [keras.config.backend](https://www.tensorflow.org/api_docs/python/tf/keras/config/backend).
 #'   `keras_help(config_backend)` shows the text of the installed version.
+#' @family settings of Keras
 #' @examplesIf is_keras_available()
 #' config_backend()
 #' @export
@@ -19,7 +20,7 @@ config_backend <- function() {
 #' @export
 k_backend <- config_backend
 
-#' Forbid Flash Attention
+#' Allow or Forbid Flash Attention
 #'
 #' * `config_disable_flash_attention()`: Keeps attention layers from using flash kernels, as when
 #'   comparing numbers exactly.
@@ -35,6 +36,7 @@ k_backend <- config_backend
 #'   [keras.config.enable_flash_attention](https://www.tensorflow.org/api_docs/python/tf/keras/config/enable_flash_attention),
 #'   [keras.config.is_flash_attention_enabled](https://www.tensorflow.org/api_docs/python/tf/keras/config/is_flash_attention_enabled).
 #'   `keras_help(config_disable_flash_attention)` shows the text of the installed version.
+#' @family settings of Keras
 #' @examplesIf is_keras_available()
 #' config_disable_flash_attention()
 #' config_is_flash_attention_enabled()
@@ -62,7 +64,7 @@ config_is_flash_attention_enabled <- function() {
   wrap_function("keras.config.is_flash_attention_enabled", environment(), character())
 }
 
-#' Show Full Python Tracebacks
+#' Length of Python Tracebacks
 #'
 #' * `config_disable_traceback_filtering()`: Keeps frames inside Keras in Python tracebacks, to
 #'   look for a fault in Keras itself.
@@ -77,6 +79,7 @@ config_is_flash_attention_enabled <- function() {
 #'   [keras.config.enable_traceback_filtering](https://www.tensorflow.org/api_docs/python/tf/keras/config/enable_traceback_filtering),
 #'   [keras.config.is_traceback_filtering_enabled](https://www.tensorflow.org/api_docs/python/tf/keras/config/is_traceback_filtering_enabled).
 #'   `keras_help(config_disable_traceback_filtering)` shows the text of the installed version.
+#' @family settings of Keras
 #' @examplesIf is_keras_available()
 #' config_disable_traceback_filtering()
 #' config_is_traceback_filtering_enabled()
@@ -118,6 +121,7 @@ config_is_traceback_filtering_enabled <- function() {
 #'   [keras.config.dtype_policy](https://www.tensorflow.org/api_docs/python/tf/keras/config/dtype_policy),
 #'   [keras.config.set_dtype_policy](https://www.tensorflow.org/api_docs/python/tf/keras/config/set_dtype_policy).
 #'   `keras_help(config_dtype_policy)` shows the text of the installed version.
+#' @family settings of Keras
 #' @examplesIf is_keras_available()
 #' config_dtype_policy()
 #' old <- config_dtype_policy()
@@ -144,6 +148,7 @@ config_set_dtype_policy <- function(policy) {
 #' @seealso Keras' own page:
 #'   [keras.config.enable_unsafe_deserialization](https://www.tensorflow.org/api_docs/python/tf/keras/config/enable_unsafe_deserialization).
 #'   `keras_help(config_enable_unsafe_deserialization)` shows the text of the installed version.
+#' @family settings of Keras
 #' @examplesIf is_keras_available()
 #' \dontrun{
 #' config_enable_unsafe_deserialization()
@@ -153,7 +158,7 @@ config_enable_unsafe_deserialization <- function() {
   wrap_function("keras.config.enable_unsafe_deserialization", environment(), character())
 }
 
-#' Small Constant
+#' The Small Constant of Divisions and Logarithms
 #'
 #' * `config_epsilon()`: The constant that Keras adds to keep divisions and logarithms finite.
 #' * `config_set_epsilon()`: Changes the constant that keeps divisions and logarithms finite.
@@ -165,6 +170,7 @@ config_enable_unsafe_deserialization <- function() {
 #'   [keras.config.epsilon](https://www.tensorflow.org/api_docs/python/tf/keras/config/epsilon),
 #'   [keras.config.set_epsilon](https://www.tensorflow.org/api_docs/python/tf/keras/config/set_epsilon).
 #'   `keras_help(config_epsilon)` shows the text of the installed version.
+#' @family settings of Keras
 #' @examplesIf is_keras_available()
 #' config_epsilon()
 #' old <- config_epsilon()
@@ -202,6 +208,7 @@ k_set_epsilon <- config_set_epsilon
 #'   [keras.config.floatx](https://www.tensorflow.org/api_docs/python/tf/keras/config/floatx),
 #'   [keras.config.set_floatx](https://www.tensorflow.org/api_docs/python/tf/keras/config/set_floatx).
 #'   `keras_help(config_floatx)` shows the text of the installed version.
+#' @family settings of Keras
 #' @examplesIf is_keras_available()
 #' config_floatx()
 #' old <- config_floatx()
@@ -240,6 +247,7 @@ k_set_floatx <- config_set_floatx
 #'   [keras.config.image_data_format](https://www.tensorflow.org/api_docs/python/tf/keras/config/image_data_format),
 #'   [keras.config.set_image_data_format](https://www.tensorflow.org/api_docs/python/tf/keras/config/set_image_data_format).
 #'   `keras_help(config_image_data_format)` shows the text of the installed version.
+#' @family settings of Keras
 #' @examplesIf is_keras_available()
 #' config_image_data_format()
 #' old <- config_image_data_format()
@@ -273,6 +281,7 @@ k_set_image_data_format <- config_set_image_data_format
 #' @seealso Keras' own page:
 #'   [keras.config.is_nnx_enabled](https://www.tensorflow.org/api_docs/python/tf/keras/config/is_nnx_enabled).
 #'   `keras_help(config_is_nnx_enabled)` shows the text of the installed version.
+#' @family settings of Keras
 #' @examplesIf is_keras_available()
 #' config_is_nnx_enabled()
 #' @export
@@ -280,7 +289,7 @@ config_is_nnx_enabled <- function() {
   wrap_function("keras.config.is_nnx_enabled", environment(), character())
 }
 
-#' Upper Limit of Epochs
+#' Upper Limits of Training Runs
 #'
 #' * `config_max_epochs()`: The cap on epochs that holds for every training in this session.
 #' * `config_max_steps_per_epoch()`: The cap on batches per epoch that holds in this session.
@@ -300,6 +309,7 @@ config_is_nnx_enabled <- function() {
 #'   [keras.config.set_max_epochs](https://www.tensorflow.org/api_docs/python/tf/keras/config/set_max_epochs),
 #'   [keras.config.set_max_steps_per_epoch](https://www.tensorflow.org/api_docs/python/tf/keras/config/set_max_steps_per_epoch).
 #'   `keras_help(config_max_epochs)` shows the text of the installed version.
+#' @family settings of Keras
 #' @examplesIf is_keras_available()
 #' config_max_epochs()
 #' config_max_steps_per_epoch()

@@ -15,6 +15,7 @@
 #' @seealso Keras' own page:
 #'   [keras.Function](https://www.tensorflow.org/api_docs/python/tf/keras/Function).
 #'   `keras_help(keras_function)` shows the text of the installed version.
+#' @family building blocks of Keras
 #' @examplesIf is_keras_available()
 #' inputs <- layer_input(shape = 3)
 #' outputs <- op_relu(inputs) * 2
@@ -43,6 +44,7 @@ keras_function <- function(inputs, outputs, name = NULL, ...) {
 #' @seealso Keras' own page:
 #'   [keras.KerasTensor](https://www.tensorflow.org/api_docs/python/tf/keras/KerasTensor).
 #'   `keras_help(keras_tensor)` shows the text of the installed version.
+#' @family building blocks of Keras
 #' @examplesIf is_keras_available()
 #' keras_tensor(shape = c(NA, 8), dtype = "float32")
 #' @export
@@ -73,6 +75,7 @@ keras_tensor <- function(
 #' @seealso Keras' own page:
 #'   [keras.RematScope](https://www.tensorflow.org/api_docs/python/tf/keras/RematScope).
 #'   `keras_help(keras_remat_scope)` shows the text of the installed version.
+#' @family building blocks of Keras
 #' @examplesIf is_keras_available()
 #' with(keras_remat_scope(mode = "full"), {
 #'   layer <- layer_dense(units = 8, activation = "relu")
@@ -102,6 +105,7 @@ keras_remat_scope <- function(
 #' @seealso Keras' own page:
 #'   [keras.StatelessScope](https://www.tensorflow.org/api_docs/python/tf/keras/StatelessScope).
 #'   `keras_help(keras_stateless_scope)` shows the text of the installed version.
+#' @family building blocks of Keras
 #' @examplesIf is_keras_available()
 #' v <- keras_variable("zeros", shape = 2)
 #' scope <- keras_stateless_scope()
@@ -128,6 +132,7 @@ keras_stateless_scope <- function(
 #' @seealso Keras' own page:
 #'   [keras.SymbolicScope](https://www.tensorflow.org/api_docs/python/tf/keras/SymbolicScope).
 #'   `keras_help(keras_symbolic_scope)` shows the text of the installed version.
+#' @family building blocks of Keras
 #' @examplesIf is_keras_available()
 #' scope <- keras_symbolic_scope()
 #' with(scope, {
@@ -165,6 +170,7 @@ keras_symbolic_scope <- function(...) {
 #' @seealso Keras' own page:
 #'   [keras.Variable](https://www.tensorflow.org/api_docs/python/tf/keras/Variable).
 #'   `keras_help(keras_variable)` shows the text of the installed version.
+#' @family building blocks of Keras
 #' @examplesIf is_keras_available()
 #' v <- keras_variable("zeros", shape = c(2, 3), dtype = "float32")
 #' v$assign(op_ones(c(2, 3)))
@@ -192,6 +198,7 @@ keras_variable <- function(
 #' @seealso Keras' own page:
 #'   [keras.device](https://www.tensorflow.org/api_docs/python/tf/keras/device).
 #'   `keras_help(keras_device)` shows the text of the installed version.
+#' @family building blocks of Keras
 #' @examplesIf is_keras_available()
 #' with(keras_device("cpu:0"), {
 #'   x <- op_ones(c(2, 2))
@@ -213,6 +220,7 @@ keras_device <- function(device_name) {
 #' @seealso Keras' own page:
 #'   [keras.name_scope](https://www.tensorflow.org/api_docs/python/tf/keras/name_scope).
 #'   `keras_help(keras_name_scope)` shows the text of the installed version.
+#' @family building blocks of Keras
 #' @examplesIf is_keras_available()
 #' with(keras_name_scope("encoder"), {
 #'   v <- keras_variable("zeros", shape = 2, name = "offset")
@@ -233,6 +241,7 @@ keras_name_scope <- function(name, ...) {
 #' @seealso Keras' own page:
 #'   [keras.remat](https://www.tensorflow.org/api_docs/python/tf/keras/remat).
 #'   `keras_help(keras_remat)` shows the text of the installed version.
+#' @family building blocks of Keras
 #' @examplesIf is_keras_available()
 #' square_sum <- keras_remat(\(x) op_sum(x * x))
 #' square_sum(op_ones(3))
@@ -249,6 +258,7 @@ keras_remat <- function(f) {
 #' @seealso Keras' own page:
 #'   [keras.version](https://www.tensorflow.org/api_docs/python/tf/keras/version).
 #'   `keras_help(keras_version)` shows the text of the installed version.
+#' @family building blocks of Keras
 #' @examplesIf is_keras_available()
 #' keras_version()
 #' @export

@@ -11,6 +11,7 @@
 #' @seealso Keras' own page:
 #'   [keras.datasets.imdb.get_word_index](https://www.tensorflow.org/api_docs/python/tf/keras/datasets/imdb/get_word_index).
 #'   `keras_help(dataset_imdb_word_index)` shows the text of the installed version.
+#' @family small datasets
 #' @examplesIf is_keras_available()
 #' \dontrun{
 #' index <- dataset_imdb_word_index()
@@ -29,6 +30,7 @@ dataset_imdb_word_index <- function(path = "imdb_word_index.json") {
 #' @seealso Keras' own page:
 #'   [keras.datasets.reuters.get_label_names](https://www.tensorflow.org/api_docs/python/tf/keras/datasets/reuters/get_label_names).
 #'   `keras_help(dataset_reuters_label_names)` shows the text of the installed version.
+#' @family small datasets
 #' @examplesIf is_keras_available()
 #' topics <- dataset_reuters_label_names()
 #' length(topics)
@@ -48,6 +50,7 @@ dataset_reuters_label_names <- function() {
 #' @seealso Keras' own page:
 #'   [keras.datasets.reuters.get_word_index](https://www.tensorflow.org/api_docs/python/tf/keras/datasets/reuters/get_word_index).
 #'   `keras_help(dataset_reuters_word_index)` shows the text of the installed version.
+#' @family small datasets
 #' @examplesIf is_keras_available()
 #' \dontrun{
 #' index <- dataset_reuters_word_index()

@@ -18,6 +18,7 @@
 #' @seealso Keras' own page:
 #'   [keras.distillation.Distiller](https://www.tensorflow.org/api_docs/python/tf/keras/distillation/Distiller).
 #'   `keras_help(distiller)` shows the text of the installed version.
+#' @family tools for distillation
 #' @examplesIf is_keras_available()
 #' teacher <- keras_model_sequential(input_shape = 4) |>
 #'   layer_dense(units = 16, activation = "relu") |>
@@ -54,6 +55,7 @@ distiller <- function(
 #' @seealso Keras' own page:
 #'   [keras.distillation.FeatureDistillation](https://www.tensorflow.org/api_docs/python/tf/keras/distillation/FeatureDistillation).
 #'   `keras_help(distillation_loss_features)` shows the text of the installed version.
+#' @family tools for distillation
 #' @examplesIf is_keras_available()
 #' distill <- distillation_loss_features(
 #'   loss = "mse", teacher_layer_name = "dense", student_layer_name = "dense"
@@ -78,6 +80,7 @@ distillation_loss_features <- function(
 #' @seealso Keras' own page:
 #'   [keras.distillation.LogitsDistillation](https://www.tensorflow.org/api_docs/python/tf/keras/distillation/LogitsDistillation).
 #'   `keras_help(distillation_loss_logits)` shows the text of the installed version.
+#' @family tools for distillation
 #' @examplesIf is_keras_available()
 #' distill <- distillation_loss_logits(temperature = 2)
 #' distill$temperature

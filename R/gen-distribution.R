@@ -15,6 +15,7 @@
 #' @seealso Keras' own page:
 #'   [keras.distribution.DataParallel](https://www.tensorflow.org/api_docs/python/tf/keras/distribution/DataParallel).
 #'   `keras_help(distribution_data_parallel)` shows the text of the installed version.
+#' @family tools for several devices
 #' @examplesIf is_keras_available()
 #' device <- distribution_list_devices("cpu")[[1]]
 #' parallel <- distribution_data_parallel(devices = device)
@@ -38,6 +39,7 @@ distribution_data_parallel <- function(
 #' @seealso Keras' own page:
 #'   [keras.distribution.DeviceMesh](https://www.tensorflow.org/api_docs/python/tf/keras/distribution/DeviceMesh).
 #'   `keras_help(distribution_device_mesh)` shows the text of the installed version.
+#' @family tools for several devices
 #' @examplesIf is_keras_available()
 #' device <- distribution_list_devices("cpu")[[1]]
 #' mesh <- distribution_device_mesh(shape = 1, axis_names = "batch", devices = device)
@@ -58,6 +60,7 @@ distribution_device_mesh <- function(shape, axis_names, devices = NULL, ...) {
 #' @seealso Keras' own page:
 #'   [keras.distribution.LayoutMap](https://www.tensorflow.org/api_docs/python/tf/keras/distribution/LayoutMap).
 #'   `keras_help(distribution_layout_map)` shows the text of the installed version.
+#' @family tools for several devices
 #' @examplesIf is_keras_available()
 #' device <- distribution_list_devices("cpu")[[1]]
 #' mesh <- distribution_device_mesh(shape = 1, axis_names = "batch", devices = device)
@@ -82,6 +85,7 @@ distribution_layout_map <- function(device_mesh, ...) {
 #' @seealso Keras' own page:
 #'   [keras.distribution.ModelParallel](https://www.tensorflow.org/api_docs/python/tf/keras/distribution/ModelParallel).
 #'   `keras_help(distribution_model_parallel)` shows the text of the installed version.
+#' @family tools for several devices
 #' @examplesIf is_keras_available()
 #' device <- distribution_list_devices("cpu")[[1]]
 #' mesh <- distribution_device_mesh(shape = 1, axis_names = "batch", devices = device)
@@ -108,6 +112,7 @@ distribution_model_parallel <- function(
 #' @seealso Keras' own page:
 #'   [keras.distribution.TensorLayout](https://www.tensorflow.org/api_docs/python/tf/keras/distribution/TensorLayout).
 #'   `keras_help(distribution_tensor_layout)` shows the text of the installed version.
+#' @family tools for several devices
 #' @examplesIf is_keras_available()
 #' device <- distribution_list_devices("cpu")[[1]]
 #' mesh <- distribution_device_mesh(shape = 1, axis_names = "batch", devices = device)
@@ -127,6 +132,7 @@ distribution_tensor_layout <- function(axes, device_mesh = NULL, ...) {
 #' @seealso Keras' own page:
 #'   [keras.distribution.distribute_tensor](https://www.tensorflow.org/api_docs/python/tf/keras/distribution/distribute_tensor).
 #'   `keras_help(distribution_distribute_tensor)` shows the text of the installed version.
+#' @family tools for several devices
 #' @examplesIf is_keras_available()
 #' \dontrun{
 #' device <- distribution_list_devices("cpu")[[1]]
@@ -152,6 +158,7 @@ distribution_distribute_tensor <- function(tensor, layout) {
 #'   [keras.distribution.distribution](https://www.tensorflow.org/api_docs/python/tf/keras/distribution/distribution),
 #'   [keras.distribution.set_distribution](https://www.tensorflow.org/api_docs/python/tf/keras/distribution/set_distribution).
 #'   `keras_help(distribution_get)` shows the text of the installed version.
+#' @family tools for several devices
 #' @examplesIf is_keras_available()
 #' distribution_get()
 #' device <- distribution_list_devices("cpu")[[1]]
@@ -173,7 +180,7 @@ distribution_set <- function(value) {
   wrap_function("keras.distribution.set_distribution", environment(), c(value = "!object"))
 }
 
-#' Number of Devices
+#' Available Devices
 #'
 #' * `distribution_get_device_count()`: Counts the devices of a kind over all processes. Works with
 #'   the JAX backend.
@@ -187,6 +194,7 @@ distribution_set <- function(value) {
 #'   [keras.distribution.get_device_count](https://www.tensorflow.org/api_docs/python/tf/keras/distribution/get_device_count),
 #'   [keras.distribution.list_devices](https://www.tensorflow.org/api_docs/python/tf/keras/distribution/list_devices).
 #'   `keras_help(distribution_get_device_count)` shows the text of the installed version.
+#' @family tools for several devices
 #' @examplesIf is_keras_available()
 #' distribution_list_devices()
 #' \dontrun{
@@ -220,6 +228,7 @@ distribution_list_devices <- function(device_type = NULL) {
 #' @seealso Keras' own page:
 #'   [keras.distribution.initialize](https://www.tensorflow.org/api_docs/python/tf/keras/distribution/initialize).
 #'   `keras_help(distribution_initialize)` shows the text of the installed version.
+#' @family tools for several devices
 #' @examplesIf is_keras_available()
 #' \dontrun{
 #' distribution_initialize(

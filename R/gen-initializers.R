@@ -12,6 +12,7 @@
 #' @seealso Keras' own page:
 #'   [keras.initializers.Constant](https://www.tensorflow.org/api_docs/python/tf/keras/initializers/Constant).
 #'   `keras_help(initializer_constant)` shows the text of the installed version.
+#' @family initializers
 #' @examplesIf is_keras_available()
 #' init <- initializer_constant(value = 0.5)
 #' op_ones(c(1, 3)) |> layer_dense(units = 4, kernel_initializer = init)
@@ -39,6 +40,7 @@ initializer_constant <- function(value = 0.0, ...) {
 #' @seealso Keras' own page:
 #'   [keras.initializers.GlorotNormal](https://www.tensorflow.org/api_docs/python/tf/keras/initializers/GlorotNormal).
 #'   `keras_help(initializer_glorot_normal)` shows the text of the installed version.
+#' @family initializers
 #' @examplesIf is_keras_available()
 #' init <- initializer_glorot_normal(seed = 1)
 #' op_ones(c(1, 3)) |> layer_dense(units = 4, kernel_initializer = init)
@@ -66,6 +68,7 @@ initializer_glorot_normal <- function(seed = NULL, input_axes = NULL, output_axe
 #' @seealso Keras' own page:
 #'   [keras.initializers.GlorotUniform](https://www.tensorflow.org/api_docs/python/tf/keras/initializers/GlorotUniform).
 #'   `keras_help(initializer_glorot_uniform)` shows the text of the installed version.
+#' @family initializers
 #' @examplesIf is_keras_available()
 #' init <- initializer_glorot_uniform(seed = 1)
 #' op_ones(c(1, 3)) |> layer_dense(units = 4, kernel_initializer = init)
@@ -93,6 +96,7 @@ initializer_glorot_uniform <- function(seed = NULL, input_axes = NULL, output_ax
 #' @seealso Keras' own page:
 #'   [keras.initializers.HeNormal](https://www.tensorflow.org/api_docs/python/tf/keras/initializers/HeNormal).
 #'   `keras_help(initializer_he_normal)` shows the text of the installed version.
+#' @family initializers
 #' @examplesIf is_keras_available()
 #' init <- initializer_he_normal(seed = 1)
 #' op_ones(c(1, 3)) |> layer_dense(units = 4, kernel_initializer = init)
@@ -119,6 +123,7 @@ initializer_he_normal <- function(seed = NULL, input_axes = NULL, output_axes = 
 #' @seealso Keras' own page:
 #'   [keras.initializers.HeUniform](https://www.tensorflow.org/api_docs/python/tf/keras/initializers/HeUniform).
 #'   `keras_help(initializer_he_uniform)` shows the text of the installed version.
+#' @family initializers
 #' @examplesIf is_keras_available()
 #' init <- initializer_he_uniform(seed = 1)
 #' op_ones(c(1, 3)) |> layer_dense(units = 4, kernel_initializer = init)
@@ -138,6 +143,7 @@ initializer_he_uniform <- function(seed = NULL, input_axes = NULL, output_axes =
 #' @seealso Keras' own page:
 #'   [keras.initializers.Identity](https://www.tensorflow.org/api_docs/python/tf/keras/initializers/Identity).
 #'   `keras_help(initializer_identity)` shows the text of the installed version.
+#' @family initializers
 #' @examplesIf is_keras_available()
 #' init <- initializer_identity(gain = 1)
 #' op_ones(c(1, 3)) |> layer_dense(units = 4, kernel_initializer = init)
@@ -165,6 +171,7 @@ initializer_identity <- function(gain = 1.0, ...) {
 #' @seealso Keras' own page:
 #'   [keras.initializers.LecunNormal](https://www.tensorflow.org/api_docs/python/tf/keras/initializers/LecunNormal).
 #'   `keras_help(initializer_lecun_normal)` shows the text of the installed version.
+#' @family initializers
 #' @examplesIf is_keras_available()
 #' init <- initializer_lecun_normal(seed = 1)
 #' op_ones(c(1, 3)) |> layer_dense(units = 4, kernel_initializer = init)
@@ -192,6 +199,7 @@ initializer_lecun_normal <- function(seed = NULL, input_axes = NULL, output_axes
 #' @seealso Keras' own page:
 #'   [keras.initializers.LecunUniform](https://www.tensorflow.org/api_docs/python/tf/keras/initializers/LecunUniform).
 #'   `keras_help(initializer_lecun_uniform)` shows the text of the installed version.
+#' @family initializers
 #' @examplesIf is_keras_available()
 #' init <- initializer_lecun_uniform(seed = 1)
 #' op_ones(c(1, 3)) |> layer_dense(units = 4, kernel_initializer = init)
@@ -209,6 +217,7 @@ initializer_lecun_uniform <- function(seed = NULL, input_axes = NULL, output_axe
 #' @seealso Keras' own page:
 #'   [keras.initializers.Ones](https://www.tensorflow.org/api_docs/python/tf/keras/initializers/Ones).
 #'   `keras_help(initializer_ones)` shows the text of the installed version.
+#' @family initializers
 #' @examplesIf is_keras_available()
 #' init <- initializer_ones()
 #' op_ones(c(1, 3)) |> layer_dense(units = 4, kernel_initializer = init)
@@ -231,6 +240,7 @@ initializer_ones <- function(...) {
 #' @seealso Keras' own page:
 #'   [keras.initializers.Orthogonal](https://www.tensorflow.org/api_docs/python/tf/keras/initializers/Orthogonal).
 #'   `keras_help(initializer_orthogonal)` shows the text of the installed version.
+#' @family initializers
 #' @examplesIf is_keras_available()
 #' init <- initializer_orthogonal(gain = 1, seed = 1)
 #' op_ones(c(1, 3)) |> layer_dense(units = 4, kernel_initializer = init)
@@ -252,6 +262,7 @@ initializer_orthogonal <- function(gain = 1.0, seed = NULL, ...) {
 #' @seealso Keras' own page:
 #'   [keras.initializers.RandomNormal](https://www.tensorflow.org/api_docs/python/tf/keras/initializers/RandomNormal).
 #'   `keras_help(initializer_random_normal)` shows the text of the installed version.
+#' @family initializers
 #' @examplesIf is_keras_available()
 #' init <- initializer_random_normal(stddev = 0.1, seed = 1)
 #' op_ones(c(1, 3)) |> layer_dense(units = 4, kernel_initializer = init)
@@ -273,6 +284,7 @@ initializer_random_normal <- function(mean = 0.0, stddev = 0.05, seed = NULL, ..
 #' @seealso Keras' own page:
 #'   [keras.initializers.RandomUniform](https://www.tensorflow.org/api_docs/python/tf/keras/initializers/RandomUniform).
 #'   `keras_help(initializer_random_uniform)` shows the text of the installed version.
+#' @family initializers
 #' @examplesIf is_keras_available()
 #' init <- initializer_random_uniform(minval = -0.1, maxval = 0.1, seed = 1)
 #' op_ones(c(1, 3)) |> layer_dense(units = 4, kernel_initializer = init)
@@ -298,6 +310,7 @@ initializer_random_uniform <- function(minval = -0.05, maxval = 0.05, seed = NUL
 #' @seealso Keras' own page:
 #'   [keras.initializers.STFT](https://www.tensorflow.org/api_docs/python/tf/keras/initializers/STFT).
 #'   `keras_help(initializer_stft)` shows the text of the installed version.
+#' @family initializers
 #' @examplesIf is_keras_available()
 #' waves <- random_normal(c(1, 32, 1))
 #' # 16 samples per frame, 9 frequencies
@@ -324,6 +337,7 @@ initializer_stft <- function(
 #' @seealso Keras' own page:
 #'   [keras.initializers.TruncatedNormal](https://www.tensorflow.org/api_docs/python/tf/keras/initializers/TruncatedNormal).
 #'   `keras_help(initializer_truncated_normal)` shows the text of the installed version.
+#' @family initializers
 #' @examplesIf is_keras_available()
 #' init <- initializer_truncated_normal(stddev = 0.1, seed = 1)
 #' op_ones(c(1, 3)) |> layer_dense(units = 4, kernel_initializer = init)
@@ -355,6 +369,7 @@ initializer_truncated_normal <- function(mean = 0.0, stddev = 0.05, seed = NULL,
 #' @seealso Keras' own page:
 #'   [keras.initializers.VarianceScaling](https://www.tensorflow.org/api_docs/python/tf/keras/initializers/VarianceScaling).
 #'   `keras_help(initializer_variance_scaling)` shows the text of the installed version.
+#' @family initializers
 #' @examplesIf is_keras_available()
 #' init <- initializer_variance_scaling(scale = 2, mode = "fan_avg", seed = 1)
 #' op_ones(c(1, 3)) |> layer_dense(units = 4, kernel_initializer = init)
@@ -378,6 +393,7 @@ initializer_variance_scaling <- function(
 #' @seealso Keras' own page:
 #'   [keras.initializers.Zeros](https://www.tensorflow.org/api_docs/python/tf/keras/initializers/Zeros).
 #'   `keras_help(initializer_zeros)` shows the text of the installed version.
+#' @family initializers
 #' @examplesIf is_keras_available()
 #' init <- initializer_zeros()
 #' op_ones(c(1, 3)) |> layer_dense(units = 4, kernel_initializer = init)
@@ -406,6 +422,7 @@ initializer_zeros <- function(...) {
 #'   [keras.initializers.get](https://www.tensorflow.org/api_docs/python/tf/keras/initializers/get),
 #'   [keras.initializers.serialize](https://www.tensorflow.org/api_docs/python/tf/keras/initializers/serialize).
 #'   `keras_help(initializers_deserialize)` shows the text of the installed version.
+#' @family initializers
 #' @examplesIf is_keras_available()
 #' spec <- initializers_serialize(initializer_constant(0.5))
 #' initializers_deserialize(spec)

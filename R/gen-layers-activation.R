@@ -20,6 +20,7 @@
 #' @seealso Keras' own page:
 #'   [keras.layers.ELU](https://www.tensorflow.org/api_docs/python/tf/keras/layers/ELU).
 #'   `keras_help(layer_activation_elu)` shows the text of the installed version.
+#' @family activation layers
 #' @examplesIf is_keras_available()
 #' x <- op_convert_to_tensor(matrix(c(-2, 0.5, 9), nrow = 1))
 #' x |> layer_activation_elu(alpha = 1)
@@ -50,6 +51,7 @@ layer_activation_elu <- function(
 #' @seealso Keras' own page:
 #'   [keras.layers.LeakyReLU](https://www.tensorflow.org/api_docs/python/tf/keras/layers/LeakyReLU).
 #'   `keras_help(layer_activation_leaky_relu)` shows the text of the installed version.
+#' @family activation layers
 #' @examplesIf is_keras_available()
 #' x <- op_convert_to_tensor(matrix(c(-2, 0.5, 9), nrow = 1))
 #' x |> layer_activation_leaky_relu(negative_slope = 0.1)
@@ -90,6 +92,7 @@ layer_activation_leaky_relu <- function(
 #' @seealso Keras' own page:
 #'   [keras.layers.PReLU](https://www.tensorflow.org/api_docs/python/tf/keras/layers/PReLU).
 #'   `keras_help(layer_activation_parametric_relu)` shows the text of the installed version.
+#' @family activation layers
 #' @examplesIf is_keras_available()
 #' images <- random_normal(c(1, 4, 4, 3))
 #' # one slope per channel: shared along height (axis 2) and width (axis 3)
@@ -127,6 +130,7 @@ layer_activation_parametric_relu <- function(
 #' @seealso Keras' own page:
 #'   [keras.layers.ReLU](https://www.tensorflow.org/api_docs/python/tf/keras/layers/ReLU).
 #'   `keras_help(layer_activation_relu)` shows the text of the installed version.
+#' @family activation layers
 #' @examplesIf is_keras_available()
 #' x <- op_convert_to_tensor(matrix(c(-2, 0.5, 9), nrow = 1))
 #' x |> layer_activation_relu(max_value = 6)
@@ -163,6 +167,7 @@ layer_activation_relu <- function(
 #' @seealso Keras' own page:
 #'   [keras.layers.Softmax](https://www.tensorflow.org/api_docs/python/tf/keras/layers/Softmax).
 #'   `keras_help(layer_activation_softmax)` shows the text of the installed version.
+#' @family activation layers
 #' @examplesIf is_keras_available()
 #' x <- op_convert_to_tensor(matrix(c(1, 2, 3), nrow = 1))
 #' x |> layer_activation_softmax()

@@ -17,6 +17,7 @@
 #' @seealso Keras' own page:
 #'   [keras.layers.Add](https://www.tensorflow.org/api_docs/python/tf/keras/layers/Add).
 #'   `keras_help(layer_add)` shows the text of the installed version.
+#' @family attention and merge layers
 #' @examplesIf is_keras_available()
 #' a <- op_convert_to_tensor(matrix(c(1, 2, 3), nrow = 1))
 #' b <- op_convert_to_tensor(matrix(c(10, 0, 30), nrow = 1))
@@ -51,6 +52,7 @@ layer_add <- function(inputs, ..., name = NULL, dtype = NULL, trainable = TRUE) 
 #' @seealso Keras' own page:
 #'   [keras.layers.AdditiveAttention](https://www.tensorflow.org/api_docs/python/tf/keras/layers/AdditiveAttention).
 #'   `keras_help(layer_additive_attention)` shows the text of the installed version.
+#' @family attention and merge layers
 #' @examplesIf is_keras_available()
 #' query <- random_normal(c(2, 4, 8))
 #' value <- random_normal(c(2, 6, 8))
@@ -90,6 +92,7 @@ layer_additive_attention <- function(
 #' @seealso Keras' own page:
 #'   [keras.layers.Attention](https://www.tensorflow.org/api_docs/python/tf/keras/layers/Attention).
 #'   `keras_help(layer_attention)` shows the text of the installed version.
+#' @family attention and merge layers
 #' @examplesIf is_keras_available()
 #' query <- random_normal(c(2, 4, 8))
 #' value <- random_normal(c(2, 6, 8))
@@ -121,6 +124,7 @@ layer_attention <- function(
 #' @seealso Keras' own page:
 #'   [keras.layers.Average](https://www.tensorflow.org/api_docs/python/tf/keras/layers/Average).
 #'   `keras_help(layer_average)` shows the text of the installed version.
+#' @family attention and merge layers
 #' @examplesIf is_keras_available()
 #' a <- op_convert_to_tensor(matrix(c(1, 2, 3), nrow = 1))
 #' b <- op_convert_to_tensor(matrix(c(10, 0, 30), nrow = 1))
@@ -150,6 +154,7 @@ layer_average <- function(inputs, ..., name = NULL, dtype = NULL, trainable = TR
 #' @seealso Keras' own page:
 #'   [keras.layers.Concatenate](https://www.tensorflow.org/api_docs/python/tf/keras/layers/Concatenate).
 #'   `keras_help(layer_concatenate)` shows the text of the installed version.
+#' @family attention and merge layers
 #' @examplesIf is_keras_available()
 #' a <- op_convert_to_tensor(matrix(c(1, 2, 3), nrow = 1))
 #' b <- op_convert_to_tensor(matrix(c(10, 0, 30), nrow = 1))
@@ -185,6 +190,7 @@ layer_concatenate <- function(
 #' @seealso Keras' own page:
 #'   [keras.layers.Dot](https://www.tensorflow.org/api_docs/python/tf/keras/layers/Dot).
 #'   `keras_help(layer_dot)` shows the text of the installed version.
+#' @family attention and merge layers
 #' @examplesIf is_keras_available()
 #' a <- op_convert_to_tensor(matrix(c(1, 2, 3), nrow = 1))
 #' b <- op_convert_to_tensor(matrix(c(10, 0, 30), nrow = 1))
@@ -245,11 +251,13 @@ layer_dot <- function(
 #' @param trainable Whether training may change the weights. (`TRUE` or `FALSE`; default `TRUE`)
 #' @param ... `activity_regularizer`, `autocast`, and on the first layer of a sequential model the
 #'   older spellings `input_shape`, `batch_input_shape`, `batch_size`, `input_dim`.
+#' @param bias Older spelling of `use_bias`.
 #' @return With no `object`, the layer itself; with a Sequential model, that model with the layer
 #'   added; with a tensor, the output tensor, of shape `(batch, query steps, query features)`.
 #' @seealso Keras' own page:
 #'   [keras.layers.GroupQueryAttention](https://www.tensorflow.org/api_docs/python/tf/keras/layers/GroupQueryAttention).
 #'   `keras_help(layer_group_query_attention)` shows the text of the installed version.
+#' @family attention and merge layers
 #' @examplesIf is_keras_available()
 #' x <- random_normal(c(2, 5, 8))
 #' list(x, x) |>
@@ -260,7 +268,7 @@ layer_group_query_attention <- function(
   sliding_window = NULL, flash_attention = NULL, kernel_initializer = "glorot_uniform",
   bias_initializer = "zeros", kernel_regularizer = NULL, bias_regularizer = NULL,
   activity_regularizer = NULL, kernel_constraint = NULL, bias_constraint = NULL,
-  use_gate = FALSE, seed = NULL, name = NULL, dtype = NULL, trainable = TRUE, ...
+  use_gate = FALSE, seed = NULL, name = NULL, dtype = NULL, trainable = TRUE, ..., bias
 ) {
   wrap_layer("keras.layers.GroupQueryAttention", environment(), c(
     head_dim = "!int", num_query_heads = "!int", num_key_value_heads = "!int", dropout = "num",
@@ -289,6 +297,7 @@ layer_group_query_attention <- function(
 #' @seealso Keras' own page:
 #'   [keras.layers.Maximum](https://www.tensorflow.org/api_docs/python/tf/keras/layers/Maximum).
 #'   `keras_help(layer_maximum)` shows the text of the installed version.
+#' @family attention and merge layers
 #' @examplesIf is_keras_available()
 #' a <- op_convert_to_tensor(matrix(c(1, 2, 3), nrow = 1))
 #' b <- op_convert_to_tensor(matrix(c(10, 0, 30), nrow = 1))
@@ -315,6 +324,7 @@ layer_maximum <- function(inputs, ..., name = NULL, dtype = NULL, trainable = TR
 #' @seealso Keras' own page:
 #'   [keras.layers.Minimum](https://www.tensorflow.org/api_docs/python/tf/keras/layers/Minimum).
 #'   `keras_help(layer_minimum)` shows the text of the installed version.
+#' @family attention and merge layers
 #' @examplesIf is_keras_available()
 #' a <- op_convert_to_tensor(matrix(c(1, 2, 3), nrow = 1))
 #' b <- op_convert_to_tensor(matrix(c(10, 0, 30), nrow = 1))
@@ -378,12 +388,14 @@ layer_minimum <- function(inputs, ..., name = NULL, dtype = NULL, trainable = TR
 #' @param trainable Whether training may change the weights. (`TRUE` or `FALSE`; default `TRUE`)
 #' @param ... `activity_regularizer`, `autocast`, and on the first layer of a sequential model the
 #'   older spellings `input_shape`, `batch_input_shape`, `batch_size`, `input_dim`.
+#' @param bias Older spelling of `use_bias`.
 #' @return With no `object`, the layer itself; with a Sequential model, that model with the layer
 #'   added; with a tensor, the output tensor, of shape `(batch, query steps, features)`, the
 #'   features being those of the query unless `output_shape` says otherwise.
 #' @seealso Keras' own page:
 #'   [keras.layers.MultiHeadAttention](https://www.tensorflow.org/api_docs/python/tf/keras/layers/MultiHeadAttention).
 #'   `keras_help(layer_multi_head_attention)` shows the text of the installed version.
+#' @family attention and merge layers
 #' @examplesIf is_keras_available()
 #' x <- random_normal(c(2, 5, 8))
 #' attend <- layer_multi_head_attention(num_heads = 2, key_dim = 4)
@@ -399,7 +411,7 @@ layer_multi_head_attention <- function(
   kernel_initializer = "glorot_uniform", bias_initializer = "zeros", kernel_regularizer = NULL,
   bias_regularizer = NULL, activity_regularizer = NULL, kernel_constraint = NULL,
   bias_constraint = NULL, use_gate = FALSE, seed = NULL, name = NULL, dtype = NULL,
-  trainable = TRUE, ...
+  trainable = TRUE, ..., bias
 ) {
   wrap_layer("keras.layers.MultiHeadAttention", environment(), c(
     num_heads = "!int", key_dim = "!int", value_dim = "int", dropout = "num", use_bias = "bool",
@@ -428,6 +440,7 @@ layer_multi_head_attention <- function(
 #' @seealso Keras' own page:
 #'   [keras.layers.Multiply](https://www.tensorflow.org/api_docs/python/tf/keras/layers/Multiply).
 #'   `keras_help(layer_multiply)` shows the text of the installed version.
+#' @family attention and merge layers
 #' @examplesIf is_keras_available()
 #' a <- op_convert_to_tensor(matrix(c(1, 2, 3), nrow = 1))
 #' b <- op_convert_to_tensor(matrix(c(10, 0, 30), nrow = 1))
@@ -454,6 +467,7 @@ layer_multiply <- function(inputs, ..., name = NULL, dtype = NULL, trainable = T
 #' @seealso Keras' own page:
 #'   [keras.layers.Subtract](https://www.tensorflow.org/api_docs/python/tf/keras/layers/Subtract).
 #'   `keras_help(layer_subtract)` shows the text of the installed version.
+#' @family attention and merge layers
 #' @examplesIf is_keras_available()
 #' a <- op_convert_to_tensor(matrix(c(1, 2, 3), nrow = 1))
 #' b <- op_convert_to_tensor(matrix(c(10, 0, 30), nrow = 1))

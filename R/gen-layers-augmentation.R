@@ -39,6 +39,7 @@
 #' @seealso Keras' own page:
 #'   [keras.layers.AugMix](https://www.tensorflow.org/api_docs/python/tf/keras/layers/AugMix).
 #'   `keras_help(layer_aug_mix)` shows the text of the installed version.
+#' @family image augmentation layers
 #' @examplesIf is_keras_available()
 #' images <- random_uniform(c(2, 8, 8, 3), maxval = 255)
 #' images |> layer_aug_mix(num_chains = 2, chain_depth = 2, seed = 1)
@@ -84,6 +85,7 @@ layer_aug_mix <- function(
 #' @seealso Keras' own page:
 #'   [keras.layers.CutMix](https://www.tensorflow.org/api_docs/python/tf/keras/layers/CutMix).
 #'   `keras_help(layer_cut_mix)` shows the text of the installed version.
+#' @family image augmentation layers
 #' @examplesIf is_keras_available()
 #' data <- list(
 #'   images = random_uniform(c(2, 8, 8, 3), maxval = 255),
@@ -130,6 +132,7 @@ layer_cut_mix <- function(
 #' @seealso Keras' own page:
 #'   [keras.layers.MixUp](https://www.tensorflow.org/api_docs/python/tf/keras/layers/MixUp).
 #'   `keras_help(layer_mix_up)` shows the text of the installed version.
+#' @family image augmentation layers
 #' @examplesIf is_keras_available()
 #' data <- list(
 #'   images = random_uniform(c(2, 8, 8, 3), maxval = 255),
@@ -160,6 +163,7 @@ layer_mix_up <- function(
 #' @seealso Keras' own page:
 #'   [keras.layers.Pipeline](https://www.tensorflow.org/api_docs/python/tf/keras/layers/Pipeline).
 #'   `keras_help(layer_pipeline)` shows the text of the installed version.
+#' @family image augmentation layers
 #' @examplesIf is_keras_available()
 #' images <- random_uniform(c(2, 8, 8, 3), maxval = 255)
 #' augment <- layer_pipeline(list(
@@ -205,6 +209,7 @@ layer_pipeline <- function(layers, name = NULL, ...) {
 #' @seealso Keras' own page:
 #'   [keras.layers.RandAugment](https://www.tensorflow.org/api_docs/python/tf/keras/layers/RandAugment).
 #'   `keras_help(layer_rand_augment)` shows the text of the installed version.
+#' @family image augmentation layers
 #' @examplesIf is_keras_available()
 #' images <- random_uniform(c(2, 8, 8, 3), maxval = 255)
 #' images |> layer_rand_augment(num_ops = 2, factor = 0.3, seed = 1)
@@ -248,6 +253,7 @@ layer_rand_augment <- function(
 #' @seealso Keras' own page:
 #'   [keras.layers.RandomBrightness](https://www.tensorflow.org/api_docs/python/tf/keras/layers/RandomBrightness).
 #'   `keras_help(layer_random_brightness)` shows the text of the installed version.
+#' @family image augmentation layers
 #' @examplesIf is_keras_available()
 #' images <- random_uniform(c(2, 8, 8, 3), maxval = 255)
 #' images |> layer_random_brightness(factor = 0.2, seed = 1)
@@ -292,6 +298,7 @@ layer_random_brightness <- function(
 #' @seealso Keras' own page:
 #'   [keras.layers.RandomColorDegeneration](https://www.tensorflow.org/api_docs/python/tf/keras/layers/RandomColorDegeneration).
 #'   `keras_help(layer_random_color_degeneration)` shows the text of the installed version.
+#' @family image augmentation layers
 #' @examplesIf is_keras_available()
 #' images <- random_uniform(c(2, 8, 8, 3), maxval = 255)
 #' images |> layer_random_color_degeneration(factor = c(0, 0.8), seed = 1)
@@ -342,6 +349,7 @@ layer_random_color_degeneration <- function(
 #' @seealso Keras' own page:
 #'   [keras.layers.RandomColorJitter](https://www.tensorflow.org/api_docs/python/tf/keras/layers/RandomColorJitter).
 #'   `keras_help(layer_random_color_jitter)` shows the text of the installed version.
+#' @family image augmentation layers
 #' @examplesIf is_keras_available()
 #' images <- random_uniform(c(2, 8, 8, 3), maxval = 255)
 #' images |> layer_random_color_jitter(brightness_factor = 0.2, contrast_factor = 0.2, seed = 1)
@@ -388,6 +396,7 @@ layer_random_color_jitter <- function(
 #' @seealso Keras' own page:
 #'   [keras.layers.RandomContrast](https://www.tensorflow.org/api_docs/python/tf/keras/layers/RandomContrast).
 #'   `keras_help(layer_random_contrast)` shows the text of the installed version.
+#' @family image augmentation layers
 #' @examplesIf is_keras_available()
 #' images <- random_uniform(c(2, 8, 8, 3), maxval = 255)
 #' images |> layer_random_contrast(factor = 0.5, seed = 1)
@@ -432,6 +441,7 @@ layer_random_contrast <- function(
 #' @seealso Keras' own page:
 #'   [keras.layers.RandomCrop](https://www.tensorflow.org/api_docs/python/tf/keras/layers/RandomCrop).
 #'   `keras_help(layer_random_crop)` shows the text of the installed version.
+#' @family image augmentation layers
 #' @examplesIf is_keras_available()
 #' images <- random_uniform(c(2, 8, 8, 3), maxval = 255)
 #' images |> layer_random_crop(height = 4, width = 4, seed = 1)
@@ -484,6 +494,7 @@ layer_random_crop <- function(
 #' @seealso Keras' own page:
 #'   [keras.layers.RandomElasticTransform](https://www.tensorflow.org/api_docs/python/tf/keras/layers/RandomElasticTransform).
 #'   `keras_help(layer_random_elastic_transform)` shows the text of the installed version.
+#' @family image augmentation layers
 #' @examplesIf is_keras_available()
 #' images <- random_uniform(c(2, 8, 8, 3), maxval = 255)
 #' images |> layer_random_elastic_transform(factor = 1, scale = 0.5, seed = 1)
@@ -534,6 +545,7 @@ layer_random_elastic_transform <- function(
 #' @seealso Keras' own page:
 #'   [keras.layers.RandomErasing](https://www.tensorflow.org/api_docs/python/tf/keras/layers/RandomErasing).
 #'   `keras_help(layer_random_erasing)` shows the text of the installed version.
+#' @family image augmentation layers
 #' @examplesIf is_keras_available()
 #' images <- random_uniform(c(2, 8, 8, 3), maxval = 255)
 #' images |> layer_random_erasing(factor = 1, scale = c(0.1, 0.3), seed = 1)
@@ -576,6 +588,7 @@ layer_random_erasing <- function(
 #' @seealso Keras' own page:
 #'   [keras.layers.RandomFlip](https://www.tensorflow.org/api_docs/python/tf/keras/layers/RandomFlip).
 #'   `keras_help(layer_random_flip)` shows the text of the installed version.
+#' @family image augmentation layers
 #' @examplesIf is_keras_available()
 #' images <- random_uniform(c(2, 8, 8, 3), maxval = 255)
 #' images |> layer_random_flip(mode = "horizontal", seed = 1)
@@ -624,6 +637,7 @@ layer_random_flip <- function(
 #' @seealso Keras' own page:
 #'   [keras.layers.RandomGaussianBlur](https://www.tensorflow.org/api_docs/python/tf/keras/layers/RandomGaussianBlur).
 #'   `keras_help(layer_random_gaussian_blur)` shows the text of the installed version.
+#' @family image augmentation layers
 #' @examplesIf is_keras_available()
 #' images <- random_uniform(c(2, 8, 8, 3), maxval = 255)
 #' images |> layer_random_gaussian_blur(factor = 1, kernel_size = 3, sigma = 0.8, seed = 1)
@@ -665,6 +679,7 @@ layer_random_gaussian_blur <- function(
 #' @seealso Keras' own page:
 #'   [keras.layers.RandomGrayscale](https://www.tensorflow.org/api_docs/python/tf/keras/layers/RandomGrayscale).
 #'   `keras_help(layer_random_grayscale)` shows the text of the installed version.
+#' @family image augmentation layers
 #' @examplesIf is_keras_available()
 #' images <- random_uniform(c(2, 8, 8, 3), maxval = 255)
 #' images |> layer_random_grayscale(factor = 0.5, seed = 1)
@@ -709,6 +724,7 @@ layer_random_grayscale <- function(
 #' @seealso Keras' own page:
 #'   [keras.layers.RandomHue](https://www.tensorflow.org/api_docs/python/tf/keras/layers/RandomHue).
 #'   `keras_help(layer_random_hue)` shows the text of the installed version.
+#' @family image augmentation layers
 #' @examplesIf is_keras_available()
 #' images <- random_uniform(c(2, 8, 8, 3), maxval = 255)
 #' images |> layer_random_hue(factor = 0.2, seed = 1)
@@ -753,6 +769,7 @@ layer_random_hue <- function(
 #' @seealso Keras' own page:
 #'   [keras.layers.RandomInvert](https://www.tensorflow.org/api_docs/python/tf/keras/layers/RandomInvert).
 #'   `keras_help(layer_random_invert)` shows the text of the installed version.
+#' @family image augmentation layers
 #' @examplesIf is_keras_available()
 #' images <- random_uniform(c(2, 8, 8, 3), maxval = 255)
 #' images |> layer_random_invert(factor = 0.5, seed = 1)
@@ -800,6 +817,7 @@ layer_random_invert <- function(
 #' @seealso Keras' own page:
 #'   [keras.layers.RandomPerspective](https://www.tensorflow.org/api_docs/python/tf/keras/layers/RandomPerspective).
 #'   `keras_help(layer_random_perspective)` shows the text of the installed version.
+#' @family image augmentation layers
 #' @examplesIf is_keras_available()
 #' images <- random_uniform(c(2, 8, 8, 3), maxval = 255)
 #' images |> layer_random_perspective(factor = 1, scale = 0.3, seed = 1)
@@ -844,6 +862,7 @@ layer_random_perspective <- function(
 #' @seealso Keras' own page:
 #'   [keras.layers.RandomPosterization](https://www.tensorflow.org/api_docs/python/tf/keras/layers/RandomPosterization).
 #'   `keras_help(layer_random_posterization)` shows the text of the installed version.
+#' @family image augmentation layers
 #' @examplesIf is_keras_available()
 #' images <- random_uniform(c(2, 8, 8, 3), maxval = 255)
 #' images |> layer_random_posterization(factor = 3, seed = 1)
@@ -892,6 +911,7 @@ layer_random_posterization <- function(
 #' @seealso Keras' own page:
 #'   [keras.layers.RandomRotation](https://www.tensorflow.org/api_docs/python/tf/keras/layers/RandomRotation).
 #'   `keras_help(layer_random_rotation)` shows the text of the installed version.
+#' @family image augmentation layers
 #' @examplesIf is_keras_available()
 #' images <- random_uniform(c(2, 8, 8, 3), maxval = 255)
 #' images |> layer_random_rotation(factor = 0.1, seed = 1)
@@ -937,6 +957,7 @@ layer_random_rotation <- function(
 #' @seealso Keras' own page:
 #'   [keras.layers.RandomSaturation](https://www.tensorflow.org/api_docs/python/tf/keras/layers/RandomSaturation).
 #'   `keras_help(layer_random_saturation)` shows the text of the installed version.
+#' @family image augmentation layers
 #' @examplesIf is_keras_available()
 #' images <- random_uniform(c(2, 8, 8, 3), maxval = 255)
 #' images |> layer_random_saturation(factor = c(0.3, 0.7), seed = 1)
@@ -981,6 +1002,7 @@ layer_random_saturation <- function(
 #' @seealso Keras' own page:
 #'   [keras.layers.RandomSharpness](https://www.tensorflow.org/api_docs/python/tf/keras/layers/RandomSharpness).
 #'   `keras_help(layer_random_sharpness)` shows the text of the installed version.
+#' @family image augmentation layers
 #' @examplesIf is_keras_available()
 #' images <- random_uniform(c(2, 8, 8, 3), maxval = 255)
 #' images |> layer_random_sharpness(factor = c(0.2, 0.9), seed = 1)
@@ -1031,6 +1053,7 @@ layer_random_sharpness <- function(
 #' @seealso Keras' own page:
 #'   [keras.layers.RandomShear](https://www.tensorflow.org/api_docs/python/tf/keras/layers/RandomShear).
 #'   `keras_help(layer_random_shear)` shows the text of the installed version.
+#' @family image augmentation layers
 #' @examplesIf is_keras_available()
 #' images <- random_uniform(c(2, 8, 8, 3), maxval = 255)
 #' images |> layer_random_shear(x_factor = 0.2, y_factor = 0.1, seed = 1)
@@ -1083,6 +1106,7 @@ layer_random_shear <- function(
 #' @seealso Keras' own page:
 #'   [keras.layers.RandomTranslation](https://www.tensorflow.org/api_docs/python/tf/keras/layers/RandomTranslation).
 #'   `keras_help(layer_random_translation)` shows the text of the installed version.
+#' @family image augmentation layers
 #' @examplesIf is_keras_available()
 #' images <- random_uniform(c(2, 8, 8, 3), maxval = 255)
 #' images |> layer_random_translation(height_factor = 0.2, width_factor = 0.2, seed = 1)
@@ -1135,6 +1159,7 @@ layer_random_translation <- function(
 #' @seealso Keras' own page:
 #'   [keras.layers.RandomZoom](https://www.tensorflow.org/api_docs/python/tf/keras/layers/RandomZoom).
 #'   `keras_help(layer_random_zoom)` shows the text of the installed version.
+#' @family image augmentation layers
 #' @examplesIf is_keras_available()
 #' images <- random_uniform(c(2, 8, 8, 3), maxval = 255)
 #' images |> layer_random_zoom(height_factor = c(-0.3, -0.1), seed = 1)
@@ -1182,6 +1207,7 @@ layer_random_zoom <- function(
 #' @seealso Keras' own page:
 #'   [keras.layers.Solarization](https://www.tensorflow.org/api_docs/python/tf/keras/layers/Solarization).
 #'   `keras_help(layer_solarization)` shows the text of the installed version.
+#' @family image augmentation layers
 #' @examplesIf is_keras_available()
 #' images <- random_uniform(c(2, 8, 8, 3), maxval = 255)
 #' images |> layer_solarization(threshold_factor = 0.5, seed = 1)

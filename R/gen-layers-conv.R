@@ -50,11 +50,13 @@
 #' @param trainable Whether training may change the weights. (`TRUE` or `FALSE`; default `TRUE`)
 #' @param ... `activity_regularizer`, `autocast`, and on the first layer of a sequential model the
 #'   older spellings `input_shape`, `batch_input_shape`, `batch_size`, `input_dim`.
+#' @param bias Older spelling of `use_bias`.
 #' @return With no `object`, the layer itself; with a Sequential model, that model with the layer
 #'   added; with a tensor, the output tensor, of shape `(batch, new_steps, filters)`.
 #' @seealso Keras' own page:
 #'   [keras.layers.Conv1D](https://www.tensorflow.org/api_docs/python/tf/keras/layers/Conv1D).
 #'   `keras_help(layer_conv_1d)` shows the text of the installed version.
+#' @family convolution layers
 #' @examplesIf is_keras_available()
 #' x <- random_normal(c(2, 10, 3))
 #' x |> layer_conv_1d(filters = 4, kernel_size = 3, activation = "relu")
@@ -64,7 +66,7 @@ layer_conv_1d <- function(
   dilation_rate = 1L, groups = 1L, activation = NULL, use_bias = TRUE,
   kernel_initializer = "glorot_uniform", bias_initializer = "zeros", kernel_regularizer = NULL,
   bias_regularizer = NULL, activity_regularizer = NULL, kernel_constraint = NULL,
-  bias_constraint = NULL, name = NULL, dtype = NULL, trainable = TRUE, ...
+  bias_constraint = NULL, name = NULL, dtype = NULL, trainable = TRUE, ..., bias
 ) {
   wrap_layer("keras.layers.Conv1D", environment(), c(
     filters = "!int", kernel_size = "!ints", strides = "ints", padding = "string",
@@ -127,11 +129,13 @@ layer_conv_1d <- function(
 #' @param trainable Whether training may change the weights. (`TRUE` or `FALSE`; default `TRUE`)
 #' @param ... `activity_regularizer`, `autocast`, and on the first layer of a sequential model the
 #'   older spellings `input_shape`, `batch_input_shape`, `batch_size`, `input_dim`.
+#' @param bias Older spelling of `use_bias`.
 #' @return With no `object`, the layer itself; with a Sequential model, that model with the layer
 #'   added; with a tensor, the output tensor, of shape `(batch, new_steps, filters)`.
 #' @seealso Keras' own page:
 #'   [keras.layers.Conv1DTranspose](https://www.tensorflow.org/api_docs/python/tf/keras/layers/Conv1DTranspose).
 #'   `keras_help(layer_conv_1d_transpose)` shows the text of the installed version.
+#' @family convolution layers
 #' @examplesIf is_keras_available()
 #' x <- random_normal(c(2, 10, 3))
 #' x |> layer_conv_1d_transpose(filters = 4, kernel_size = 3, strides = 2)
@@ -141,7 +145,7 @@ layer_conv_1d_transpose <- function(
   data_format = NULL, dilation_rate = 1L, activation = NULL, use_bias = TRUE,
   kernel_initializer = "glorot_uniform", bias_initializer = "zeros", kernel_regularizer = NULL,
   bias_regularizer = NULL, activity_regularizer = NULL, kernel_constraint = NULL,
-  bias_constraint = NULL, name = NULL, dtype = NULL, trainable = TRUE, ...
+  bias_constraint = NULL, name = NULL, dtype = NULL, trainable = TRUE, ..., bias
 ) {
   wrap_layer("keras.layers.Conv1DTranspose", environment(), c(
     filters = "!int", kernel_size = "!ints", strides = "ints", padding = "string",
@@ -202,11 +206,13 @@ layer_conv_1d_transpose <- function(
 #' @param trainable Whether training may change the weights. (`TRUE` or `FALSE`; default `TRUE`)
 #' @param ... `activity_regularizer`, `autocast`, and on the first layer of a sequential model the
 #'   older spellings `input_shape`, `batch_input_shape`, `batch_size`, `input_dim`.
+#' @param bias Older spelling of `use_bias`.
 #' @return With no `object`, the layer itself; with a Sequential model, that model with the layer
 #'   added; with a tensor, the output tensor, of shape `(batch, new_height, new_width, filters)`.
 #' @seealso Keras' own page:
 #'   [keras.layers.Conv2D](https://www.tensorflow.org/api_docs/python/tf/keras/layers/Conv2D).
 #'   `keras_help(layer_conv_2d)` shows the text of the installed version.
+#' @family convolution layers
 #' @examplesIf is_keras_available()
 #' images <- random_normal(c(2, 8, 8, 3))
 #' images |> layer_conv_2d(filters = 4, kernel_size = 3, padding = "same", activation = "relu")
@@ -216,7 +222,7 @@ layer_conv_2d <- function(
   dilation_rate = c(1L, 1L), groups = 1L, activation = NULL, use_bias = TRUE,
   kernel_initializer = "glorot_uniform", bias_initializer = "zeros", kernel_regularizer = NULL,
   bias_regularizer = NULL, activity_regularizer = NULL, kernel_constraint = NULL,
-  bias_constraint = NULL, name = NULL, dtype = NULL, trainable = TRUE, ...
+  bias_constraint = NULL, name = NULL, dtype = NULL, trainable = TRUE, ..., bias
 ) {
   wrap_layer("keras.layers.Conv2D", environment(), c(
     filters = "!int", kernel_size = "!ints", strides = "ints", padding = "string",
@@ -279,11 +285,13 @@ layer_conv_2d <- function(
 #' @param trainable Whether training may change the weights. (`TRUE` or `FALSE`; default `TRUE`)
 #' @param ... `activity_regularizer`, `autocast`, and on the first layer of a sequential model the
 #'   older spellings `input_shape`, `batch_input_shape`, `batch_size`, `input_dim`.
+#' @param bias Older spelling of `use_bias`.
 #' @return With no `object`, the layer itself; with a Sequential model, that model with the layer
 #'   added; with a tensor, the output tensor, of shape `(batch, new_height, new_width, filters)`.
 #' @seealso Keras' own page:
 #'   [keras.layers.Conv2DTranspose](https://www.tensorflow.org/api_docs/python/tf/keras/layers/Conv2DTranspose).
 #'   `keras_help(layer_conv_2d_transpose)` shows the text of the installed version.
+#' @family convolution layers
 #' @examplesIf is_keras_available()
 #' images <- random_normal(c(2, 8, 8, 3))
 #' images |> layer_conv_2d_transpose(filters = 4, kernel_size = 3, strides = 2, padding = "same")
@@ -293,7 +301,7 @@ layer_conv_2d_transpose <- function(
   data_format = NULL, dilation_rate = c(1L, 1L), activation = NULL, use_bias = TRUE,
   kernel_initializer = "glorot_uniform", bias_initializer = "zeros", kernel_regularizer = NULL,
   bias_regularizer = NULL, activity_regularizer = NULL, kernel_constraint = NULL,
-  bias_constraint = NULL, name = NULL, dtype = NULL, trainable = TRUE, ...
+  bias_constraint = NULL, name = NULL, dtype = NULL, trainable = TRUE, ..., bias
 ) {
   wrap_layer("keras.layers.Conv2DTranspose", environment(), c(
     filters = "!int", kernel_size = "!ints", strides = "ints", padding = "string",
@@ -354,12 +362,14 @@ layer_conv_2d_transpose <- function(
 #' @param trainable Whether training may change the weights. (`TRUE` or `FALSE`; default `TRUE`)
 #' @param ... `activity_regularizer`, `autocast`, and on the first layer of a sequential model the
 #'   older spellings `input_shape`, `batch_input_shape`, `batch_size`, `input_dim`.
+#' @param bias Older spelling of `use_bias`.
 #' @return With no `object`, the layer itself; with a Sequential model, that model with the layer
 #'   added; with a tensor, the output tensor, of shape `(batch, new_dim1, new_dim2, new_dim3,
 #'   filters)`.
 #' @seealso Keras' own page:
 #'   [keras.layers.Conv3D](https://www.tensorflow.org/api_docs/python/tf/keras/layers/Conv3D).
 #'   `keras_help(layer_conv_3d)` shows the text of the installed version.
+#' @family convolution layers
 #' @examplesIf is_keras_available()
 #' volumes <- random_normal(c(1, 6, 6, 6, 2))
 #' volumes |> layer_conv_3d(filters = 2, kernel_size = 3)
@@ -369,7 +379,7 @@ layer_conv_3d <- function(
   dilation_rate = c(1L, 1L, 1L), groups = 1L, activation = NULL, use_bias = TRUE,
   kernel_initializer = "glorot_uniform", bias_initializer = "zeros", kernel_regularizer = NULL,
   bias_regularizer = NULL, activity_regularizer = NULL, kernel_constraint = NULL,
-  bias_constraint = NULL, name = NULL, dtype = NULL, trainable = TRUE, ...
+  bias_constraint = NULL, name = NULL, dtype = NULL, trainable = TRUE, ..., bias
 ) {
   wrap_layer("keras.layers.Conv3D", environment(), c(
     filters = "!int", kernel_size = "!ints", strides = "ints", padding = "string",
@@ -432,12 +442,14 @@ layer_conv_3d <- function(
 #' @param trainable Whether training may change the weights. (`TRUE` or `FALSE`; default `TRUE`)
 #' @param ... `activity_regularizer`, `autocast`, and on the first layer of a sequential model the
 #'   older spellings `input_shape`, `batch_input_shape`, `batch_size`, `input_dim`.
+#' @param bias Older spelling of `use_bias`.
 #' @return With no `object`, the layer itself; with a Sequential model, that model with the layer
 #'   added; with a tensor, the output tensor, of shape `(batch, new_dim1, new_dim2, new_dim3,
 #'   filters)`.
 #' @seealso Keras' own page:
 #'   [keras.layers.Conv3DTranspose](https://www.tensorflow.org/api_docs/python/tf/keras/layers/Conv3DTranspose).
 #'   `keras_help(layer_conv_3d_transpose)` shows the text of the installed version.
+#' @family convolution layers
 #' @examplesIf is_keras_available()
 #' volumes <- random_normal(c(1, 4, 4, 4, 2))
 #' volumes |> layer_conv_3d_transpose(filters = 2, kernel_size = 2, strides = 2)
@@ -447,7 +459,7 @@ layer_conv_3d_transpose <- function(
   output_padding = NULL, dilation_rate = c(1L, 1L, 1L), activation = NULL, use_bias = TRUE,
   kernel_initializer = "glorot_uniform", bias_initializer = "zeros", kernel_regularizer = NULL,
   bias_regularizer = NULL, activity_regularizer = NULL, kernel_constraint = NULL,
-  bias_constraint = NULL, name = NULL, dtype = NULL, trainable = TRUE, ...
+  bias_constraint = NULL, name = NULL, dtype = NULL, trainable = TRUE, ..., bias
 ) {
   wrap_layer("keras.layers.Conv3DTranspose", environment(), c(
     filters = "!int", kernel_size = "!ints", strides = "ints", padding = "string",
@@ -509,12 +521,14 @@ layer_conv_3d_transpose <- function(
 #' @param trainable Whether training may change the weights. (`TRUE` or `FALSE`; default `TRUE`)
 #' @param ... `activity_regularizer`, `autocast`, and on the first layer of a sequential model the
 #'   older spellings `input_shape`, `batch_input_shape`, `batch_size`, `input_dim`.
+#' @param bias Older spelling of `use_bias`.
 #' @return With no `object`, the layer itself; with a Sequential model, that model with the layer
 #'   added; with a tensor, the output tensor, of shape `(batch, new_steps, channels *
 #'   depth_multiplier)`.
 #' @seealso Keras' own page:
 #'   [keras.layers.DepthwiseConv1D](https://www.tensorflow.org/api_docs/python/tf/keras/layers/DepthwiseConv1D).
 #'   `keras_help(layer_depthwise_conv_1d)` shows the text of the installed version.
+#' @family convolution layers
 #' @examplesIf is_keras_available()
 #' x <- random_normal(c(2, 10, 3))
 #' x |> layer_depthwise_conv_1d(kernel_size = 3, depth_multiplier = 2)
@@ -525,7 +539,7 @@ layer_depthwise_conv_1d <- function(
   depthwise_initializer = "glorot_uniform", bias_initializer = "zeros",
   depthwise_regularizer = NULL, bias_regularizer = NULL, activity_regularizer = NULL,
   depthwise_constraint = NULL, bias_constraint = NULL, name = NULL, dtype = NULL,
-  trainable = TRUE, ...
+  trainable = TRUE, ..., bias
 ) {
   wrap_layer("keras.layers.DepthwiseConv1D", environment(), c(
     kernel_size = "!ints", strides = "ints", padding = "string", depth_multiplier = "int",
@@ -586,12 +600,14 @@ layer_depthwise_conv_1d <- function(
 #' @param trainable Whether training may change the weights. (`TRUE` or `FALSE`; default `TRUE`)
 #' @param ... `activity_regularizer`, `autocast`, and on the first layer of a sequential model the
 #'   older spellings `input_shape`, `batch_input_shape`, `batch_size`, `input_dim`.
+#' @param bias Older spelling of `use_bias`.
 #' @return With no `object`, the layer itself; with a Sequential model, that model with the layer
 #'   added; with a tensor, the output tensor, of shape `(batch, new_height, new_width, channels *
 #'   depth_multiplier)`.
 #' @seealso Keras' own page:
 #'   [keras.layers.DepthwiseConv2D](https://www.tensorflow.org/api_docs/python/tf/keras/layers/DepthwiseConv2D).
 #'   `keras_help(layer_depthwise_conv_2d)` shows the text of the installed version.
+#' @family convolution layers
 #' @examplesIf is_keras_available()
 #' images <- random_normal(c(2, 8, 8, 3))
 #' images |> layer_depthwise_conv_2d(kernel_size = 3, depth_multiplier = 2)
@@ -602,7 +618,7 @@ layer_depthwise_conv_2d <- function(
   depthwise_initializer = "glorot_uniform", bias_initializer = "zeros",
   depthwise_regularizer = NULL, bias_regularizer = NULL, activity_regularizer = NULL,
   depthwise_constraint = NULL, bias_constraint = NULL, name = NULL, dtype = NULL,
-  trainable = TRUE, ...
+  trainable = TRUE, ..., bias
 ) {
   wrap_layer("keras.layers.DepthwiseConv2D", environment(), c(
     kernel_size = "!ints", strides = "ints", padding = "string", depth_multiplier = "int",
@@ -673,11 +689,13 @@ layer_depthwise_conv_2d <- function(
 #' @param trainable Whether training may change the weights. (`TRUE` or `FALSE`; default `TRUE`)
 #' @param ... `activity_regularizer`, `autocast`, and on the first layer of a sequential model the
 #'   older spellings `input_shape`, `batch_input_shape`, `batch_size`, `input_dim`.
+#' @param bias Older spelling of `use_bias`.
 #' @return With no `object`, the layer itself; with a Sequential model, that model with the layer
 #'   added; with a tensor, the output tensor, of shape `(batch, new_steps, filters)`.
 #' @seealso Keras' own page:
 #'   [keras.layers.SeparableConv1D](https://www.tensorflow.org/api_docs/python/tf/keras/layers/SeparableConv1D).
 #'   `keras_help(layer_separable_conv_1d)` shows the text of the installed version.
+#' @family convolution layers
 #' @examplesIf is_keras_available()
 #' x <- random_normal(c(2, 10, 3))
 #' x |> layer_separable_conv_1d(filters = 4, kernel_size = 3)
@@ -689,7 +707,7 @@ layer_separable_conv_1d <- function(
   bias_initializer = "zeros", depthwise_regularizer = NULL, pointwise_regularizer = NULL,
   bias_regularizer = NULL, activity_regularizer = NULL, depthwise_constraint = NULL,
   pointwise_constraint = NULL, bias_constraint = NULL, name = NULL, dtype = NULL,
-  trainable = TRUE, ...
+  trainable = TRUE, ..., bias
 ) {
   wrap_layer("keras.layers.SeparableConv1D", environment(), c(
     filters = "!int", kernel_size = "!ints", strides = "ints", padding = "string",
@@ -761,11 +779,13 @@ layer_separable_conv_1d <- function(
 #' @param trainable Whether training may change the weights. (`TRUE` or `FALSE`; default `TRUE`)
 #' @param ... `activity_regularizer`, `autocast`, and on the first layer of a sequential model the
 #'   older spellings `input_shape`, `batch_input_shape`, `batch_size`, `input_dim`.
+#' @param bias Older spelling of `use_bias`.
 #' @return With no `object`, the layer itself; with a Sequential model, that model with the layer
 #'   added; with a tensor, the output tensor, of shape `(batch, new_height, new_width, filters)`.
 #' @seealso Keras' own page:
 #'   [keras.layers.SeparableConv2D](https://www.tensorflow.org/api_docs/python/tf/keras/layers/SeparableConv2D).
 #'   `keras_help(layer_separable_conv_2d)` shows the text of the installed version.
+#' @family convolution layers
 #' @examplesIf is_keras_available()
 #' images <- random_normal(c(2, 8, 8, 3))
 #' images |> layer_separable_conv_2d(filters = 4, kernel_size = 3)
@@ -777,7 +797,7 @@ layer_separable_conv_2d <- function(
   bias_initializer = "zeros", depthwise_regularizer = NULL, pointwise_regularizer = NULL,
   bias_regularizer = NULL, activity_regularizer = NULL, depthwise_constraint = NULL,
   pointwise_constraint = NULL, bias_constraint = NULL, name = NULL, dtype = NULL,
-  trainable = TRUE, ...
+  trainable = TRUE, ..., bias
 ) {
   wrap_layer("keras.layers.SeparableConv2D", environment(), c(
     filters = "!int", kernel_size = "!ints", strides = "ints", padding = "string",

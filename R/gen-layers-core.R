@@ -20,6 +20,7 @@
 #' @seealso Keras' own page:
 #'   [keras.layers.Activation](https://www.tensorflow.org/api_docs/python/tf/keras/layers/Activation).
 #'   `keras_help(layer_activation)` shows the text of the installed version.
+#' @family core layers
 #' @examplesIf is_keras_available()
 #' x <- op_convert_to_tensor(matrix(c(-1, 0, 2), nrow = 1))
 #' x |> layer_activation("tanh")
@@ -50,6 +51,7 @@ layer_activation <- function(object, activation, name = NULL, dtype = NULL, trai
 #' @seealso Keras' own page:
 #'   [keras.layers.ActivityRegularization](https://www.tensorflow.org/api_docs/python/tf/keras/layers/ActivityRegularization).
 #'   `keras_help(layer_activity_regularization)` shows the text of the installed version.
+#' @family core layers
 #' @examplesIf is_keras_available()
 #' keras_model_sequential(input_shape = 4) |>
 #'   layer_dense(units = 8, activation = "relu") |>
@@ -104,11 +106,13 @@ layer_activity_regularization <- function(
 #' @param trainable Whether training may change the weights. (`TRUE` or `FALSE`; default `TRUE`)
 #' @param ... `activity_regularizer`, `autocast`, and on the first layer of a sequential model the
 #'   older spellings `input_shape`, `batch_input_shape`, `batch_size`, `input_dim`.
+#' @param bias Older spelling of `use_bias`.
 #' @return With no `object`, the layer itself; with a Sequential model, that model with the layer
 #'   added; with a tensor, the output tensor, in which the last axis has size `units`.
 #' @seealso Keras' own page:
 #'   [keras.layers.Dense](https://www.tensorflow.org/api_docs/python/tf/keras/layers/Dense).
 #'   `keras_help(layer_dense)` shows the text of the installed version.
+#' @family core layers
 #' @examplesIf is_keras_available()
 #' x <- random_normal(c(2, 8))
 #' x |> layer_dense(units = 4, activation = "relu")
@@ -123,7 +127,7 @@ layer_dense <- function(
   bias_initializer = "zeros", kernel_regularizer = NULL, bias_regularizer = NULL,
   activity_regularizer = NULL, kernel_constraint = NULL, bias_constraint = NULL,
   lora_rank = NULL, lora_alpha = NULL, quantization_config = NULL, name = NULL, dtype = NULL,
-  trainable = TRUE, ...
+  trainable = TRUE, ..., bias
 ) {
   wrap_layer("keras.layers.Dense", environment(), c(
     units = "!int", activation = "callable", use_bias = "bool", kernel_initializer = "callable",
@@ -186,6 +190,7 @@ layer_dense <- function(
 #' @seealso Keras' own page:
 #'   [keras.layers.EinsumDense](https://www.tensorflow.org/api_docs/python/tf/keras/layers/EinsumDense).
 #'   `keras_help(layer_einsum_dense)` shows the text of the installed version.
+#' @family core layers
 #' @examplesIf is_keras_available()
 #' x <- random_normal(c(2, 5, 8))
 #' # the same dense map at each of the five positions, with a bias per output feature
@@ -246,6 +251,7 @@ layer_einsum_dense <- function(
 #' @seealso Keras' own page:
 #'   [keras.layers.Embedding](https://www.tensorflow.org/api_docs/python/tf/keras/layers/Embedding).
 #'   `keras_help(layer_embedding)` shows the text of the installed version.
+#' @family core layers
 #' @examplesIf is_keras_available()
 #' ids <- op_convert_to_tensor(matrix(c(0, 3, 7, 1), nrow = 2), dtype = "int32")
 #' ids |> layer_embedding(input_dim = 10, output_dim = 4)
@@ -288,6 +294,7 @@ layer_embedding <- function(
 #' @seealso Keras' own page:
 #'   [keras.layers.FlaxLayer](https://www.tensorflow.org/api_docs/python/tf/keras/layers/FlaxLayer).
 #'   `keras_help(layer_flax_module_wrapper)` shows the text of the installed version.
+#' @family core layers
 #' @examplesIf is_keras_available()
 #' \dontrun{
 #' flax <- import("flax")
@@ -323,6 +330,7 @@ layer_flax_module_wrapper <- function(
 #' @seealso Keras' own page:
 #'   [keras.layers.Identity](https://www.tensorflow.org/api_docs/python/tf/keras/layers/Identity).
 #'   `keras_help(layer_identity)` shows the text of the installed version.
+#' @family core layers
 #' @examplesIf is_keras_available()
 #' op_ones(c(2, 3)) |> layer_identity(name = "checkpoint")
 #' @export
@@ -356,6 +364,7 @@ layer_identity <- function(object, name = NULL, dtype = NULL, trainable = TRUE, 
 #' @seealso Keras' own page:
 #'   [keras.layers.InputLayer](https://www.tensorflow.org/api_docs/python/tf/keras/layers/InputLayer).
 #'   `keras_help(layer_input_layer)` shows the text of the installed version.
+#' @family core layers
 #' @examplesIf is_keras_available()
 #' layer_input_layer(shape = c(28, 28, 1), name = "image")
 #' @export
@@ -392,6 +401,7 @@ layer_input_layer <- function(
 #' @seealso Keras' own page:
 #'   [keras.layers.InputSpec](https://www.tensorflow.org/api_docs/python/tf/keras/layers/InputSpec).
 #'   `keras_help(input_spec)` shows the text of the installed version.
+#' @family core layers
 #' @examplesIf is_keras_available()
 #' # exactly two axes, of which the last has size 8
 #' input_spec(shape = c(NA, 8))
@@ -440,6 +450,7 @@ input_spec <- function(
 #' @seealso Keras' own page:
 #'   [keras.layers.JaxLayer](https://www.tensorflow.org/api_docs/python/tf/keras/layers/JaxLayer).
 #'   `keras_help(layer_jax_model_wrapper)` shows the text of the installed version.
+#' @family core layers
 #' @examplesIf is_keras_available()
 #' \dontrun{
 #' jnp <- import("jax.numpy")
@@ -486,6 +497,7 @@ layer_jax_model_wrapper <- function(
 #' @seealso Keras' own page:
 #'   [keras.layers.Lambda](https://www.tensorflow.org/api_docs/python/tf/keras/layers/Lambda).
 #'   `keras_help(layer_lambda)` shows the text of the installed version.
+#' @family core layers
 #' @examplesIf is_keras_available()
 #' x <- op_convert_to_tensor(matrix(1:4, nrow = 2), dtype = "float32")
 #' x |> layer_lambda(\(x) x^2)
@@ -522,6 +534,7 @@ layer_lambda <- function(
 #' @seealso Keras' own page:
 #'   [keras.layers.Masking](https://www.tensorflow.org/api_docs/python/tf/keras/layers/Masking).
 #'   `keras_help(layer_masking)` shows the text of the installed version.
+#' @family core layers
 #' @examplesIf is_keras_available()
 #' x <- op_convert_to_tensor(array(c(1, 2, 0, 3, 4, 0), dim = c(1, 3, 2)))
 #' x |>
@@ -572,6 +585,7 @@ layer_masking <- function(
 #' @seealso Keras' own page:
 #'   [keras.layers.ReversibleEmbedding](https://www.tensorflow.org/api_docs/python/tf/keras/layers/ReversibleEmbedding).
 #'   `keras_help(layer_reversible_embedding)` shows the text of the installed version.
+#' @family core layers
 #' @examplesIf is_keras_available()
 #' table <- layer_reversible_embedding(input_dim = 10, output_dim = 4)
 #' ids <- op_convert_to_tensor(matrix(c(1, 2, 3), nrow = 1), dtype = "int32")
@@ -614,6 +628,7 @@ layer_reversible_embedding <- function(
 #' @seealso Keras' own page:
 #'   [keras.layers.SpectralNormalization](https://www.tensorflow.org/api_docs/python/tf/keras/layers/SpectralNormalization).
 #'   `keras_help(layer_spectral_normalization)` shows the text of the installed version.
+#' @family core layers
 #' @examplesIf is_keras_available()
 #' x <- random_normal(c(2, 6))
 #' x |> layer_spectral_normalization(layer_dense(units = 3))
@@ -649,6 +664,7 @@ layer_spectral_normalization <- function(
 #' @seealso Keras' own page:
 #'   [keras.layers.TFSMLayer](https://www.tensorflow.org/api_docs/python/tf/keras/layers/TFSMLayer).
 #'   `keras_help(layer_tfsm)` shows the text of the installed version.
+#' @family core layers
 #' @examplesIf is_keras_available()
 #' model <- keras_model_sequential(input_shape = 4) |>
 #'   layer_dense(units = 1)
@@ -689,6 +705,7 @@ layer_tfsm <- function(
 #' @seealso Keras' own page:
 #'   [keras.layers.TorchModuleWrapper](https://www.tensorflow.org/api_docs/python/tf/keras/layers/TorchModuleWrapper).
 #'   `keras_help(layer_torch_module_wrapper)` shows the text of the installed version.
+#' @family core layers
 #' @examplesIf is_keras_available()
 #' \dontrun{
 #' torch <- import("torch")
@@ -721,6 +738,7 @@ layer_torch_module_wrapper <- function(
 #' @seealso Keras' own page:
 #'   [keras.layers.Wrapper](https://www.tensorflow.org/api_docs/python/tf/keras/layers/Wrapper).
 #'   `keras_help(layer_wrapper)` shows the text of the installed version.
+#' @family core layers
 #' @examplesIf is_keras_available()
 #' wrapped <- layer_wrapper(layer = layer_dense(units = 2))
 #' wrapped$layer
@@ -745,6 +763,7 @@ layer_wrapper <- function(object, layer, name = NULL, dtype = NULL, trainable = 
 #'   [keras.layers.deserialize](https://www.tensorflow.org/api_docs/python/tf/keras/layers/deserialize),
 #'   [keras.layers.serialize](https://www.tensorflow.org/api_docs/python/tf/keras/layers/serialize).
 #'   `keras_help(layers_deserialize)` shows the text of the installed version.
+#' @family core layers
 #' @examplesIf is_keras_available()
 #' spec <- layers_serialize(layer_dense(units = 4, name = "head"))
 #' layers_deserialize(spec)

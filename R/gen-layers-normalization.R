@@ -55,6 +55,7 @@
 #' @seealso Keras' own page:
 #'   [keras.layers.BatchNormalization](https://www.tensorflow.org/api_docs/python/tf/keras/layers/BatchNormalization).
 #'   `keras_help(layer_batch_normalization)` shows the text of the installed version.
+#' @family normalization layers
 #' @examplesIf is_keras_available()
 #' images <- random_normal(c(2, 8, 8, 3))
 #' images |>
@@ -122,6 +123,7 @@ layer_batch_normalization <- function(
 #' @seealso Keras' own page:
 #'   [keras.layers.GroupNormalization](https://www.tensorflow.org/api_docs/python/tf/keras/layers/GroupNormalization).
 #'   `keras_help(layer_group_normalization)` shows the text of the installed version.
+#' @family normalization layers
 #' @examplesIf is_keras_available()
 #' images <- random_normal(c(2, 8, 8, 6))
 #' images |> layer_group_normalization(groups = 3)
@@ -179,6 +181,7 @@ layer_group_normalization <- function(
 #' @seealso Keras' own page:
 #'   [keras.layers.LayerNormalization](https://www.tensorflow.org/api_docs/python/tf/keras/layers/LayerNormalization).
 #'   `keras_help(layer_layer_normalization)` shows the text of the installed version.
+#' @family normalization layers
 #' @examplesIf is_keras_available()
 #' x <- random_normal(c(2, 5, 8), mean = 10)
 #' x |> layer_layer_normalization()
@@ -220,6 +223,7 @@ layer_layer_normalization <- function(
 #' @seealso Keras' own page:
 #'   [keras.layers.RMSNormalization](https://www.tensorflow.org/api_docs/python/tf/keras/layers/RMSNormalization).
 #'   `keras_help(layer_rms_normalization)` shows the text of the installed version.
+#' @family normalization layers
 #' @examplesIf is_keras_available()
 #' x <- random_normal(c(2, 5, 8))
 #' x |> layer_rms_normalization()
@@ -250,6 +254,7 @@ layer_rms_normalization <- function(
 #' @seealso Keras' own page:
 #'   [keras.layers.UnitNormalization](https://www.tensorflow.org/api_docs/python/tf/keras/layers/UnitNormalization).
 #'   `keras_help(layer_unit_normalization)` shows the text of the installed version.
+#' @family normalization layers
 #' @examplesIf is_keras_available()
 #' x <- op_convert_to_tensor(matrix(c(3, 4), nrow = 1))
 #' x |> layer_unit_normalization()

@@ -24,6 +24,7 @@
 #' @seealso Keras' own page:
 #'   [keras.layers.AdaptiveAveragePooling1D](https://www.tensorflow.org/api_docs/python/tf/keras/layers/AdaptiveAveragePooling1D).
 #'   `keras_help(layer_adaptive_average_pooling_1d)` shows the text of the installed version.
+#' @family pooling layers
 #' @examplesIf is_keras_available()
 #' x <- random_normal(c(2, 10, 3))
 #' x |> layer_adaptive_average_pooling_1d(output_size = 4)
@@ -62,6 +63,7 @@ layer_adaptive_average_pooling_1d <- function(
 #' @seealso Keras' own page:
 #'   [keras.layers.AdaptiveAveragePooling2D](https://www.tensorflow.org/api_docs/python/tf/keras/layers/AdaptiveAveragePooling2D).
 #'   `keras_help(layer_adaptive_average_pooling_2d)` shows the text of the installed version.
+#' @family pooling layers
 #' @examplesIf is_keras_available()
 #' images <- random_normal(c(2, 8, 8, 3))
 #' images |> layer_adaptive_average_pooling_2d(output_size = c(2, 3))
@@ -100,6 +102,7 @@ layer_adaptive_average_pooling_2d <- function(
 #' @seealso Keras' own page:
 #'   [keras.layers.AdaptiveAveragePooling3D](https://www.tensorflow.org/api_docs/python/tf/keras/layers/AdaptiveAveragePooling3D).
 #'   `keras_help(layer_adaptive_average_pooling_3d)` shows the text of the installed version.
+#' @family pooling layers
 #' @examplesIf is_keras_available()
 #' volumes <- random_normal(c(1, 6, 6, 6, 2))
 #' volumes |> layer_adaptive_average_pooling_3d(output_size = 2)
@@ -137,6 +140,7 @@ layer_adaptive_average_pooling_3d <- function(
 #' @seealso Keras' own page:
 #'   [keras.layers.AdaptiveMaxPooling1D](https://www.tensorflow.org/api_docs/python/tf/keras/layers/AdaptiveMaxPooling1D).
 #'   `keras_help(layer_adaptive_max_pooling_1d)` shows the text of the installed version.
+#' @family pooling layers
 #' @examplesIf is_keras_available()
 #' x <- random_normal(c(2, 10, 3))
 #' x |> layer_adaptive_max_pooling_1d(output_size = 4)
@@ -175,6 +179,7 @@ layer_adaptive_max_pooling_1d <- function(
 #' @seealso Keras' own page:
 #'   [keras.layers.AdaptiveMaxPooling2D](https://www.tensorflow.org/api_docs/python/tf/keras/layers/AdaptiveMaxPooling2D).
 #'   `keras_help(layer_adaptive_max_pooling_2d)` shows the text of the installed version.
+#' @family pooling layers
 #' @examplesIf is_keras_available()
 #' images <- random_normal(c(2, 8, 8, 3))
 #' images |> layer_adaptive_max_pooling_2d(output_size = c(2, 3))
@@ -213,6 +218,7 @@ layer_adaptive_max_pooling_2d <- function(
 #' @seealso Keras' own page:
 #'   [keras.layers.AdaptiveMaxPooling3D](https://www.tensorflow.org/api_docs/python/tf/keras/layers/AdaptiveMaxPooling3D).
 #'   `keras_help(layer_adaptive_max_pooling_3d)` shows the text of the installed version.
+#' @family pooling layers
 #' @examplesIf is_keras_available()
 #' volumes <- random_normal(c(1, 6, 6, 6, 2))
 #' volumes |> layer_adaptive_max_pooling_3d(output_size = 2)
@@ -253,6 +259,7 @@ layer_adaptive_max_pooling_3d <- function(
 #' @seealso Keras' own page:
 #'   [keras.layers.AveragePooling1D](https://www.tensorflow.org/api_docs/python/tf/keras/layers/AveragePooling1D).
 #'   `keras_help(layer_average_pooling_1d)` shows the text of the installed version.
+#' @family pooling layers
 #' @examplesIf is_keras_available()
 #' x <- random_normal(c(2, 10, 3))
 #' x |> layer_average_pooling_1d(pool_size = 2)
@@ -294,6 +301,7 @@ layer_average_pooling_1d <- function(
 #' @seealso Keras' own page:
 #'   [keras.layers.AveragePooling2D](https://www.tensorflow.org/api_docs/python/tf/keras/layers/AveragePooling2D).
 #'   `keras_help(layer_average_pooling_2d)` shows the text of the installed version.
+#' @family pooling layers
 #' @examplesIf is_keras_available()
 #' images <- random_normal(c(2, 8, 8, 3))
 #' images |> layer_average_pooling_2d(pool_size = c(2, 2))
@@ -336,6 +344,7 @@ layer_average_pooling_2d <- function(
 #' @seealso Keras' own page:
 #'   [keras.layers.AveragePooling3D](https://www.tensorflow.org/api_docs/python/tf/keras/layers/AveragePooling3D).
 #'   `keras_help(layer_average_pooling_3d)` shows the text of the installed version.
+#' @family pooling layers
 #' @examplesIf is_keras_available()
 #' volumes <- random_normal(c(1, 6, 6, 6, 2))
 #' volumes |> layer_average_pooling_3d(pool_size = 2)
@@ -375,6 +384,7 @@ layer_average_pooling_3d <- function(
 #' @seealso Keras' own page:
 #'   [keras.layers.GlobalAveragePooling1D](https://www.tensorflow.org/api_docs/python/tf/keras/layers/GlobalAveragePooling1D).
 #'   `keras_help(layer_global_average_pooling_1d)` shows the text of the installed version.
+#' @family pooling layers
 #' @examplesIf is_keras_available()
 #' x <- random_normal(c(2, 10, 3))
 #' x |> layer_global_average_pooling_1d()
@@ -409,6 +419,7 @@ layer_global_average_pooling_1d <- function(
 #' @seealso Keras' own page:
 #'   [keras.layers.GlobalAveragePooling2D](https://www.tensorflow.org/api_docs/python/tf/keras/layers/GlobalAveragePooling2D).
 #'   `keras_help(layer_global_average_pooling_2d)` shows the text of the installed version.
+#' @family pooling layers
 #' @examplesIf is_keras_available()
 #' images <- random_normal(c(2, 8, 8, 3))
 #' images |> layer_global_average_pooling_2d()
@@ -443,6 +454,7 @@ layer_global_average_pooling_2d <- function(
 #' @seealso Keras' own page:
 #'   [keras.layers.GlobalAveragePooling3D](https://www.tensorflow.org/api_docs/python/tf/keras/layers/GlobalAveragePooling3D).
 #'   `keras_help(layer_global_average_pooling_3d)` shows the text of the installed version.
+#' @family pooling layers
 #' @examplesIf is_keras_available()
 #' volumes <- random_normal(c(1, 6, 6, 6, 2))
 #' volumes |> layer_global_average_pooling_3d()
@@ -477,6 +489,7 @@ layer_global_average_pooling_3d <- function(
 #' @seealso Keras' own page:
 #'   [keras.layers.GlobalMaxPool1D](https://www.tensorflow.org/api_docs/python/tf/keras/layers/GlobalMaxPool1D).
 #'   `keras_help(layer_global_max_pooling_1d)` shows the text of the installed version.
+#' @family pooling layers
 #' @examplesIf is_keras_available()
 #' x <- random_normal(c(2, 10, 3))
 #' x |> layer_global_max_pooling_1d()
@@ -511,6 +524,7 @@ layer_global_max_pooling_1d <- function(
 #' @seealso Keras' own page:
 #'   [keras.layers.GlobalMaxPool2D](https://www.tensorflow.org/api_docs/python/tf/keras/layers/GlobalMaxPool2D).
 #'   `keras_help(layer_global_max_pooling_2d)` shows the text of the installed version.
+#' @family pooling layers
 #' @examplesIf is_keras_available()
 #' images <- random_normal(c(2, 8, 8, 3))
 #' images |> layer_global_max_pooling_2d()
@@ -545,6 +559,7 @@ layer_global_max_pooling_2d <- function(
 #' @seealso Keras' own page:
 #'   [keras.layers.GlobalMaxPool3D](https://www.tensorflow.org/api_docs/python/tf/keras/layers/GlobalMaxPool3D).
 #'   `keras_help(layer_global_max_pooling_3d)` shows the text of the installed version.
+#' @family pooling layers
 #' @examplesIf is_keras_available()
 #' volumes <- random_normal(c(1, 6, 6, 6, 2))
 #' volumes |> layer_global_max_pooling_3d()
@@ -583,6 +598,7 @@ layer_global_max_pooling_3d <- function(
 #' @seealso Keras' own page:
 #'   [keras.layers.MaxPool1D](https://www.tensorflow.org/api_docs/python/tf/keras/layers/MaxPool1D).
 #'   `keras_help(layer_max_pooling_1d)` shows the text of the installed version.
+#' @family pooling layers
 #' @examplesIf is_keras_available()
 #' x <- random_normal(c(2, 10, 3))
 #' x |> layer_max_pooling_1d(pool_size = 2)
@@ -624,6 +640,7 @@ layer_max_pooling_1d <- function(
 #' @seealso Keras' own page:
 #'   [keras.layers.MaxPool2D](https://www.tensorflow.org/api_docs/python/tf/keras/layers/MaxPool2D).
 #'   `keras_help(layer_max_pooling_2d)` shows the text of the installed version.
+#' @family pooling layers
 #' @examplesIf is_keras_available()
 #' images <- random_normal(c(2, 8, 8, 3))
 #' images |> layer_max_pooling_2d(pool_size = c(2, 2))
@@ -666,6 +683,7 @@ layer_max_pooling_2d <- function(
 #' @seealso Keras' own page:
 #'   [keras.layers.MaxPool3D](https://www.tensorflow.org/api_docs/python/tf/keras/layers/MaxPool3D).
 #'   `keras_help(layer_max_pooling_3d)` shows the text of the installed version.
+#' @family pooling layers
 #' @examplesIf is_keras_available()
 #' volumes <- random_normal(c(1, 6, 6, 6, 2))
 #' volumes |> layer_max_pooling_3d(pool_size = 2)

@@ -25,6 +25,7 @@
 #' @seealso Keras' own page:
 #'   [keras.layers.AutoContrast](https://www.tensorflow.org/api_docs/python/tf/keras/layers/AutoContrast).
 #'   `keras_help(layer_auto_contrast)` shows the text of the installed version.
+#' @family preprocessing layers
 #' @examplesIf is_keras_available()
 #' images <- random_uniform(c(2, 8, 8, 3), maxval = 255)
 #' images |> layer_auto_contrast()
@@ -60,6 +61,7 @@ layer_auto_contrast <- function(
 #' @seealso Keras' own page:
 #'   [keras.layers.CategoryEncoding](https://www.tensorflow.org/api_docs/python/tf/keras/layers/CategoryEncoding).
 #'   `keras_help(layer_category_encoding)` shows the text of the installed version.
+#' @family preprocessing layers
 #' @examplesIf is_keras_available()
 #' codes <- op_convert_to_tensor(matrix(c(0, 1, 3, 3), nrow = 2), dtype = "int32")
 #' codes |> layer_category_encoding(num_tokens = 4, output_mode = "count")
@@ -100,6 +102,7 @@ layer_category_encoding <- function(
 #' @seealso Keras' own page:
 #'   [keras.layers.CenterCrop](https://www.tensorflow.org/api_docs/python/tf/keras/layers/CenterCrop).
 #'   `keras_help(layer_center_crop)` shows the text of the installed version.
+#' @family preprocessing layers
 #' @examplesIf is_keras_available()
 #' images <- random_uniform(c(2, 8, 8, 3), maxval = 255)
 #' images |> layer_center_crop(height = 4, width = 6)
@@ -144,6 +147,7 @@ layer_center_crop <- function(
 #'   [keras.layers.ContrastLimitedAdaptiveHistogramEqualization](https://www.tensorflow.org/api_docs/python/tf/keras/layers/ContrastLimitedAdaptiveHistogramEqualization).
 #'   `keras_help(layer_contrast_limited_adaptive_histogram_equalization)` shows the text of the
 #'   installed version.
+#' @family preprocessing layers
 #' @examplesIf is_keras_available()
 #' images <- random_uniform(c(2, 8, 8, 3), maxval = 255)
 #' images |> layer_contrast_limited_adaptive_histogram_equalization(tile_grid_size = c(2, 2))
@@ -189,6 +193,7 @@ layer_contrast_limited_adaptive_histogram_equalization <- function(
 #' @seealso Keras' own page:
 #'   [keras.layers.Discretization](https://www.tensorflow.org/api_docs/python/tf/keras/layers/Discretization).
 #'   `keras_help(layer_discretization)` shows the text of the installed version.
+#' @family preprocessing layers
 #' @examplesIf is_keras_available()
 #' ages <- op_convert_to_tensor(matrix(c(7, 30, 64, 80), nrow = 1))
 #' ages |> layer_discretization(bin_boundaries = c(18, 65))
@@ -230,6 +235,7 @@ layer_discretization <- function(
 #' @seealso Keras' own page:
 #'   [keras.layers.Equalization](https://www.tensorflow.org/api_docs/python/tf/keras/layers/Equalization).
 #'   `keras_help(layer_equalization)` shows the text of the installed version.
+#' @family preprocessing layers
 #' @examplesIf is_keras_available()
 #' images <- random_uniform(c(2, 8, 8, 3), maxval = 255)
 #' images |> layer_equalization()
@@ -270,6 +276,7 @@ layer_equalization <- function(
 #' @seealso Keras' own page:
 #'   [keras.layers.HashedCrossing](https://www.tensorflow.org/api_docs/python/tf/keras/layers/HashedCrossing).
 #'   `keras_help(layer_hashed_crossing)` shows the text of the installed version.
+#' @family preprocessing layers
 #' @examplesIf is_keras_available()
 #' cross <- layer_hashed_crossing(num_bins = 5)
 #' city <- op_convert_to_tensor(c("Kiel", "Bonn"))
@@ -317,6 +324,7 @@ layer_hashed_crossing <- function(
 #' @seealso Keras' own page:
 #'   [keras.layers.Hashing](https://www.tensorflow.org/api_docs/python/tf/keras/layers/Hashing).
 #'   `keras_help(layer_hashing)` shows the text of the installed version.
+#' @family preprocessing layers
 #' @examplesIf is_keras_available()
 #' hash <- layer_hashing(num_bins = 8)
 #' hash(c("oak", "elm", "ash"))
@@ -377,6 +385,7 @@ layer_hashing <- function(
 #' @seealso Keras' own page:
 #'   [keras.layers.IntegerLookup](https://www.tensorflow.org/api_docs/python/tf/keras/layers/IntegerLookup).
 #'   `keras_help(layer_integer_lookup)` shows the text of the installed version.
+#' @family preprocessing layers
 #' @examplesIf is_keras_available()
 #' lookup <- layer_integer_lookup(vocabulary = c(24103, 53111))
 #' lookup(op_convert_to_tensor(c(53111, 10115), dtype = "int64"))
@@ -423,6 +432,7 @@ layer_integer_lookup <- function(
 #' @seealso Keras' own page:
 #'   [keras.layers.MaxNumBoundingBoxes](https://www.tensorflow.org/api_docs/python/tf/keras/layers/MaxNumBoundingBoxes).
 #'   `keras_help(layer_max_num_bounding_boxes)` shows the text of the installed version.
+#' @family preprocessing layers
 #' @examplesIf is_keras_available()
 #' data <- list(
 #'   images = op_ones(c(1, 8, 8, 3)),
@@ -477,6 +487,7 @@ layer_max_num_bounding_boxes <- function(
 #' @seealso Keras' own page:
 #'   [keras.layers.MelSpectrogram](https://www.tensorflow.org/api_docs/python/tf/keras/layers/MelSpectrogram).
 #'   `keras_help(layer_mel_spectrogram)` shows the text of the installed version.
+#' @family preprocessing layers
 #' @examplesIf is_keras_available()
 #' waves <- random_normal(c(1, 1600))
 #' waves |> layer_mel_spectrogram(
@@ -524,6 +535,7 @@ layer_mel_spectrogram <- function(
 #' @seealso Keras' own page:
 #'   [keras.layers.Normalization](https://www.tensorflow.org/api_docs/python/tf/keras/layers/Normalization).
 #'   `keras_help(layer_normalization)` shows the text of the installed version.
+#' @family preprocessing layers
 #' @examplesIf is_keras_available()
 #' x <- matrix(c(1, 2, 3, 10, 20, 30), ncol = 2)
 #' standardize <- layer_normalization(mean = c(2, 20), variance = c(1, 100))
@@ -561,6 +573,7 @@ layer_normalization <- function(
 #' @seealso Keras' own page:
 #'   [keras.layers.Rescaling](https://www.tensorflow.org/api_docs/python/tf/keras/layers/Rescaling).
 #'   `keras_help(layer_rescaling)` shows the text of the installed version.
+#' @family preprocessing layers
 #' @examplesIf is_keras_available()
 #' pixels <- op_convert_to_tensor(matrix(c(0, 127.5, 255), nrow = 1))
 #' pixels |> layer_rescaling(scale = 1 / 127.5, offset = -1)
@@ -607,6 +620,7 @@ layer_rescaling <- function(
 #' @seealso Keras' own page:
 #'   [keras.layers.Resizing](https://www.tensorflow.org/api_docs/python/tf/keras/layers/Resizing).
 #'   `keras_help(layer_resizing)` shows the text of the installed version.
+#' @family preprocessing layers
 #' @examplesIf is_keras_available()
 #' images <- random_uniform(c(2, 8, 8, 3), maxval = 255)
 #' images |> layer_resizing(height = 4, width = 4)
@@ -663,6 +677,7 @@ layer_resizing <- function(
 #' @seealso Keras' own page:
 #'   [keras.layers.STFTSpectrogram](https://www.tensorflow.org/api_docs/python/tf/keras/layers/STFTSpectrogram).
 #'   `keras_help(layer_stft_spectrogram)` shows the text of the installed version.
+#' @family preprocessing layers
 #' @examplesIf is_keras_available()
 #' waves <- random_normal(c(1, 1024, 1))
 #' waves |> layer_stft_spectrogram(mode = "log", frame_length = 64, frame_step = 32)
@@ -724,6 +739,7 @@ layer_stft_spectrogram <- function(
 #' @seealso Keras' own page:
 #'   [keras.layers.StringLookup](https://www.tensorflow.org/api_docs/python/tf/keras/layers/StringLookup).
 #'   `keras_help(layer_string_lookup)` shows the text of the installed version.
+#' @family preprocessing layers
 #' @examplesIf is_keras_available()
 #' lookup <- layer_string_lookup(vocabulary = c("oak", "elm", "ash"))
 #' lookup(c("elm", "fir"))
@@ -789,6 +805,7 @@ layer_string_lookup <- function(
 #' @seealso Keras' own page:
 #'   [keras.layers.TextVectorization](https://www.tensorflow.org/api_docs/python/tf/keras/layers/TextVectorization).
 #'   `keras_help(layer_text_vectorization)` shows the text of the installed version.
+#' @family preprocessing layers
 #' @examplesIf is_keras_available()
 #' vectorize <- layer_text_vectorization(
 #'   vocabulary = c("the", "cat", "sat"), output_sequence_length = 4

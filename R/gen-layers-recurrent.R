@@ -28,6 +28,7 @@
 #' @seealso Keras' own page:
 #'   [keras.layers.Bidirectional](https://www.tensorflow.org/api_docs/python/tf/keras/layers/Bidirectional).
 #'   `keras_help(layer_bidirectional)` shows the text of the installed version.
+#' @family recurrent layers
 #' @examplesIf is_keras_available()
 #' x <- random_normal(c(2, 5, 3))
 #' x |> layer_bidirectional(layer_lstm(units = 4))
@@ -120,12 +121,14 @@ bidirectional <- layer_bidirectional
 #' @param trainable Whether training may change the weights. (`TRUE` or `FALSE`; default `TRUE`)
 #' @param ... `activity_regularizer`, `autocast`, and on the first layer of a sequential model the
 #'   older spellings `input_shape`, `batch_input_shape`, `batch_size`, `input_dim`.
+#' @param bias Older spelling of `use_bias`.
 #' @return With no `object`, the layer itself; with a Sequential model, that model with the layer
 #'   added; with a tensor, the output tensor, of shape `(batch, new_rows, filters)`, with a time
 #'   axis after the batch axis if `return_sequences = TRUE`.
 #' @seealso Keras' own page:
 #'   [keras.layers.ConvLSTM1D](https://www.tensorflow.org/api_docs/python/tf/keras/layers/ConvLSTM1D).
 #'   `keras_help(layer_conv_lstm_1d)` shows the text of the installed version.
+#' @family recurrent layers
 #' @examplesIf is_keras_available()
 #' x <- random_normal(c(1, 3, 8, 2))
 #' x |> layer_conv_lstm_1d(filters = 2, kernel_size = 3)
@@ -138,7 +141,7 @@ layer_conv_lstm_1d <- function(
   recurrent_regularizer = NULL, bias_regularizer = NULL, activity_regularizer = NULL,
   kernel_constraint = NULL, recurrent_constraint = NULL, bias_constraint = NULL, dropout = 0.0,
   recurrent_dropout = 0.0, seed = NULL, return_sequences = FALSE, return_state = FALSE,
-  go_backwards = FALSE, stateful = FALSE, name = NULL, dtype = NULL, trainable = TRUE, ...
+  go_backwards = FALSE, stateful = FALSE, name = NULL, dtype = NULL, trainable = TRUE, ..., bias
 ) {
   wrap_layer("keras.layers.ConvLSTM1D", environment(), c(
     filters = "!int", kernel_size = "!ints", strides = "ints", padding = "string",
@@ -228,12 +231,14 @@ layer_conv_lstm_1d <- function(
 #' @param trainable Whether training may change the weights. (`TRUE` or `FALSE`; default `TRUE`)
 #' @param ... `activity_regularizer`, `autocast`, and on the first layer of a sequential model the
 #'   older spellings `input_shape`, `batch_input_shape`, `batch_size`, `input_dim`.
+#' @param bias Older spelling of `use_bias`.
 #' @return With no `object`, the layer itself; with a Sequential model, that model with the layer
 #'   added; with a tensor, the output tensor, of shape `(batch, new_rows, new_cols, filters)`, with
 #'   a time axis after the batch axis if `return_sequences = TRUE`.
 #' @seealso Keras' own page:
 #'   [keras.layers.ConvLSTM2D](https://www.tensorflow.org/api_docs/python/tf/keras/layers/ConvLSTM2D).
 #'   `keras_help(layer_conv_lstm_2d)` shows the text of the installed version.
+#' @family recurrent layers
 #' @examplesIf is_keras_available()
 #' x <- random_normal(c(1, 3, 6, 6, 2))
 #' x |> layer_conv_lstm_2d(filters = 2, kernel_size = 3)
@@ -246,7 +251,7 @@ layer_conv_lstm_2d <- function(
   recurrent_regularizer = NULL, bias_regularizer = NULL, activity_regularizer = NULL,
   kernel_constraint = NULL, recurrent_constraint = NULL, bias_constraint = NULL, dropout = 0.0,
   recurrent_dropout = 0.0, seed = NULL, return_sequences = FALSE, return_state = FALSE,
-  go_backwards = FALSE, stateful = FALSE, name = NULL, dtype = NULL, trainable = TRUE, ...
+  go_backwards = FALSE, stateful = FALSE, name = NULL, dtype = NULL, trainable = TRUE, ..., bias
 ) {
   wrap_layer("keras.layers.ConvLSTM2D", environment(), c(
     filters = "!int", kernel_size = "!ints", strides = "ints", padding = "string",
@@ -336,12 +341,14 @@ layer_conv_lstm_2d <- function(
 #' @param trainable Whether training may change the weights. (`TRUE` or `FALSE`; default `TRUE`)
 #' @param ... `activity_regularizer`, `autocast`, and on the first layer of a sequential model the
 #'   older spellings `input_shape`, `batch_input_shape`, `batch_size`, `input_dim`.
+#' @param bias Older spelling of `use_bias`.
 #' @return With no `object`, the layer itself; with a Sequential model, that model with the layer
 #'   added; with a tensor, the output tensor, of shape `(batch, new_dim1, new_dim2, new_dim3,
 #'   filters)`, with a time axis after the batch axis if `return_sequences = TRUE`.
 #' @seealso Keras' own page:
 #'   [keras.layers.ConvLSTM3D](https://www.tensorflow.org/api_docs/python/tf/keras/layers/ConvLSTM3D).
 #'   `keras_help(layer_conv_lstm_3d)` shows the text of the installed version.
+#' @family recurrent layers
 #' @examplesIf is_keras_available()
 #' x <- random_normal(c(1, 2, 4, 4, 4, 1))
 #' x |> layer_conv_lstm_3d(filters = 2, kernel_size = 2)
@@ -354,7 +361,7 @@ layer_conv_lstm_3d <- function(
   recurrent_regularizer = NULL, bias_regularizer = NULL, activity_regularizer = NULL,
   kernel_constraint = NULL, recurrent_constraint = NULL, bias_constraint = NULL, dropout = 0.0,
   recurrent_dropout = 0.0, seed = NULL, return_sequences = FALSE, return_state = FALSE,
-  go_backwards = FALSE, stateful = FALSE, name = NULL, dtype = NULL, trainable = TRUE, ...
+  go_backwards = FALSE, stateful = FALSE, name = NULL, dtype = NULL, trainable = TRUE, ..., bias
 ) {
   wrap_layer("keras.layers.ConvLSTM3D", environment(), c(
     filters = "!int", kernel_size = "!ints", strides = "ints", padding = "string",
@@ -436,6 +443,7 @@ layer_conv_lstm_3d <- function(
 #' @param trainable Whether training may change the weights. (`TRUE` or `FALSE`; default `TRUE`)
 #' @param ... `activity_regularizer`, `autocast`, and on the first layer of a sequential model the
 #'   older spellings `input_shape`, `batch_input_shape`, `batch_size`, `input_dim`.
+#' @param bias Older spelling of `use_bias`.
 #' @return With no `object`, the layer itself; with a Sequential model, that model with the layer
 #'   added; with a tensor, the output tensor, of shape `(batch, units)`, or `(batch, time, units)`
 #'   with `return_sequences = TRUE`; with `return_state = TRUE` a list of the output and the final
@@ -443,6 +451,7 @@ layer_conv_lstm_3d <- function(
 #' @seealso Keras' own page:
 #'   [keras.layers.GRU](https://www.tensorflow.org/api_docs/python/tf/keras/layers/GRU).
 #'   `keras_help(layer_gru)` shows the text of the installed version.
+#' @family recurrent layers
 #' @examplesIf is_keras_available()
 #' x <- random_normal(c(2, 5, 3))
 #' x |> layer_gru(units = 4)
@@ -455,7 +464,7 @@ layer_gru <- function(
   recurrent_constraint = NULL, bias_constraint = NULL, dropout = 0.0, recurrent_dropout = 0.0,
   seed = NULL, return_sequences = FALSE, return_state = FALSE, go_backwards = FALSE,
   stateful = FALSE, unroll = FALSE, reset_after = TRUE, use_cudnn = "auto", name = NULL,
-  dtype = NULL, trainable = TRUE, ...
+  dtype = NULL, trainable = TRUE, ..., bias
 ) {
   wrap_layer("keras.layers.GRU", environment(), c(
     units = "!int", activation = "callable", recurrent_activation = "callable", use_bias = "bool",
@@ -514,10 +523,12 @@ layer_gru <- function(
 #' @param seed Whole number or seed generator that makes random draws repeatable. (whole number or
 #'   seed generator; default `NULL`)
 #' @param ... Older spellings of the arguments.
+#' @param bias Older spelling of `use_bias`.
 #' @return A cell object.
 #' @seealso Keras' own page:
 #'   [keras.layers.GRUCell](https://www.tensorflow.org/api_docs/python/tf/keras/layers/GRUCell).
 #'   `keras_help(rnn_cell_gru)` shows the text of the installed version.
+#' @family recurrent layers
 #' @examplesIf is_keras_available()
 #' x <- random_normal(c(2, 5, 3))
 #' x |> layer_rnn(rnn_cell_gru(units = 4))
@@ -528,7 +539,7 @@ rnn_cell_gru <- function(
   bias_initializer = "zeros", kernel_regularizer = NULL, recurrent_regularizer = NULL,
   bias_regularizer = NULL, kernel_constraint = NULL, recurrent_constraint = NULL,
   bias_constraint = NULL, dropout = 0.0, recurrent_dropout = 0.0, reset_after = TRUE,
-  seed = NULL, ...
+  seed = NULL, ..., bias
 ) {
   wrap_class("keras.layers.GRUCell", environment(), c(
     units = "!int", activation = "callable", recurrent_activation = "callable", use_bias = "bool",
@@ -611,6 +622,7 @@ layer_gru_cell <- rnn_cell_gru
 #' @param trainable Whether training may change the weights. (`TRUE` or `FALSE`; default `TRUE`)
 #' @param ... `activity_regularizer`, `autocast`, and on the first layer of a sequential model the
 #'   older spellings `input_shape`, `batch_input_shape`, `batch_size`, `input_dim`.
+#' @param bias Older spelling of `use_bias`.
 #' @return With no `object`, the layer itself; with a Sequential model, that model with the layer
 #'   added; with a tensor, the output tensor, of shape `(batch, units)`, or `(batch, time, units)`
 #'   with `return_sequences = TRUE`; with `return_state = TRUE` a list of the output and the final
@@ -618,6 +630,7 @@ layer_gru_cell <- rnn_cell_gru
 #' @seealso Keras' own page:
 #'   [keras.layers.LSTM](https://www.tensorflow.org/api_docs/python/tf/keras/layers/LSTM).
 #'   `keras_help(layer_lstm)` shows the text of the installed version.
+#' @family recurrent layers
 #' @examplesIf is_keras_available()
 #' x <- random_normal(c(2, 5, 3))
 #' x |> layer_lstm(units = 4)
@@ -631,7 +644,7 @@ layer_lstm <- function(
   kernel_constraint = NULL, recurrent_constraint = NULL, bias_constraint = NULL, dropout = 0.0,
   recurrent_dropout = 0.0, seed = NULL, return_sequences = FALSE, return_state = FALSE,
   go_backwards = FALSE, stateful = FALSE, unroll = FALSE, use_cudnn = "auto", name = NULL,
-  dtype = NULL, trainable = TRUE, ...
+  dtype = NULL, trainable = TRUE, ..., bias
 ) {
   wrap_layer("keras.layers.LSTM", environment(), c(
     units = "!int", activation = "callable", recurrent_activation = "callable", use_bias = "bool",
@@ -690,10 +703,12 @@ layer_lstm <- function(
 #' @param seed Whole number or seed generator that makes random draws repeatable. (whole number or
 #'   seed generator; default `NULL`)
 #' @param ... Older spellings of the arguments.
+#' @param bias Older spelling of `use_bias`.
 #' @return A cell object.
 #' @seealso Keras' own page:
 #'   [keras.layers.LSTMCell](https://www.tensorflow.org/api_docs/python/tf/keras/layers/LSTMCell).
 #'   `keras_help(rnn_cell_lstm)` shows the text of the installed version.
+#' @family recurrent layers
 #' @examplesIf is_keras_available()
 #' x <- random_normal(c(2, 5, 3))
 #' x |> layer_rnn(rnn_cell_lstm(units = 4))
@@ -704,7 +719,7 @@ rnn_cell_lstm <- function(
   bias_initializer = "zeros", unit_forget_bias = TRUE, kernel_regularizer = NULL,
   recurrent_regularizer = NULL, bias_regularizer = NULL, kernel_constraint = NULL,
   recurrent_constraint = NULL, bias_constraint = NULL, dropout = 0.0, recurrent_dropout = 0.0,
-  seed = NULL, ...
+  seed = NULL, ..., bias
 ) {
   wrap_class("keras.layers.LSTMCell", environment(), c(
     units = "!int", activation = "callable", recurrent_activation = "callable", use_bias = "bool",
@@ -755,6 +770,7 @@ layer_lstm_cell <- rnn_cell_lstm
 #' @seealso Keras' own page:
 #'   [keras.layers.RNN](https://www.tensorflow.org/api_docs/python/tf/keras/layers/RNN).
 #'   `keras_help(layer_rnn)` shows the text of the installed version.
+#' @family recurrent layers
 #' @examplesIf is_keras_available()
 #' x <- random_normal(c(2, 5, 3))
 #' cells <- rnn_cells_stack(list(rnn_cell_gru(4), rnn_cell_gru(2)))
@@ -832,6 +848,7 @@ layer_rnn <- function(
 #' @param trainable Whether training may change the weights. (`TRUE` or `FALSE`; default `TRUE`)
 #' @param ... `activity_regularizer`, `autocast`, and on the first layer of a sequential model the
 #'   older spellings `input_shape`, `batch_input_shape`, `batch_size`, `input_dim`.
+#' @param bias Older spelling of `use_bias`.
 #' @return With no `object`, the layer itself; with a Sequential model, that model with the layer
 #'   added; with a tensor, the output tensor, of shape `(batch, units)`, or `(batch, time, units)`
 #'   with `return_sequences = TRUE`; with `return_state = TRUE` a list of the output and the final
@@ -839,6 +856,7 @@ layer_rnn <- function(
 #' @seealso Keras' own page:
 #'   [keras.layers.SimpleRNN](https://www.tensorflow.org/api_docs/python/tf/keras/layers/SimpleRNN).
 #'   `keras_help(layer_simple_rnn)` shows the text of the installed version.
+#' @family recurrent layers
 #' @examplesIf is_keras_available()
 #' x <- random_normal(c(2, 5, 3))
 #' x |> layer_simple_rnn(units = 4)
@@ -849,7 +867,8 @@ layer_simple_rnn <- function(
   recurrent_regularizer = NULL, bias_regularizer = NULL, activity_regularizer = NULL,
   kernel_constraint = NULL, recurrent_constraint = NULL, bias_constraint = NULL, dropout = 0.0,
   recurrent_dropout = 0.0, return_sequences = FALSE, return_state = FALSE, go_backwards = FALSE,
-  stateful = FALSE, unroll = FALSE, seed = NULL, name = NULL, dtype = NULL, trainable = TRUE, ...
+  stateful = FALSE, unroll = FALSE, seed = NULL, name = NULL, dtype = NULL, trainable = TRUE,
+  ..., bias
 ) {
   wrap_layer("keras.layers.SimpleRNN", environment(), c(
     units = "!int", activation = "callable", use_bias = "bool", kernel_initializer = "callable",
@@ -903,10 +922,12 @@ layer_simple_rnn <- function(
 #' @param seed Whole number or seed generator that makes random draws repeatable. (whole number or
 #'   seed generator; default `NULL`)
 #' @param ... Older spellings of the arguments.
+#' @param bias Older spelling of `use_bias`.
 #' @return A cell object.
 #' @seealso Keras' own page:
 #'   [keras.layers.SimpleRNNCell](https://www.tensorflow.org/api_docs/python/tf/keras/layers/SimpleRNNCell).
 #'   `keras_help(rnn_cell_simple)` shows the text of the installed version.
+#' @family recurrent layers
 #' @examplesIf is_keras_available()
 #' x <- random_normal(c(2, 5, 3))
 #' x |> layer_rnn(rnn_cell_simple(units = 4))
@@ -916,7 +937,7 @@ rnn_cell_simple <- function(
   recurrent_initializer = "orthogonal", bias_initializer = "zeros", kernel_regularizer = NULL,
   recurrent_regularizer = NULL, bias_regularizer = NULL, kernel_constraint = NULL,
   recurrent_constraint = NULL, bias_constraint = NULL, dropout = 0.0, recurrent_dropout = 0.0,
-  seed = NULL, ...
+  seed = NULL, ..., bias
 ) {
   wrap_class("keras.layers.SimpleRNNCell", environment(), c(
     units = "!int", activation = "callable", use_bias = "bool", kernel_initializer = "callable",
@@ -944,6 +965,7 @@ layer_simple_rnn_cell <- rnn_cell_simple
 #' @seealso Keras' own page:
 #'   [keras.layers.StackedRNNCells](https://www.tensorflow.org/api_docs/python/tf/keras/layers/StackedRNNCells).
 #'   `keras_help(rnn_cells_stack)` shows the text of the installed version.
+#' @family recurrent layers
 #' @examplesIf is_keras_available()
 #' x <- random_normal(c(2, 5, 3))
 #' stack <- rnn_cells_stack(list(rnn_cell_lstm(8), rnn_cell_lstm(4)))
@@ -978,6 +1000,7 @@ layer_stacked_rnn_cells <- rnn_cells_stack
 #' @seealso Keras' own page:
 #'   [keras.layers.TimeDistributed](https://www.tensorflow.org/api_docs/python/tf/keras/layers/TimeDistributed).
 #'   `keras_help(layer_time_distributed)` shows the text of the installed version.
+#' @family recurrent layers
 #' @examplesIf is_keras_available()
 #' films <- random_normal(c(2, 3, 8, 8, 1))
 #' films |> layer_time_distributed(layer_conv_2d(filters = 2, kernel_size = 3))

@@ -26,6 +26,7 @@
 #' @seealso Keras' own page:
 #'   [keras.layers.AlphaDropout](https://www.tensorflow.org/api_docs/python/tf/keras/layers/AlphaDropout).
 #'   `keras_help(layer_alpha_dropout)` shows the text of the installed version.
+#' @family regularization layers
 #' @examplesIf is_keras_available()
 #' x <- random_normal(c(2, 6))
 #' layer <- layer_alpha_dropout(rate = 0.2, seed = 1)
@@ -66,6 +67,7 @@ layer_alpha_dropout <- function(
 #' @seealso Keras' own page:
 #'   [keras.layers.Dropout](https://www.tensorflow.org/api_docs/python/tf/keras/layers/Dropout).
 #'   `keras_help(layer_dropout)` shows the text of the installed version.
+#' @family regularization layers
 #' @examplesIf is_keras_available()
 #' x <- op_ones(c(2, 6))
 #' layer <- layer_dropout(rate = 0.5, seed = 1)
@@ -103,6 +105,7 @@ layer_dropout <- function(
 #' @seealso Keras' own page:
 #'   [keras.layers.GaussianDropout](https://www.tensorflow.org/api_docs/python/tf/keras/layers/GaussianDropout).
 #'   `keras_help(layer_gaussian_dropout)` shows the text of the installed version.
+#' @family regularization layers
 #' @examplesIf is_keras_available()
 #' x <- op_ones(c(2, 6))
 #' layer <- layer_gaussian_dropout(rate = 0.2, seed = 1)
@@ -136,6 +139,7 @@ layer_gaussian_dropout <- function(
 #' @seealso Keras' own page:
 #'   [keras.layers.GaussianNoise](https://www.tensorflow.org/api_docs/python/tf/keras/layers/GaussianNoise).
 #'   `keras_help(layer_gaussian_noise)` shows the text of the installed version.
+#' @family regularization layers
 #' @examplesIf is_keras_available()
 #' x <- op_zeros(c(2, 6))
 #' layer <- layer_gaussian_noise(stddev = 0.1, seed = 1)
@@ -169,6 +173,7 @@ layer_gaussian_noise <- function(
 #' @seealso Keras' own page:
 #'   [keras.layers.SpatialDropout1D](https://www.tensorflow.org/api_docs/python/tf/keras/layers/SpatialDropout1D).
 #'   `keras_help(layer_spatial_dropout_1d)` shows the text of the installed version.
+#' @family regularization layers
 #' @examplesIf is_keras_available()
 #' x <- op_ones(c(1, 4, 3))
 #' layer <- layer_spatial_dropout_1d(rate = 0.5, seed = 1)
@@ -202,6 +207,7 @@ layer_spatial_dropout_1d <- function(object, rate, seed = NULL, name = NULL, dty
 #' @seealso Keras' own page:
 #'   [keras.layers.SpatialDropout2D](https://www.tensorflow.org/api_docs/python/tf/keras/layers/SpatialDropout2D).
 #'   `keras_help(layer_spatial_dropout_2d)` shows the text of the installed version.
+#' @family regularization layers
 #' @examplesIf is_keras_available()
 #' x <- op_ones(c(1, 3, 3, 2))
 #' layer <- layer_spatial_dropout_2d(rate = 0.5, seed = 1)
@@ -237,6 +243,7 @@ layer_spatial_dropout_2d <- function(
 #' @seealso Keras' own page:
 #'   [keras.layers.SpatialDropout3D](https://www.tensorflow.org/api_docs/python/tf/keras/layers/SpatialDropout3D).
 #'   `keras_help(layer_spatial_dropout_3d)` shows the text of the installed version.
+#' @family regularization layers
 #' @examplesIf is_keras_available()
 #' x <- op_ones(c(1, 2, 2, 2, 2))
 #' layer <- layer_spatial_dropout_3d(rate = 0.5, seed = 1)

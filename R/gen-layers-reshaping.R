@@ -20,6 +20,7 @@
 #' @seealso Keras' own page:
 #'   [keras.layers.Cropping1D](https://www.tensorflow.org/api_docs/python/tf/keras/layers/Cropping1D).
 #'   `keras_help(layer_cropping_1d)` shows the text of the installed version.
+#' @family reshaping layers
 #' @examplesIf is_keras_available()
 #' x <- random_normal(c(2, 10, 3))
 #' # two steps off the start, one off the end
@@ -55,6 +56,7 @@ layer_cropping_1d <- function(
 #' @seealso Keras' own page:
 #'   [keras.layers.Cropping2D](https://www.tensorflow.org/api_docs/python/tf/keras/layers/Cropping2D).
 #'   `keras_help(layer_cropping_2d)` shows the text of the installed version.
+#' @family reshaping layers
 #' @examplesIf is_keras_available()
 #' images <- random_normal(c(2, 8, 8, 3))
 #' # one row off the top, two off the bottom, no columns
@@ -91,6 +93,7 @@ layer_cropping_2d <- function(
 #' @seealso Keras' own page:
 #'   [keras.layers.Cropping3D](https://www.tensorflow.org/api_docs/python/tf/keras/layers/Cropping3D).
 #'   `keras_help(layer_cropping_3d)` shows the text of the installed version.
+#' @family reshaping layers
 #' @examplesIf is_keras_available()
 #' volumes <- random_normal(c(1, 6, 6, 6, 2))
 #' volumes |> layer_cropping_3d(cropping = c(1, 2, 1))
@@ -123,6 +126,7 @@ layer_cropping_3d <- function(
 #' @seealso Keras' own page:
 #'   [keras.layers.Flatten](https://www.tensorflow.org/api_docs/python/tf/keras/layers/Flatten).
 #'   `keras_help(layer_flatten)` shows the text of the installed version.
+#' @family reshaping layers
 #' @examplesIf is_keras_available()
 #' images <- random_normal(c(2, 8, 8, 3))
 #' images |> layer_flatten()
@@ -154,6 +158,7 @@ layer_flatten <- function(
 #' @seealso Keras' own page:
 #'   [keras.layers.Permute](https://www.tensorflow.org/api_docs/python/tf/keras/layers/Permute).
 #'   `keras_help(layer_permute)` shows the text of the installed version.
+#' @family reshaping layers
 #' @examplesIf is_keras_available()
 #' x <- random_normal(c(2, 10, 3))
 #' # (batch, 10, 3) becomes (batch, 3, 10)
@@ -183,6 +188,7 @@ layer_permute <- function(object, dims, name = NULL, dtype = NULL, trainable = T
 #' @seealso Keras' own page:
 #'   [keras.layers.RepeatVector](https://www.tensorflow.org/api_docs/python/tf/keras/layers/RepeatVector).
 #'   `keras_help(layer_repeat_vector)` shows the text of the installed version.
+#' @family reshaping layers
 #' @examplesIf is_keras_available()
 #' x <- random_normal(c(2, 4))
 #' x |> layer_repeat_vector(3)
@@ -212,6 +218,7 @@ layer_repeat_vector <- function(object, n, name = NULL, dtype = NULL, trainable 
 #' @seealso Keras' own page:
 #'   [keras.layers.Reshape](https://www.tensorflow.org/api_docs/python/tf/keras/layers/Reshape).
 #'   `keras_help(layer_reshape)` shows the text of the installed version.
+#' @family reshaping layers
 #' @examplesIf is_keras_available()
 #' x <- random_normal(c(2, 12))
 #' x |> layer_reshape(c(3, 4))
@@ -241,6 +248,7 @@ layer_reshape <- function(object, target_shape, name = NULL, dtype = NULL, train
 #' @seealso Keras' own page:
 #'   [keras.layers.UpSampling1D](https://www.tensorflow.org/api_docs/python/tf/keras/layers/UpSampling1D).
 #'   `keras_help(layer_upsampling_1d)` shows the text of the installed version.
+#' @family reshaping layers
 #' @examplesIf is_keras_available()
 #' x <- random_normal(c(2, 10, 3))
 #' x |> layer_upsampling_1d(size = 2)
@@ -277,6 +285,7 @@ layer_upsampling_1d <- function(
 #' @seealso Keras' own page:
 #'   [keras.layers.UpSampling2D](https://www.tensorflow.org/api_docs/python/tf/keras/layers/UpSampling2D).
 #'   `keras_help(layer_upsampling_2d)` shows the text of the installed version.
+#' @family reshaping layers
 #' @examplesIf is_keras_available()
 #' images <- random_normal(c(2, 8, 8, 3))
 #' images |> layer_upsampling_2d(size = c(2, 3), interpolation = "bilinear")
@@ -315,6 +324,7 @@ layer_upsampling_2d <- function(
 #' @seealso Keras' own page:
 #'   [keras.layers.UpSampling3D](https://www.tensorflow.org/api_docs/python/tf/keras/layers/UpSampling3D).
 #'   `keras_help(layer_upsampling_3d)` shows the text of the installed version.
+#' @family reshaping layers
 #' @examplesIf is_keras_available()
 #' volumes <- random_normal(c(1, 2, 2, 2, 1))
 #' volumes |> layer_upsampling_3d(size = c(2, 1, 2))
@@ -349,6 +359,7 @@ layer_upsampling_3d <- function(
 #' @seealso Keras' own page:
 #'   [keras.layers.ZeroPadding1D](https://www.tensorflow.org/api_docs/python/tf/keras/layers/ZeroPadding1D).
 #'   `keras_help(layer_zero_padding_1d)` shows the text of the installed version.
+#' @family reshaping layers
 #' @examplesIf is_keras_available()
 #' x <- random_normal(c(2, 10, 3))
 #' # causal padding: zeros only in front
@@ -384,6 +395,7 @@ layer_zero_padding_1d <- function(
 #' @seealso Keras' own page:
 #'   [keras.layers.ZeroPadding2D](https://www.tensorflow.org/api_docs/python/tf/keras/layers/ZeroPadding2D).
 #'   `keras_help(layer_zero_padding_2d)` shows the text of the installed version.
+#' @family reshaping layers
 #' @examplesIf is_keras_available()
 #' images <- random_normal(c(2, 8, 8, 3))
 #' images |> layer_zero_padding_2d(padding = c(1, 2))
@@ -419,6 +431,7 @@ layer_zero_padding_2d <- function(
 #' @seealso Keras' own page:
 #'   [keras.layers.ZeroPadding3D](https://www.tensorflow.org/api_docs/python/tf/keras/layers/ZeroPadding3D).
 #'   `keras_help(layer_zero_padding_3d)` shows the text of the installed version.
+#' @family reshaping layers
 #' @examplesIf is_keras_available()
 #' volumes <- random_normal(c(1, 6, 6, 6, 2))
 #' volumes |> layer_zero_padding_3d(padding = 1)

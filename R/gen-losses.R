@@ -25,6 +25,7 @@
 #' @seealso Keras' own page:
 #'   [keras.losses.BinaryCrossentropy](https://www.tensorflow.org/api_docs/python/tf/keras/losses/BinaryCrossentropy).
 #'   `keras_help(loss_binary_crossentropy)` shows the text of the installed version.
+#' @family losses
 #' @examplesIf is_keras_available()
 #' y_true <- rbind(c(0, 1), c(1, 0))
 #' y_pred <- rbind(c(0.2, 0.8), c(0.6, 0.4))
@@ -74,6 +75,7 @@ loss_binary_crossentropy <- function(
 #' @seealso Keras' own page:
 #'   [keras.losses.BinaryFocalCrossentropy](https://www.tensorflow.org/api_docs/python/tf/keras/losses/BinaryFocalCrossentropy).
 #'   `keras_help(loss_binary_focal_crossentropy)` shows the text of the installed version.
+#' @family losses
 #' @examplesIf is_keras_available()
 #' y_true <- rbind(c(0, 1), c(1, 0))
 #' y_pred <- rbind(c(0.2, 0.8), c(0.6, 0.4))
@@ -116,6 +118,7 @@ metric_binary_focal_crossentropy <- loss_binary_focal_crossentropy
 #' @seealso Keras' own page:
 #'   [keras.losses.CTC](https://www.tensorflow.org/api_docs/python/tf/keras/losses/CTC).
 #'   `keras_help(loss_ctc)` shows the text of the installed version.
+#' @family losses
 #' @examplesIf is_keras_available()
 #' set.seed(1)
 #' y_true <- rbind(c(1, 2, 0))
@@ -155,6 +158,7 @@ loss_ctc <- function(
 #' @seealso Keras' own page:
 #'   [keras.losses.CategoricalCrossentropy](https://www.tensorflow.org/api_docs/python/tf/keras/losses/CategoricalCrossentropy).
 #'   `keras_help(loss_categorical_crossentropy)` shows the text of the installed version.
+#' @family losses
 #' @examplesIf is_keras_available()
 #' y_true <- rbind(c(0, 1, 0), c(0, 0, 1))
 #' y_pred <- rbind(c(0.05, 0.9, 0.05), c(0.1, 0.6, 0.3))
@@ -199,6 +203,7 @@ loss_categorical_crossentropy <- function(
 #' @seealso Keras' own page:
 #'   [keras.losses.CategoricalFocalCrossentropy](https://www.tensorflow.org/api_docs/python/tf/keras/losses/CategoricalFocalCrossentropy).
 #'   `keras_help(loss_categorical_focal_crossentropy)` shows the text of the installed version.
+#' @family losses
 #' @examplesIf is_keras_available()
 #' y_true <- rbind(c(0, 1, 0), c(0, 0, 1))
 #' y_pred <- rbind(c(0.05, 0.9, 0.05), c(0.1, 0.6, 0.3))
@@ -243,6 +248,7 @@ metric_categorical_focal_crossentropy <- loss_categorical_focal_crossentropy
 #'   [keras.losses.CategoricalGeneralizedCrossEntropy](https://www.tensorflow.org/api_docs/python/tf/keras/losses/CategoricalGeneralizedCrossEntropy).
 #'   `keras_help(loss_categorical_generalized_cross_entropy)` shows the text of the installed
 #'   version.
+#' @family losses
 #' @examplesIf is_keras_available()
 #' y_pred <- rbind(c(0.05, 0.9, 0.05), c(0.1, 0.6, 0.3))
 #' as.array(loss_categorical_generalized_cross_entropy(c(1, 2), y_pred, q = 0.5))
@@ -277,6 +283,7 @@ loss_categorical_generalized_cross_entropy <- function(
 #' @seealso Keras' own page:
 #'   [keras.losses.CategoricalHinge](https://www.tensorflow.org/api_docs/python/tf/keras/losses/CategoricalHinge).
 #'   `keras_help(loss_categorical_hinge)` shows the text of the installed version.
+#' @family losses
 #' @examplesIf is_keras_available()
 #' y_true <- rbind(c(0, 1, 0), c(0, 0, 1))
 #' y_pred <- rbind(c(0.05, 0.9, 0.05), c(0.1, 0.6, 0.3))
@@ -318,6 +325,7 @@ loss_categorical_hinge <- function(
 #' @seealso Keras' own page:
 #'   [keras.losses.Circle](https://www.tensorflow.org/api_docs/python/tf/keras/losses/Circle).
 #'   `keras_help(loss_circle)` shows the text of the installed version.
+#' @family losses
 #' @examplesIf is_keras_available()
 #' y_pred <- as.array(op_normalize(rbind(c(1, 0.1), c(0.9, 0.2), c(0, 1), c(0.1, 0.8))))
 #' as.array(loss_circle(c(0, 0, 1, 1), y_pred))
@@ -355,6 +363,7 @@ loss_circle <- function(
 #' @seealso Keras' own page:
 #'   [keras.losses.CosineSimilarity](https://www.tensorflow.org/api_docs/python/tf/keras/losses/CosineSimilarity).
 #'   `keras_help(loss_cosine_similarity)` shows the text of the installed version.
+#' @family losses
 #' @examplesIf is_keras_available()
 #' y_true <- rbind(c(0, 1), c(2, 3))
 #' y_pred <- rbind(c(1, 1), c(2, 5))
@@ -396,6 +405,7 @@ loss_cosine_proximity <- loss_cosine_similarity
 #' @seealso Keras' own page:
 #'   [keras.losses.Dice](https://www.tensorflow.org/api_docs/python/tf/keras/losses/Dice).
 #'   `keras_help(loss_dice)` shows the text of the installed version.
+#' @family losses
 #' @examplesIf is_keras_available()
 #' y_true <- rbind(c(0, 1), c(1, 0))
 #' y_pred <- rbind(c(0.2, 0.8), c(0.6, 0.4))
@@ -431,6 +441,7 @@ loss_dice <- function(
 #' @seealso Keras' own page:
 #'   [keras.losses.Hinge](https://www.tensorflow.org/api_docs/python/tf/keras/losses/Hinge).
 #'   `keras_help(loss_hinge)` shows the text of the installed version.
+#' @family losses
 #' @examplesIf is_keras_available()
 #' y_true <- rbind(c(-1, 1), c(1, 1))
 #' y_pred <- rbind(c(0.5, 0.5), c(-0.2, 2))
@@ -464,6 +475,7 @@ loss_hinge <- function(
 #' @seealso Keras' own page:
 #'   [keras.losses.Huber](https://www.tensorflow.org/api_docs/python/tf/keras/losses/Huber).
 #'   `keras_help(loss_huber)` shows the text of the installed version.
+#' @family losses
 #' @examplesIf is_keras_available()
 #' y_true <- rbind(c(0, 1), c(2, 3))
 #' y_pred <- rbind(c(1, 1), c(2, 5))
@@ -503,6 +515,7 @@ metric_huber <- loss_huber
 #' @seealso Keras' own page:
 #'   [keras.losses.KLDivergence](https://www.tensorflow.org/api_docs/python/tf/keras/losses/KLDivergence).
 #'   `keras_help(loss_kl_divergence)` shows the text of the installed version.
+#' @family losses
 #' @examplesIf is_keras_available()
 #' y_true <- rbind(c(0.2, 0.8))
 #' y_pred <- rbind(c(0.4, 0.6))
@@ -538,6 +551,7 @@ loss_kullback_leibler_divergence <- loss_kl_divergence
 #' @seealso Keras' own page:
 #'   [keras.losses.LogCosh](https://www.tensorflow.org/api_docs/python/tf/keras/losses/LogCosh).
 #'   `keras_help(loss_log_cosh)` shows the text of the installed version.
+#' @family losses
 #' @examplesIf is_keras_available()
 #' y_true <- rbind(c(0, 1), c(2, 3))
 #' y_pred <- rbind(c(1, 1), c(2, 5))
@@ -577,6 +591,7 @@ metric_log_cosh <- loss_log_cosh
 #' @seealso Keras' own page:
 #'   [keras.losses.MeanAbsoluteError](https://www.tensorflow.org/api_docs/python/tf/keras/losses/MeanAbsoluteError).
 #'   `keras_help(loss_mean_absolute_error)` shows the text of the installed version.
+#' @family losses
 #' @examplesIf is_keras_available()
 #' y_true <- rbind(c(0, 1), c(2, 3))
 #' y_pred <- rbind(c(1, 1), c(2, 5))
@@ -609,6 +624,7 @@ loss_mean_absolute_error <- function(
 #' @seealso Keras' own page:
 #'   [keras.losses.MeanAbsolutePercentageError](https://www.tensorflow.org/api_docs/python/tf/keras/losses/MeanAbsolutePercentageError).
 #'   `keras_help(loss_mean_absolute_percentage_error)` shows the text of the installed version.
+#' @family losses
 #' @examplesIf is_keras_available()
 #' y_true <- rbind(c(1, 2), c(4, 5))
 #' y_pred <- rbind(c(1.1, 1.8), c(4, 6))
@@ -640,6 +656,7 @@ loss_mean_absolute_percentage_error <- function(
 #' @seealso Keras' own page:
 #'   [keras.losses.MeanSquaredError](https://www.tensorflow.org/api_docs/python/tf/keras/losses/MeanSquaredError).
 #'   `keras_help(loss_mean_squared_error)` shows the text of the installed version.
+#' @family losses
 #' @examplesIf is_keras_available()
 #' y_true <- rbind(c(0, 1), c(2, 3))
 #' y_pred <- rbind(c(1, 1), c(2, 5))
@@ -673,6 +690,7 @@ loss_mean_squared_error <- function(
 #' @seealso Keras' own page:
 #'   [keras.losses.MeanSquaredLogarithmicError](https://www.tensorflow.org/api_docs/python/tf/keras/losses/MeanSquaredLogarithmicError).
 #'   `keras_help(loss_mean_squared_logarithmic_error)` shows the text of the installed version.
+#' @family losses
 #' @examplesIf is_keras_available()
 #' y_true <- rbind(c(0, 1), c(2, 3))
 #' y_pred <- rbind(c(1, 1), c(2, 5))
@@ -705,6 +723,7 @@ loss_mean_squared_logarithmic_error <- function(
 #' @seealso Keras' own page:
 #'   [keras.losses.Poisson](https://www.tensorflow.org/api_docs/python/tf/keras/losses/Poisson).
 #'   `keras_help(loss_poisson)` shows the text of the installed version.
+#' @family losses
 #' @examplesIf is_keras_available()
 #' y_true <- rbind(c(0, 1), c(2, 3))
 #' y_pred <- rbind(c(0.5, 1), c(2, 4))
@@ -743,6 +762,7 @@ loss_poisson <- function(
 #' @seealso Keras' own page:
 #'   [keras.losses.SparseCategoricalCrossentropy](https://www.tensorflow.org/api_docs/python/tf/keras/losses/SparseCategoricalCrossentropy).
 #'   `keras_help(loss_sparse_categorical_crossentropy)` shows the text of the installed version.
+#' @family losses
 #' @examplesIf is_keras_available()
 #' y_pred <- rbind(c(0.05, 0.9, 0.05), c(0.1, 0.6, 0.3))
 #' as.array(loss_sparse_categorical_crossentropy(c(1, 2), y_pred))
@@ -777,6 +797,7 @@ loss_sparse_categorical_crossentropy <- function(
 #' @seealso Keras' own page:
 #'   [keras.losses.SquaredHinge](https://www.tensorflow.org/api_docs/python/tf/keras/losses/SquaredHinge).
 #'   `keras_help(loss_squared_hinge)` shows the text of the installed version.
+#' @family losses
 #' @examplesIf is_keras_available()
 #' y_true <- rbind(c(-1, 1), c(1, 1))
 #' y_pred <- rbind(c(0.5, 0.5), c(-0.2, 2))
@@ -812,6 +833,7 @@ loss_squared_hinge <- function(
 #' @seealso Keras' own page:
 #'   [keras.losses.Tversky](https://www.tensorflow.org/api_docs/python/tf/keras/losses/Tversky).
 #'   `keras_help(loss_tversky)` shows the text of the installed version.
+#' @family losses
 #' @examplesIf is_keras_available()
 #' y_true <- rbind(c(0, 1), c(1, 0))
 #' y_pred <- rbind(c(0.2, 0.8), c(0.6, 0.4))
@@ -828,7 +850,7 @@ loss_tversky <- function(
     function_args = c("y_true", "y_pred", "alpha", "beta", "axis"))
 }
 
-#' Rebuild a Loss from Its Configuration
+#' Describe, Look up and Rebuild Losses
 #'
 #' * `loss_deserialize()`: Turns what `loss_serialize()` returned, or a plain name, back into the
 #'   loss.
@@ -851,6 +873,7 @@ loss_tversky <- function(
 #'   [keras.losses.get](https://www.tensorflow.org/api_docs/python/tf/keras/losses/get),
 #'   [keras.losses.serialize](https://www.tensorflow.org/api_docs/python/tf/keras/losses/serialize).
 #'   `keras_help(loss_deserialize)` shows the text of the installed version.
+#' @family losses
 #' @examplesIf is_keras_available()
 #' config <- loss_serialize(loss_tversky(alpha = 0.3))
 #' loss <- loss_deserialize(config)

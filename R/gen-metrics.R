@@ -29,6 +29,7 @@
 #' @seealso Keras' own page:
 #'   [keras.metrics.AUC](https://www.tensorflow.org/api_docs/python/tf/keras/metrics/AUC).
 #'   `keras_help(metric_auc)` shows the text of the installed version.
+#' @family metrics
 #' @examplesIf is_keras_available()
 #' m <- metric_auc()
 #' m$update_state(c(0, 0, 1, 1), c(0.1, 0.6, 0.4, 0.9))
@@ -61,6 +62,7 @@ metric_auc <- function(
 #' @seealso Keras' own page:
 #'   [keras.metrics.Accuracy](https://www.tensorflow.org/api_docs/python/tf/keras/metrics/Accuracy).
 #'   `keras_help(metric_accuracy)` shows the text of the installed version.
+#' @family metrics
 #' @examplesIf is_keras_available()
 #' m <- metric_accuracy()
 #' m$update_state(c(1, 2, 3, 4), c(0, 2, 3, 4))
@@ -88,6 +90,7 @@ metric_accuracy <- function(name = "accuracy", dtype = NULL, ...) {
 #' @seealso Keras' own page:
 #'   [keras.metrics.BinaryAccuracy](https://www.tensorflow.org/api_docs/python/tf/keras/metrics/BinaryAccuracy).
 #'   `keras_help(metric_binary_accuracy)` shows the text of the installed version.
+#' @family metrics
 #' @examplesIf is_keras_available()
 #' y_true <- rbind(c(0, 1), c(1, 0))
 #' y_pred <- rbind(c(0.2, 0.8), c(0.6, 0.4))
@@ -126,6 +129,7 @@ metric_binary_accuracy <- function(
 #' @seealso Keras' own page:
 #'   [keras.metrics.BinaryCrossentropy](https://www.tensorflow.org/api_docs/python/tf/keras/metrics/BinaryCrossentropy).
 #'   `keras_help(metric_binary_crossentropy)` shows the text of the installed version.
+#' @family metrics
 #' @examplesIf is_keras_available()
 #' y_true <- rbind(c(0, 1), c(1, 0))
 #' y_pred <- rbind(c(0.2, 0.8), c(0.6, 0.4))
@@ -162,6 +166,7 @@ metric_binary_crossentropy <- function(
 #' @seealso Keras' own page:
 #'   [keras.metrics.BinaryIoU](https://www.tensorflow.org/api_docs/python/tf/keras/metrics/BinaryIoU).
 #'   `keras_help(metric_binary_iou)` shows the text of the installed version.
+#' @family metrics
 #' @examplesIf is_keras_available()
 #' m <- metric_binary_iou(threshold = 0.5)
 #' m$update_state(c(0, 0, 1, 1), c(0.1, 0.6, 0.4, 0.9))
@@ -190,6 +195,7 @@ metric_binary_iou <- function(
 #' @seealso Keras' own page:
 #'   [keras.metrics.CategoricalAccuracy](https://www.tensorflow.org/api_docs/python/tf/keras/metrics/CategoricalAccuracy).
 #'   `keras_help(metric_categorical_accuracy)` shows the text of the installed version.
+#' @family metrics
 #' @examplesIf is_keras_available()
 #' y_true <- rbind(c(0, 1, 0), c(0, 0, 1))
 #' y_pred <- rbind(c(0.05, 0.9, 0.05), c(0.1, 0.6, 0.3))
@@ -228,6 +234,7 @@ metric_categorical_accuracy <- function(
 #' @seealso Keras' own page:
 #'   [keras.metrics.CategoricalCrossentropy](https://www.tensorflow.org/api_docs/python/tf/keras/metrics/CategoricalCrossentropy).
 #'   `keras_help(metric_categorical_crossentropy)` shows the text of the installed version.
+#' @family metrics
 #' @examplesIf is_keras_available()
 #' y_true <- rbind(c(0, 1, 0), c(0, 0, 1))
 #' y_pred <- rbind(c(0.05, 0.9, 0.05), c(0.1, 0.6, 0.3))
@@ -264,6 +271,7 @@ metric_categorical_crossentropy <- function(
 #' @seealso Keras' own page:
 #'   [keras.metrics.CategoricalHinge](https://www.tensorflow.org/api_docs/python/tf/keras/metrics/CategoricalHinge).
 #'   `keras_help(metric_categorical_hinge)` shows the text of the installed version.
+#' @family metrics
 #' @examplesIf is_keras_available()
 #' y_true <- rbind(c(0, 1, 0), c(0, 0, 1))
 #' y_pred <- rbind(c(0.05, 0.9, 0.05), c(0.1, 0.6, 0.3))
@@ -299,6 +307,7 @@ metric_categorical_hinge <- function(
 #' @seealso Keras' own page:
 #'   [keras.metrics.ConcordanceCorrelation](https://www.tensorflow.org/api_docs/python/tf/keras/metrics/ConcordanceCorrelation).
 #'   `keras_help(metric_concordance_correlation)` shows the text of the installed version.
+#' @family metrics
 #' @examplesIf is_keras_available()
 #' y_true <- rbind(c(0, 1, 0.5), c(1, 1, 0.2))
 #' y_pred <- rbind(c(0.1, 0.9, 0.5), c(1, 0.9, 0.2))
@@ -331,6 +340,7 @@ metric_concordance_correlation <- function(
 #' @seealso Keras' own page:
 #'   [keras.metrics.CosineSimilarity](https://www.tensorflow.org/api_docs/python/tf/keras/metrics/CosineSimilarity).
 #'   `keras_help(metric_cosine_similarity)` shows the text of the installed version.
+#' @family metrics
 #' @examplesIf is_keras_available()
 #' m <- metric_cosine_similarity()
 #' m$update_state(rbind(c(0, 1), c(2, 3)), rbind(c(1, 1.5), c(2, 5)))
@@ -363,6 +373,7 @@ metric_cosine_proximity <- metric_cosine_similarity
 #' @seealso Keras' own page:
 #'   [keras.metrics.F1Score](https://www.tensorflow.org/api_docs/python/tf/keras/metrics/F1Score).
 #'   `keras_help(metric_f1_score)` shows the text of the installed version.
+#' @family metrics
 #' @examplesIf is_keras_available()
 #' m <- metric_f1_score(average = "macro")
 #' m$update_state(rbind(c(0, 1, 0), c(0, 0, 1)), rbind(c(0.05, 0.9, 0.05), c(0.1, 0.6, 0.3)))
@@ -394,6 +405,7 @@ metric_f1_score <- function(
 #' @seealso Keras' own page:
 #'   [keras.metrics.FBetaScore](https://www.tensorflow.org/api_docs/python/tf/keras/metrics/FBetaScore).
 #'   `keras_help(metric_fbeta_score)` shows the text of the installed version.
+#' @family metrics
 #' @examplesIf is_keras_available()
 #' m <- metric_fbeta_score(beta = 2, average = "macro")
 #' m$update_state(rbind(c(0, 1, 0), c(0, 0, 1)), rbind(c(0.05, 0.9, 0.05), c(0.1, 0.6, 0.3)))
@@ -421,6 +433,7 @@ metric_fbeta_score <- function(
 #' @seealso Keras' own page:
 #'   [keras.metrics.FalseNegatives](https://www.tensorflow.org/api_docs/python/tf/keras/metrics/FalseNegatives).
 #'   `keras_help(metric_false_negatives)` shows the text of the installed version.
+#' @family metrics
 #' @examplesIf is_keras_available()
 #' m <- metric_false_negatives()
 #' m$update_state(c(0, 0, 1, 1), c(0.1, 0.6, 0.4, 0.9))
@@ -446,6 +459,7 @@ metric_false_negatives <- function(thresholds = NULL, name = NULL, dtype = NULL,
 #' @seealso Keras' own page:
 #'   [keras.metrics.FalsePositives](https://www.tensorflow.org/api_docs/python/tf/keras/metrics/FalsePositives).
 #'   `keras_help(metric_false_positives)` shows the text of the installed version.
+#' @family metrics
 #' @examplesIf is_keras_available()
 #' m <- metric_false_positives()
 #' m$update_state(c(0, 0, 1, 1), c(0.1, 0.6, 0.4, 0.9))
@@ -472,6 +486,7 @@ metric_false_positives <- function(thresholds = NULL, name = NULL, dtype = NULL,
 #' @seealso Keras' own page:
 #'   [keras.metrics.Hinge](https://www.tensorflow.org/api_docs/python/tf/keras/metrics/Hinge).
 #'   `keras_help(metric_hinge)` shows the text of the installed version.
+#' @family metrics
 #' @examplesIf is_keras_available()
 #' y_true <- rbind(c(-1, 1), c(1, 1))
 #' y_pred <- rbind(c(0.5, 0.5), c(-0.2, 2))
@@ -511,6 +526,7 @@ metric_hinge <- function(y_true, y_pred, ..., name = "hinge", dtype = NULL) {
 #' @seealso Keras' own page:
 #'   [keras.metrics.IoU](https://www.tensorflow.org/api_docs/python/tf/keras/metrics/IoU).
 #'   `keras_help(metric_iou)` shows the text of the installed version.
+#' @family metrics
 #' @examplesIf is_keras_available()
 #' m <- metric_iou(num_classes = 2, target_class_ids = c(0, 1))
 #' m$update_state(c(0, 0, 1, 1), c(0, 1, 0, 1))
@@ -543,6 +559,7 @@ metric_iou <- function(
 #' @seealso Keras' own page:
 #'   [keras.metrics.KLDivergence](https://www.tensorflow.org/api_docs/python/tf/keras/metrics/KLDivergence).
 #'   `keras_help(metric_kl_divergence)` shows the text of the installed version.
+#' @family metrics
 #' @examplesIf is_keras_available()
 #' y_true <- rbind(c(0.2, 0.8))
 #' y_pred <- rbind(c(0.4, 0.6))
@@ -574,6 +591,7 @@ metric_kullback_leibler_divergence <- metric_kl_divergence
 #' @seealso Keras' own page:
 #'   [keras.metrics.LogCoshError](https://www.tensorflow.org/api_docs/python/tf/keras/metrics/LogCoshError).
 #'   `keras_help(metric_log_cosh_error)` shows the text of the installed version.
+#' @family metrics
 #' @examplesIf is_keras_available()
 #' m <- metric_log_cosh_error()
 #' m$update_state(rbind(c(0, 1), c(2, 3)), rbind(c(1, 1.5), c(2, 5)))
@@ -600,6 +618,7 @@ metric_logcosh_error <- metric_log_cosh_error
 #' @seealso Keras' own page:
 #'   [keras.metrics.Mean](https://www.tensorflow.org/api_docs/python/tf/keras/metrics/Mean).
 #'   `keras_help(metric_mean)` shows the text of the installed version.
+#' @family metrics
 #' @examplesIf is_keras_available()
 #' m <- metric_mean()
 #' m$update_state(c(1, 3, 5, 7))
@@ -626,6 +645,7 @@ metric_mean <- function(name = "mean", dtype = NULL, ...) {
 #' @seealso Keras' own page:
 #'   [keras.metrics.MeanAbsoluteError](https://www.tensorflow.org/api_docs/python/tf/keras/metrics/MeanAbsoluteError).
 #'   `keras_help(metric_mean_absolute_error)` shows the text of the installed version.
+#' @family metrics
 #' @examplesIf is_keras_available()
 #' y_true <- rbind(c(0, 1), c(2, 3))
 #' y_pred <- rbind(c(1, 1.5), c(2, 5))
@@ -658,6 +678,7 @@ metric_mean_absolute_error <- function(
 #' @seealso Keras' own page:
 #'   [keras.metrics.MeanAbsolutePercentageError](https://www.tensorflow.org/api_docs/python/tf/keras/metrics/MeanAbsolutePercentageError).
 #'   `keras_help(metric_mean_absolute_percentage_error)` shows the text of the installed version.
+#' @family metrics
 #' @examplesIf is_keras_available()
 #' y_true <- rbind(c(1, 2), c(4, 5))
 #' y_pred <- rbind(c(1.1, 1.8), c(4, 6))
@@ -696,6 +717,7 @@ metric_mean_absolute_percentage_error <- function(
 #' @seealso Keras' own page:
 #'   [keras.metrics.MeanIoU](https://www.tensorflow.org/api_docs/python/tf/keras/metrics/MeanIoU).
 #'   `keras_help(metric_mean_iou)` shows the text of the installed version.
+#' @family metrics
 #' @examplesIf is_keras_available()
 #' m <- metric_mean_iou(num_classes = 2)
 #' m$update_state(c(0, 0, 1, 1), c(0, 1, 0, 1))
@@ -727,6 +749,7 @@ metric_mean_iou <- function(
 #' @seealso Keras' own page:
 #'   [keras.metrics.MeanMetricWrapper](https://www.tensorflow.org/api_docs/python/tf/keras/metrics/MeanMetricWrapper).
 #'   `keras_help(metric_mean_wrapper)` shows the text of the installed version.
+#' @family metrics
 #' @examplesIf is_keras_available()
 #' m <- metric_mean_wrapper(\(y_true, y_pred) op_abs(y_true - y_pred), name = "gap")
 #' m$update_state(array(c(1, 2)), array(c(2, 4)))
@@ -753,6 +776,7 @@ metric_mean_wrapper <- function(fn, name = NULL, dtype = NULL, ...) {
 #' @seealso Keras' own page:
 #'   [keras.metrics.MeanSquaredError](https://www.tensorflow.org/api_docs/python/tf/keras/metrics/MeanSquaredError).
 #'   `keras_help(metric_mean_squared_error)` shows the text of the installed version.
+#' @family metrics
 #' @examplesIf is_keras_available()
 #' y_true <- rbind(c(0, 1), c(2, 3))
 #' y_pred <- rbind(c(1, 1.5), c(2, 5))
@@ -785,6 +809,7 @@ metric_mean_squared_error <- function(
 #' @seealso Keras' own page:
 #'   [keras.metrics.MeanSquaredLogarithmicError](https://www.tensorflow.org/api_docs/python/tf/keras/metrics/MeanSquaredLogarithmicError).
 #'   `keras_help(metric_mean_squared_logarithmic_error)` shows the text of the installed version.
+#' @family metrics
 #' @examplesIf is_keras_available()
 #' y_true <- rbind(c(0, 1), c(2, 3))
 #' y_pred <- rbind(c(1, 1.5), c(2, 5))
@@ -824,6 +849,7 @@ metric_mean_squared_logarithmic_error <- function(
 #' @seealso Keras' own page:
 #'   [keras.metrics.OneHotIoU](https://www.tensorflow.org/api_docs/python/tf/keras/metrics/OneHotIoU).
 #'   `keras_help(metric_one_hot_iou)` shows the text of the installed version.
+#' @family metrics
 #' @examplesIf is_keras_available()
 #' m <- metric_one_hot_iou(num_classes = 3, target_class_ids = c(0, 2))
 #' m$update_state(rbind(c(0, 0, 1), c(1, 0, 0), c(0, 1, 0), c(1, 0, 0)), rbind(c(0.2, 0.3,
@@ -861,6 +887,7 @@ metric_one_hot_iou <- function(
 #' @seealso Keras' own page:
 #'   [keras.metrics.OneHotMeanIoU](https://www.tensorflow.org/api_docs/python/tf/keras/metrics/OneHotMeanIoU).
 #'   `keras_help(metric_one_hot_mean_iou)` shows the text of the installed version.
+#' @family metrics
 #' @examplesIf is_keras_available()
 #' m <- metric_one_hot_mean_iou(num_classes = 3)
 #' m$update_state(rbind(c(0, 0, 1), c(1, 0, 0), c(0, 1, 0), c(1, 0, 0)), rbind(c(0.2, 0.3,
@@ -896,6 +923,7 @@ metric_one_hot_mean_iou <- function(
 #' @seealso Keras' own page:
 #'   [keras.metrics.PearsonCorrelation](https://www.tensorflow.org/api_docs/python/tf/keras/metrics/PearsonCorrelation).
 #'   `keras_help(metric_pearson_correlation)` shows the text of the installed version.
+#' @family metrics
 #' @examplesIf is_keras_available()
 #' y_true <- rbind(c(0, 1, 0.5), c(1, 1, 0.2))
 #' y_pred <- rbind(c(0.1, 0.9, 0.5), c(1, 0.9, 0.2))
@@ -928,6 +956,7 @@ metric_pearson_correlation <- function(
 #' @seealso Keras' own page:
 #'   [keras.metrics.Poisson](https://www.tensorflow.org/api_docs/python/tf/keras/metrics/Poisson).
 #'   `keras_help(metric_poisson)` shows the text of the installed version.
+#' @family metrics
 #' @examplesIf is_keras_available()
 #' y_true <- rbind(c(0, 1), c(2, 3))
 #' y_pred <- rbind(c(1, 1.5), c(2, 5))
@@ -960,6 +989,7 @@ metric_poisson <- function(y_true, y_pred, ..., name = "poisson", dtype = NULL) 
 #' @seealso Keras' own page:
 #'   [keras.metrics.Precision](https://www.tensorflow.org/api_docs/python/tf/keras/metrics/Precision).
 #'   `keras_help(metric_precision)` shows the text of the installed version.
+#' @family metrics
 #' @examplesIf is_keras_available()
 #' m <- metric_precision()
 #' m$update_state(c(0, 0, 1, 1), c(0.1, 0.6, 0.4, 0.9))
@@ -989,6 +1019,7 @@ metric_precision <- function(
 #' @seealso Keras' own page:
 #'   [keras.metrics.PrecisionAtRecall](https://www.tensorflow.org/api_docs/python/tf/keras/metrics/PrecisionAtRecall).
 #'   `keras_help(metric_precision_at_recall)` shows the text of the installed version.
+#' @family metrics
 #' @examplesIf is_keras_available()
 #' m <- metric_precision_at_recall(recall = 0.5)
 #' m$update_state(c(0, 0, 1, 1), c(0.1, 0.6, 0.4, 0.9))
@@ -1020,6 +1051,7 @@ metric_precision_at_recall <- function(
 #' @seealso Keras' own page:
 #'   [keras.metrics.R2Score](https://www.tensorflow.org/api_docs/python/tf/keras/metrics/R2Score).
 #'   `keras_help(metric_r2_score)` shows the text of the installed version.
+#' @family metrics
 #' @examplesIf is_keras_available()
 #' m <- metric_r2_score()
 #' m$update_state(rbind(1, 4, 3), rbind(2, 4, 4))
@@ -1051,6 +1083,7 @@ metric_r2_score <- function(
 #' @seealso Keras' own page:
 #'   [keras.metrics.Recall](https://www.tensorflow.org/api_docs/python/tf/keras/metrics/Recall).
 #'   `keras_help(metric_recall)` shows the text of the installed version.
+#' @family metrics
 #' @examplesIf is_keras_available()
 #' m <- metric_recall()
 #' m$update_state(c(0, 0, 1, 1), c(0.1, 0.6, 0.4, 0.9))
@@ -1081,6 +1114,7 @@ metric_recall <- function(
 #' @seealso Keras' own page:
 #'   [keras.metrics.RecallAtPrecision](https://www.tensorflow.org/api_docs/python/tf/keras/metrics/RecallAtPrecision).
 #'   `keras_help(metric_recall_at_precision)` shows the text of the installed version.
+#' @family metrics
 #' @examplesIf is_keras_available()
 #' m <- metric_recall_at_precision(precision = 0.8)
 #' m$update_state(c(0, 0, 1, 1), c(0.1, 0.6, 0.4, 0.9))
@@ -1106,6 +1140,7 @@ metric_recall_at_precision <- function(
 #' @seealso Keras' own page:
 #'   [keras.metrics.RootMeanSquaredError](https://www.tensorflow.org/api_docs/python/tf/keras/metrics/RootMeanSquaredError).
 #'   `keras_help(metric_root_mean_squared_error)` shows the text of the installed version.
+#' @family metrics
 #' @examplesIf is_keras_available()
 #' m <- metric_root_mean_squared_error()
 #' m$update_state(rbind(c(0, 1), c(2, 3)), rbind(c(1, 1.5), c(2, 5)))
@@ -1134,6 +1169,7 @@ metric_root_mean_squared_error <- function(name = "root_mean_squared_error", dty
 #' @seealso Keras' own page:
 #'   [keras.metrics.SensitivityAtSpecificity](https://www.tensorflow.org/api_docs/python/tf/keras/metrics/SensitivityAtSpecificity).
 #'   `keras_help(metric_sensitivity_at_specificity)` shows the text of the installed version.
+#' @family metrics
 #' @examplesIf is_keras_available()
 #' m <- metric_sensitivity_at_specificity(specificity = 0.5)
 #' m$update_state(c(0, 0, 1, 1), c(0.1, 0.6, 0.4, 0.9))
@@ -1162,6 +1198,7 @@ metric_sensitivity_at_specificity <- function(
 #' @seealso Keras' own page:
 #'   [keras.metrics.SparseCategoricalAccuracy](https://www.tensorflow.org/api_docs/python/tf/keras/metrics/SparseCategoricalAccuracy).
 #'   `keras_help(metric_sparse_categorical_accuracy)` shows the text of the installed version.
+#' @family metrics
 #' @examplesIf is_keras_available()
 #' y_true <- array(c(1, 2))
 #' y_pred <- rbind(c(0.05, 0.9, 0.05), c(0.1, 0.6, 0.3))
@@ -1200,6 +1237,7 @@ metric_sparse_categorical_accuracy <- function(
 #' @seealso Keras' own page:
 #'   [keras.metrics.SparseCategoricalCrossentropy](https://www.tensorflow.org/api_docs/python/tf/keras/metrics/SparseCategoricalCrossentropy).
 #'   `keras_help(metric_sparse_categorical_crossentropy)` shows the text of the installed version.
+#' @family metrics
 #' @examplesIf is_keras_available()
 #' y_true <- array(c(1, 2))
 #' y_pred <- rbind(c(0.05, 0.9, 0.05), c(0.1, 0.6, 0.3))
@@ -1241,6 +1279,7 @@ metric_sparse_categorical_crossentropy <- function(
 #'   [keras.metrics.SparseTopKCategoricalAccuracy](https://www.tensorflow.org/api_docs/python/tf/keras/metrics/SparseTopKCategoricalAccuracy).
 #'   `keras_help(metric_sparse_top_k_categorical_accuracy)` shows the text of the installed
 #'   version.
+#' @family metrics
 #' @examplesIf is_keras_available()
 #' y_true <- array(c(1, 2))
 #' y_pred <- rbind(c(0.05, 0.9, 0.05), c(0.1, 0.6, 0.3))
@@ -1279,6 +1318,7 @@ metric_sparse_top_k_categorical_accuracy <- function(
 #' @seealso Keras' own page:
 #'   [keras.metrics.SpecificityAtSensitivity](https://www.tensorflow.org/api_docs/python/tf/keras/metrics/SpecificityAtSensitivity).
 #'   `keras_help(metric_specificity_at_sensitivity)` shows the text of the installed version.
+#' @family metrics
 #' @examplesIf is_keras_available()
 #' m <- metric_specificity_at_sensitivity(sensitivity = 0.5)
 #' m$update_state(c(0, 0, 1, 1), c(0.1, 0.6, 0.4, 0.9))
@@ -1307,6 +1347,7 @@ metric_specificity_at_sensitivity <- function(
 #' @seealso Keras' own page:
 #'   [keras.metrics.SquaredHinge](https://www.tensorflow.org/api_docs/python/tf/keras/metrics/SquaredHinge).
 #'   `keras_help(metric_squared_hinge)` shows the text of the installed version.
+#' @family metrics
 #' @examplesIf is_keras_available()
 #' y_true <- rbind(c(-1, 1), c(1, 1))
 #' y_pred <- rbind(c(0.5, 0.5), c(-0.2, 2))
@@ -1333,6 +1374,7 @@ metric_squared_hinge <- function(y_true, y_pred, ..., name = "squared_hinge", dt
 #' @seealso Keras' own page:
 #'   [keras.metrics.Sum](https://www.tensorflow.org/api_docs/python/tf/keras/metrics/Sum).
 #'   `keras_help(metric_sum)` shows the text of the installed version.
+#' @family metrics
 #' @examplesIf is_keras_available()
 #' m <- metric_sum()
 #' m$update_state(c(1, 3, 5, 7))
@@ -1360,6 +1402,7 @@ metric_sum <- function(name = "sum", dtype = NULL, ...) {
 #' @seealso Keras' own page:
 #'   [keras.metrics.TopKCategoricalAccuracy](https://www.tensorflow.org/api_docs/python/tf/keras/metrics/TopKCategoricalAccuracy).
 #'   `keras_help(metric_top_k_categorical_accuracy)` shows the text of the installed version.
+#' @family metrics
 #' @examplesIf is_keras_available()
 #' y_true <- rbind(c(0, 1, 0), c(0, 0, 1))
 #' y_pred <- rbind(c(0.05, 0.9, 0.05), c(0.1, 0.6, 0.3))
@@ -1391,6 +1434,7 @@ metric_top_k_categorical_accuracy <- function(
 #' @seealso Keras' own page:
 #'   [keras.metrics.TrueNegatives](https://www.tensorflow.org/api_docs/python/tf/keras/metrics/TrueNegatives).
 #'   `keras_help(metric_true_negatives)` shows the text of the installed version.
+#' @family metrics
 #' @examplesIf is_keras_available()
 #' m <- metric_true_negatives()
 #' m$update_state(c(0, 0, 1, 1), c(0.1, 0.6, 0.4, 0.9))
@@ -1416,6 +1460,7 @@ metric_true_negatives <- function(thresholds = NULL, name = NULL, dtype = NULL, 
 #' @seealso Keras' own page:
 #'   [keras.metrics.TruePositives](https://www.tensorflow.org/api_docs/python/tf/keras/metrics/TruePositives).
 #'   `keras_help(metric_true_positives)` shows the text of the installed version.
+#' @family metrics
 #' @examplesIf is_keras_available()
 #' m <- metric_true_positives()
 #' m$update_state(c(0, 0, 1, 1), c(0.1, 0.6, 0.4, 0.9))
@@ -1425,7 +1470,7 @@ metric_true_positives <- function(thresholds = NULL, name = NULL, dtype = NULL, 
   wrap_class("keras.metrics.TruePositives", environment(), c(thresholds = "nums", name = "string", dtype = "dtype"))
 }
 
-#' Rebuild a Metric from Its Configuration
+#' Describe, Look up and Rebuild Metrics
 #'
 #' * `metric_deserialize()`: Turns what `metric_serialize()` returned back into the metric.
 #' * `metric_get()`: Finds a metric by name or from a configuration; objects and functions pass
@@ -1447,6 +1492,7 @@ metric_true_positives <- function(thresholds = NULL, name = NULL, dtype = NULL, 
 #'   [keras.metrics.get](https://www.tensorflow.org/api_docs/python/tf/keras/metrics/get),
 #'   [keras.metrics.serialize](https://www.tensorflow.org/api_docs/python/tf/keras/metrics/serialize).
 #'   `keras_help(metric_deserialize)` shows the text of the installed version.
+#' @family metrics
 #' @examplesIf is_keras_available()
 #' config <- metric_serialize(metric_auc(curve = "PR"))
 #' m <- metric_deserialize(config)

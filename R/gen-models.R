@@ -18,6 +18,7 @@
 #' @seealso Keras' own page:
 #'   [keras.models.clone_model](https://www.tensorflow.org/api_docs/python/tf/keras/models/clone_model).
 #'   `keras_help(clone_model)` shows the text of the installed version.
+#' @family functions on whole models
 #' @examplesIf is_keras_available()
 #' model <- keras_model_sequential(input_shape = 4) |>
 #'   layer_dense(units = 2)

@@ -54,6 +54,7 @@
 #'   [keras.ops.subtract](https://www.tensorflow.org/api_docs/python/tf/keras/ops/subtract),
 #'   [keras.ops.true_divide](https://www.tensorflow.org/api_docs/python/tf/keras/ops/true_divide).
 #'   `keras_help(op_add)` shows the text of the installed version.
+#' @family operations on two tensors
 #' @examplesIf is_keras_available()
 #' op_add(c(1, 2, 3), c(4, 5, 6))
 #' op_divide(c(1, 2, 3), c(4, 5, 6))
@@ -251,6 +252,7 @@ op_true_divide <- function(x1, x2) {
 #'   [keras.ops.less_equal](https://www.tensorflow.org/api_docs/python/tf/keras/ops/less_equal),
 #'   [keras.ops.not_equal](https://www.tensorflow.org/api_docs/python/tf/keras/ops/not_equal).
 #'   `keras_help(op_allclose)` shows the text of the installed version.
+#' @family operations on two tensors
 #' @examplesIf is_keras_available()
 #' op_allclose(c(1, 2), c(1.000001, 2))
 #' op_allclose(c(1, 2), c(1.5, 2), atol = 1)
@@ -348,6 +350,7 @@ op_not_equal <- function(x1, x2) {
 #'   [keras.ops.left_shift](https://www.tensorflow.org/api_docs/python/tf/keras/ops/left_shift),
 #'   [keras.ops.right_shift](https://www.tensorflow.org/api_docs/python/tf/keras/ops/right_shift).
 #'   `keras_help(op_bitwise_and)` shows the text of the installed version.
+#' @family operations on two tensors
 #' @examplesIf is_keras_available()
 #' op_bitwise_and(c(6L, 12L, 5L), c(3L, 10L, 1L))
 #' op_bitwise_invert(c(0L, 5L, -3L))
@@ -433,6 +436,7 @@ op_right_shift <- function(x, y) {
 #'   [keras.ops.logical_or](https://www.tensorflow.org/api_docs/python/tf/keras/ops/logical_or),
 #'   [keras.ops.logical_xor](https://www.tensorflow.org/api_docs/python/tf/keras/ops/logical_xor).
 #'   `keras_help(op_logical_and)` shows the text of the installed version.
+#' @family operations on two tensors
 #' @examplesIf is_keras_available()
 #' op_logical_and(c(TRUE, TRUE, FALSE, FALSE), c(TRUE, FALSE, TRUE, FALSE))
 #' op_logical_not(c(TRUE, FALSE))

@@ -15,6 +15,7 @@
 #' @seealso Keras' own page:
 #'   [keras.ops.associative_scan](https://www.tensorflow.org/api_docs/python/tf/keras/ops/associative_scan).
 #'   `keras_help(op_associative_scan)` shows the text of the installed version.
+#' @family operations for control flow
 #' @examplesIf is_keras_available()
 #' op_associative_scan(\(a, b) a + b, c(1, 2, 3))
 #' op_associative_scan(\(a, b) a * b, matrix(c(1, 2, 3, 4, 5, 6), 2, byrow = TRUE),
@@ -38,6 +39,7 @@ op_associative_scan <- function(f, elems, reverse = FALSE, axis = 1L) {
 #' @seealso Keras' own page:
 #'   [keras.ops.cond](https://www.tensorflow.org/api_docs/python/tf/keras/ops/cond).
 #'   `keras_help(op_cond)` shows the text of the installed version.
+#' @family operations for control flow
 #' @examplesIf is_keras_available()
 #' op_cond(op_array(3) > 2, \() op_array(1), \() op_array(-1))
 #' op_cond(FALSE, \() op_array(1), \() op_array(-1))
@@ -57,6 +59,7 @@ op_cond <- function(pred, true_fn, false_fn) {
 #' @seealso Keras' own page:
 #'   [keras.ops.custom_gradient](https://www.tensorflow.org/api_docs/python/tf/keras/ops/custom_gradient).
 #'   `keras_help(op_custom_gradient)` shows the text of the installed version.
+#' @family operations for control flow
 #' @examplesIf is_keras_available()
 #' op_custom_gradient(\(x) list(x * 2, \(..., upstream = NULL) upstream * 10))(op_array(3))
 #' @export
@@ -78,6 +81,7 @@ op_custom_gradient <- function(f) {
 #' @seealso Keras' own page:
 #'   [keras.ops.fori_loop](https://www.tensorflow.org/api_docs/python/tf/keras/ops/fori_loop).
 #'   `keras_help(op_fori_loop)` shows the text of the installed version.
+#' @family operations for control flow
 #' @examplesIf is_keras_available()
 #' op_fori_loop(1, 4, \(i, value) value * 2, op_array(1))
 #' @export
@@ -103,6 +107,7 @@ op_fori_loop <- function(lower, upper, body_fun, init_val) {
 #' @seealso Keras' own page:
 #'   [keras.ops.jvp](https://www.tensorflow.org/api_docs/python/tf/keras/ops/jvp).
 #'   `keras_help(op_jvp)` shows the text of the installed version.
+#' @family operations for control flow
 #' @examplesIf is_keras_available()
 #' op_jvp(\(x) x^2, list(c(1, 2, 3)), list(c(1, 1, 0)))
 #' @export
@@ -121,6 +126,7 @@ op_jvp <- function(fun, primals, tangents, has_aux = FALSE) {
 #' @seealso Keras' own page:
 #'   [keras.ops.map](https://www.tensorflow.org/api_docs/python/tf/keras/ops/map).
 #'   `keras_help(op_map)` shows the text of the installed version.
+#' @family operations for control flow
 #' @examplesIf is_keras_available()
 #' op_map(\(x) x^2, c(1, 2, 3))
 #' op_map(\(x) op_sum(x), matrix(c(1, 2, 3, 4, 5, 6), 2, byrow = TRUE))
@@ -148,6 +154,7 @@ op_map <- function(f, xs) {
 #' @seealso Keras' own page:
 #'   [keras.ops.scan](https://www.tensorflow.org/api_docs/python/tf/keras/ops/scan).
 #'   `keras_help(op_scan)` shows the text of the installed version.
+#' @family operations for control flow
 #' @examplesIf is_keras_available()
 #' op_scan(\(carry, x) list(carry + x, carry * 10), init = op_array(0), xs = c(1, 2, 3))
 #' op_scan(\(carry, x) list(carry + x, carry + x), init = op_array(0), xs = c(1, 2, 3),
@@ -173,6 +180,7 @@ op_scan <- function(f, init, xs = NULL, length = NULL, reverse = FALSE, unroll =
 #' @seealso Keras' own page:
 #'   [keras.ops.switch](https://www.tensorflow.org/api_docs/python/tf/keras/ops/switch).
 #'   `keras_help(op_switch)` shows the text of the installed version.
+#' @family operations for control flow
 #' @examplesIf is_keras_available()
 #' op_switch(2, list(\(x, y) x + y, \(x, y) x * y), op_array(3), op_array(5))
 #' @export
@@ -195,6 +203,7 @@ op_switch <- function(index, branches, ...) {
 #' @seealso Keras' own page:
 #'   [keras.ops.vectorize](https://www.tensorflow.org/api_docs/python/tf/keras/ops/vectorize).
 #'   `keras_help(op_vectorize)` shows the text of the installed version.
+#' @family operations for control flow
 #' @examplesIf is_keras_available()
 #' op_vectorize(\(a, b) a + b)(op_array(3), op_array(4))
 #' @export
@@ -214,6 +223,7 @@ op_vectorize <- function(pyfunc, excluded = NULL, signature = NULL) {
 #' @seealso Keras' own page:
 #'   [keras.ops.vectorized_map](https://www.tensorflow.org/api_docs/python/tf/keras/ops/vectorized_map).
 #'   `keras_help(op_vectorized_map)` shows the text of the installed version.
+#' @family operations for control flow
 #' @examplesIf is_keras_available()
 #' op_vectorized_map(\(x) x^2, c(1, 2, 3))
 #' @export
@@ -236,6 +246,7 @@ op_vectorized_map <- function(`function`, elements) {
 #' @seealso Keras' own page:
 #'   [keras.ops.while_loop](https://www.tensorflow.org/api_docs/python/tf/keras/ops/while_loop).
 #'   `keras_help(op_while_loop)` shows the text of the installed version.
+#' @family operations for control flow
 #' @examplesIf is_keras_available()
 #' op_while_loop(\(i, s) i < 4, \(i, s) list(i + 1, s * 2), list(op_array(0), op_array(1)))
 #' op_while_loop(\(i) i < 100, \(i) list(i + 1), list(op_array(0)), maximum_iterations = 3)

@@ -31,6 +31,7 @@
 #'   [keras.ops.linspace](https://www.tensorflow.org/api_docs/python/tf/keras/ops/linspace),
 #'   [keras.ops.logspace](https://www.tensorflow.org/api_docs/python/tf/keras/ops/logspace).
 #'   `keras_help(op_arange)` shows the text of the installed version.
+#' @family operations that make tensors
 #' @examplesIf is_keras_available()
 #' op_arange(4)
 #' op_arange(4L)
@@ -92,6 +93,7 @@ op_logspace <- function(
 #'   [keras.ops.array](https://www.tensorflow.org/api_docs/python/tf/keras/ops/array),
 #'   [keras.ops.convert_to_tensor](https://www.tensorflow.org/api_docs/python/tf/keras/ops/convert_to_tensor).
 #'   `keras_help(op_array)` shows the text of the installed version.
+#' @family operations that make tensors
 #' @examplesIf is_keras_available()
 #' op_array(matrix(c(1, 2, 3, 4, 5, 6), 2, byrow = TRUE))
 #' op_array(c(1, 2, 3), dtype = "int32")
@@ -125,6 +127,7 @@ op_convert_to_tensor <- function(x, dtype = NULL, sparse = NULL, ragged = NULL) 
 #'   [keras.ops.saturate_cast](https://www.tensorflow.org/api_docs/python/tf/keras/ops/saturate_cast),
 #'   [keras.ops.view](https://www.tensorflow.org/api_docs/python/tf/keras/ops/view).
 #'   `keras_help(op_cast)` shows the text of the installed version.
+#' @family operations that make tensors
 #' @examplesIf is_keras_available()
 #' op_cast(c(1.7, -2.3), "int32")
 #' op_mod(op_cast(c(16777217, 7.9), "int32"), 10L)
@@ -156,6 +159,7 @@ op_view <- function(x, dtype = NULL) {
 #' @seealso Keras' own page:
 #'   [keras.ops.convert_to_numpy](https://www.tensorflow.org/api_docs/python/tf/keras/ops/convert_to_numpy).
 #'   `keras_help(op_convert_to_numpy)` shows the text of the installed version.
+#' @family operations that make tensors
 #' @examplesIf is_keras_available()
 #' op_convert_to_numpy(op_ones(c(2, 3)))
 #' @export
@@ -176,6 +180,7 @@ op_convert_to_array <- op_convert_to_numpy
 #' @seealso Keras' own page:
 #'   [keras.ops.copy](https://www.tensorflow.org/api_docs/python/tf/keras/ops/copy).
 #'   `keras_help(op_copy)` shows the text of the installed version.
+#' @family operations that make tensors
 #' @examplesIf is_keras_available()
 #' op_copy(matrix(c(1, 2, 3, 4, 5, 6), 2, byrow = TRUE))
 #' @export
@@ -192,6 +197,7 @@ op_copy <- function(x) {
 #' @seealso Keras' own page:
 #'   [keras.ops.dtype](https://www.tensorflow.org/api_docs/python/tf/keras/ops/dtype).
 #'   `keras_help(op_dtype)` shows the text of the installed version.
+#' @family operations that make tensors
 #' @examplesIf is_keras_available()
 #' op_dtype(op_ones(2))
 #' op_dtype(op_zeros(2, dtype = "int8"))
@@ -219,6 +225,7 @@ op_dtype <- function(x) {
 #'   [keras.ops.ones](https://www.tensorflow.org/api_docs/python/tf/keras/ops/ones),
 #'   [keras.ops.zeros](https://www.tensorflow.org/api_docs/python/tf/keras/ops/zeros).
 #'   `keras_help(op_empty)` shows the text of the installed version.
+#' @family operations that make tensors
 #' @examplesIf is_keras_available()
 #' op_empty(c(2, 3))
 #' op_empty(3, dtype = "int32")
@@ -273,6 +280,7 @@ op_zeros <- function(shape, dtype = NULL) {
 #'   [keras.ops.ones_like](https://www.tensorflow.org/api_docs/python/tf/keras/ops/ones_like),
 #'   [keras.ops.zeros_like](https://www.tensorflow.org/api_docs/python/tf/keras/ops/zeros_like).
 #'   `keras_help(op_empty_like)` shows the text of the installed version.
+#' @family operations that make tensors
 #' @examplesIf is_keras_available()
 #' op_empty_like(matrix(c(1, 2, 3, 4, 5, 6), 2, byrow = TRUE))
 #' op_full_like(matrix(c(1, 2, 3, 4, 5, 6), 2, byrow = TRUE), 7)
@@ -327,6 +335,7 @@ op_zeros_like <- function(x, dtype = NULL) {
 #'   [keras.ops.identity](https://www.tensorflow.org/api_docs/python/tf/keras/ops/identity),
 #'   [keras.ops.tri](https://www.tensorflow.org/api_docs/python/tf/keras/ops/tri).
 #'   `keras_help(op_eye)` shows the text of the installed version.
+#' @family operations that make tensors
 #' @examplesIf is_keras_available()
 #' op_eye(3)
 #' op_eye(2, 3, k = 1)
@@ -359,6 +368,7 @@ op_tri <- function(N, M = NULL, k = 0L, dtype = NULL) {
 #' @seealso Keras' own page:
 #'   [keras.ops.is_tensor](https://www.tensorflow.org/api_docs/python/tf/keras/ops/is_tensor).
 #'   `keras_help(op_is_tensor)` shows the text of the installed version.
+#' @family operations that make tensors
 #' @examplesIf is_keras_available()
 #' op_is_tensor(op_ones(2))
 #' op_is_tensor(c(1, 2))
@@ -376,6 +386,7 @@ op_is_tensor <- function(x) {
 #' @seealso Keras' own page:
 #'   [keras.ops.stop_gradient](https://www.tensorflow.org/api_docs/python/tf/keras/ops/stop_gradient).
 #'   `keras_help(op_stop_gradient)` shows the text of the installed version.
+#' @family operations that make tensors
 #' @examplesIf is_keras_available()
 #' op_stop_gradient(c(1, 2, 3))
 #' @export

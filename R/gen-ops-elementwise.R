@@ -30,6 +30,7 @@
 #'   [keras.ops.signbit](https://www.tensorflow.org/api_docs/python/tf/keras/ops/signbit),
 #'   [keras.ops.trunc](https://www.tensorflow.org/api_docs/python/tf/keras/ops/trunc).
 #'   `keras_help(op_abs)` shows the text of the installed version.
+#' @family elementwise operations
 #' @examplesIf is_keras_available()
 #' op_abs(c(-1.5, 0, 2.7))
 #' op_absolute(c(-1.5, 0, 2.7))
@@ -134,6 +135,7 @@ op_trunc <- function(x) {
 #'   [keras.ops.view_as_complex](https://www.tensorflow.org/api_docs/python/tf/keras/ops/view_as_complex),
 #'   [keras.ops.view_as_real](https://www.tensorflow.org/api_docs/python/tf/keras/ops/view_as_real).
 #'   `keras_help(op_angle)` shows the text of the installed version.
+#' @family elementwise operations
 #' @examplesIf is_keras_available()
 #' op_angle(complex(real = c(1, 0), imaginary = c(2, -1)))
 #' op_imag(op_conj(complex(real = c(1, 0), imaginary = c(2, -1))))
@@ -243,6 +245,7 @@ op_view_as_real <- function(x) {
 #'   [keras.ops.tan](https://www.tensorflow.org/api_docs/python/tf/keras/ops/tan),
 #'   [keras.ops.tanh](https://www.tensorflow.org/api_docs/python/tf/keras/ops/tanh).
 #'   `keras_help(op_arccos)` shows the text of the installed version.
+#' @family elementwise operations
 #' @examplesIf is_keras_available()
 #' op_arccos(c(-1, 0.5, 1))
 #' op_arccosh(c(1, 2.5, 10))
@@ -397,6 +400,7 @@ op_tanh <- function(x) {
 #'   [keras.ops.sqrt](https://www.tensorflow.org/api_docs/python/tf/keras/ops/sqrt),
 #'   [keras.ops.square](https://www.tensorflow.org/api_docs/python/tf/keras/ops/square).
 #'   `keras_help(op_cbrt)` shows the text of the installed version.
+#' @family elementwise operations
 #' @examplesIf is_keras_available()
 #' op_cbrt(c(-8, 2, 27))
 #' op_exp(c(-1, 0, 2))
@@ -500,6 +504,7 @@ op_square <- function(x) {
 #'   [keras.ops.erfinv](https://www.tensorflow.org/api_docs/python/tf/keras/ops/erfinv),
 #'   [keras.ops.i0](https://www.tensorflow.org/api_docs/python/tf/keras/ops/i0).
 #'   `keras_help(op_erf)` shows the text of the installed version.
+#' @family elementwise operations
 #' @examplesIf is_keras_available()
 #' op_erf(c(-1, 0, 0.5))
 #' op_erfc(c(-1, 0, 3))
@@ -551,6 +556,7 @@ op_i0 <- function(x) {
 #'   [keras.ops.isposinf](https://www.tensorflow.org/api_docs/python/tf/keras/ops/isposinf),
 #'   [keras.ops.isreal](https://www.tensorflow.org/api_docs/python/tf/keras/ops/isreal).
 #'   `keras_help(op_isfinite)` shows the text of the installed version.
+#' @family elementwise operations
 #' @examplesIf is_keras_available()
 #' op_isfinite(c(1, NaN, Inf, -Inf))
 #' op_isinf(c(1, NaN, Inf, -Inf))
@@ -611,6 +617,7 @@ op_isreal <- function(x) {
 #' @seealso Keras' own page:
 #'   [keras.ops.nan_to_num](https://www.tensorflow.org/api_docs/python/tf/keras/ops/nan_to_num).
 #'   `keras_help(op_nan_to_num)` shows the text of the installed version.
+#' @family elementwise operations
 #' @examplesIf is_keras_available()
 #' op_nan_to_num(c(1, NaN, Inf, -Inf), nan = 9, posinf = 100, neginf = -100)
 #' op_nan_to_num(c(1, NaN))

@@ -21,6 +21,7 @@
 #' @seealso Keras' own page:
 #'   [keras.ops.image.affine_transform](https://www.tensorflow.org/api_docs/python/tf/keras/ops/image/affine_transform).
 #'   `keras_help(op_image_affine_transform)` shows the text of the installed version.
+#' @family image operations
 #' @examplesIf is_keras_available()
 #' op_image_affine_transform(array(c(1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15, 4, 8, 12, 16),
 #'   c(4, 4, 1)), c(1, 0, 1, 0, 1, 0, 0, 0))
@@ -55,6 +56,7 @@ op_image_affine_transform <- function(
 #' @seealso Keras' own page:
 #'   [keras.ops.image.crop_images](https://www.tensorflow.org/api_docs/python/tf/keras/ops/image/crop_images).
 #'   `keras_help(op_image_crop)` shows the text of the installed version.
+#' @family image operations
 #' @examplesIf is_keras_available()
 #' op_image_crop(array(c(1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15, 4, 8, 12, 16), c(4, 4, 1)),
 #'   top_cropping = 1, left_cropping = 1, target_height = 2, target_width = 2)
@@ -93,6 +95,7 @@ op_image_crop <- function(
 #' @seealso Keras' own page:
 #'   [keras.ops.image.elastic_transform](https://www.tensorflow.org/api_docs/python/tf/keras/ops/image/elastic_transform).
 #'   `keras_help(op_image_elastic_transform)` shows the text of the installed version.
+#' @family image operations
 #' @examplesIf is_keras_available()
 #' op_image_elastic_transform(array(c(1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15, 4, 8, 12, 16),
 #'   c(4, 4, 1)), seed = 1)
@@ -129,6 +132,7 @@ op_image_elastic_transform <- function(
 #' @seealso Keras' own page:
 #'   [keras.ops.image.extract_patches](https://www.tensorflow.org/api_docs/python/tf/keras/ops/image/extract_patches).
 #'   `keras_help(op_image_extract_patches)` shows the text of the installed version.
+#' @family image operations
 #' @examplesIf is_keras_available()
 #' op_image_extract_patches(array(c(1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15, 4, 8, 12, 16),
 #'   c(4, 4, 1)), size = c(2, 2))
@@ -162,6 +166,7 @@ op_image_extract_patches <- function(
 #' @seealso Keras' own page:
 #'   [keras.ops.image.extract_patches_3d](https://www.tensorflow.org/api_docs/python/tf/keras/ops/image/extract_patches_3d).
 #'   `keras_help(op_image_extract_patches_3d)` shows the text of the installed version.
+#' @family image operations
 #' @examplesIf is_keras_available()
 #' op_image_extract_patches_3d(array(c(1, 2, 3, 4, 5, 6, 7, 8), c(2, 2, 2, 1)), size = 2)
 #' @export
@@ -190,6 +195,7 @@ op_image_extract_patches_3d <- function(
 #' @seealso Keras' own page:
 #'   [keras.ops.image.gaussian_blur](https://www.tensorflow.org/api_docs/python/tf/keras/ops/image/gaussian_blur).
 #'   `keras_help(op_image_gaussian_blur)` shows the text of the installed version.
+#' @family image operations
 #' @examplesIf is_keras_available()
 #' op_image_gaussian_blur(array(c(0, 0, 0, 0, 1, 0, 0, 0, 0), c(3, 3, 1)), kernel_size = c(3,
 #'   3), sigma = c(1, 1))
@@ -216,6 +222,7 @@ op_image_gaussian_blur <- function(
 #'   [keras.ops.image.rgb_to_grayscale](https://www.tensorflow.org/api_docs/python/tf/keras/ops/image/rgb_to_grayscale),
 #'   [keras.ops.image.rgb_to_hsv](https://www.tensorflow.org/api_docs/python/tf/keras/ops/image/rgb_to_hsv).
 #'   `keras_help(op_image_hsv_to_rgb)` shows the text of the installed version.
+#' @family image operations
 #' @examplesIf is_keras_available()
 #' op_image_hsv_to_rgb(array(c(7 / 12, 2 / 3, 0.6), c(1, 1, 3)))
 #' op_image_rgb_to_grayscale(array(c(0.2, 0.4, 0.6), c(1, 1, 3)))
@@ -258,6 +265,7 @@ op_image_rgb_to_hsv <- function(images, data_format = NULL) {
 #' @seealso Keras' own page:
 #'   [keras.ops.image.map_coordinates](https://www.tensorflow.org/api_docs/python/tf/keras/ops/image/map_coordinates).
 #'   `keras_help(op_image_map_coordinates)` shows the text of the installed version.
+#' @family image operations
 #' @examplesIf is_keras_available()
 #' op_image_map_coordinates(matrix(c(1, 2, 3, 4), 2, byrow = TRUE), matrix(c(0, 0.5, 1, 0, 0.5,
 #'   0), 2, byrow = TRUE), order = 1)
@@ -291,6 +299,7 @@ op_image_map_coordinates <- function(
 #' @seealso Keras' own page:
 #'   [keras.ops.image.pad_images](https://www.tensorflow.org/api_docs/python/tf/keras/ops/image/pad_images).
 #'   `keras_help(op_image_pad)` shows the text of the installed version.
+#' @family image operations
 #' @examplesIf is_keras_available()
 #' op_image_pad(array(c(1, 2), c(1, 2, 1)), top_padding = 1, left_padding = 0,
 #'   target_height = 3, target_width = 3)
@@ -325,6 +334,7 @@ op_image_pad <- function(
 #' @seealso Keras' own page:
 #'   [keras.ops.image.perspective_transform](https://www.tensorflow.org/api_docs/python/tf/keras/ops/image/perspective_transform).
 #'   `keras_help(op_image_perspective_transform)` shows the text of the installed version.
+#' @family image operations
 #' @examplesIf is_keras_available()
 #' op_image_perspective_transform(array(c(1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15, 4, 8, 12,
 #'   16), c(4, 4, 1)), matrix(c(0, 0, 3, 0, 0, 3, 3, 3), 4, byrow = TRUE), matrix(c(0, 0, 3, 0,
@@ -365,6 +375,7 @@ op_image_perspective_transform <- function(
 #' @seealso Keras' own page:
 #'   [keras.ops.image.resize](https://www.tensorflow.org/api_docs/python/tf/keras/ops/image/resize).
 #'   `keras_help(op_image_resize)` shows the text of the installed version.
+#' @family image operations
 #' @examplesIf is_keras_available()
 #' op_image_resize(array(c(1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15, 4, 8, 12, 16), c(4, 4, 1)),
 #'   size = c(2, 2), interpolation = "nearest")
@@ -401,6 +412,7 @@ op_image_resize <- function(
 #' @seealso Keras' own page:
 #'   [keras.ops.image.scale_and_translate](https://www.tensorflow.org/api_docs/python/tf/keras/ops/image/scale_and_translate).
 #'   `keras_help(op_image_scale_and_translate)` shows the text of the installed version.
+#' @family image operations
 #' @examplesIf is_keras_available()
 #' op_image_scale_and_translate(array(c(1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15, 4, 8, 12, 16),
 #'   c(4, 4,
@@ -428,6 +440,7 @@ op_image_scale_and_translate <- function(
 #' @seealso Keras' own page:
 #'   [keras.ops.image.sobel_edges](https://www.tensorflow.org/api_docs/python/tf/keras/ops/image/sobel_edges).
 #'   `keras_help(op_image_sobel_edges)` shows the text of the installed version.
+#' @family image operations
 #' @examplesIf is_keras_available()
 #' op_image_sobel_edges(array(rep(c(0, 1, 2), each = 3), c(1, 3, 3, 1)))
 #' @export
@@ -452,6 +465,7 @@ op_image_sobel_edges <- function(images, data_format = NULL) {
 #' @seealso Keras' own page:
 #'   [keras.ops.image.ssim](https://www.tensorflow.org/api_docs/python/tf/keras/ops/image/ssim).
 #'   `keras_help(op_image_ssim)` shows the text of the installed version.
+#' @family image operations
 #' @examplesIf is_keras_available()
 #' op_image_ssim(array(1:16 / 16, c(1, 4, 4, 1)), array(1:16 / 16, c(1, 4, 4, 1)),
 #'   filter_size = 3)

@@ -19,6 +19,7 @@
 #'   [keras.ops.nanargmax](https://www.tensorflow.org/api_docs/python/tf/keras/ops/nanargmax),
 #'   [keras.ops.nanargmin](https://www.tensorflow.org/api_docs/python/tf/keras/ops/nanargmin).
 #'   `keras_help(op_argmax)` shows the text of the installed version.
+#' @family operations on positions and order
 #' @examplesIf is_keras_available()
 #' op_argmax(matrix(c(3, 1, 2, 6, 5, 4), 2, byrow = TRUE))
 #' op_argmax(matrix(c(3, 1, 2, 6, 5, 4), 2, byrow = TRUE), axis = 2)
@@ -71,6 +72,7 @@ op_nanargmin <- function(x, axis = NULL, keepdims = FALSE) {
 #'   [keras.ops.argsort](https://www.tensorflow.org/api_docs/python/tf/keras/ops/argsort),
 #'   [keras.ops.sort](https://www.tensorflow.org/api_docs/python/tf/keras/ops/sort).
 #'   `keras_help(op_argpartition)` shows the text of the installed version.
+#' @family operations on positions and order
 #' @examplesIf is_keras_available()
 #' op_argpartition(c(3, 1, 2, 9), kth = 2)
 #' op_argsort(matrix(c(3, 1, 2, 6, 5, 4), 2, byrow = TRUE))
@@ -109,6 +111,7 @@ op_sort <- function(x, axis = -1L) {
 #' @seealso Keras' own page:
 #'   [keras.ops.get_item](https://www.tensorflow.org/api_docs/python/tf/keras/ops/get_item).
 #'   `keras_help(op_get_item)` shows the text of the installed version.
+#' @family operations on positions and order
 #' @examplesIf is_keras_available()
 #' op_get_item(matrix(c(1, 2, 3, 4, 5, 6), 2, byrow = TRUE), 2)
 #' op_get_item(c(1, 2, 3), 1)
@@ -131,6 +134,7 @@ op_get_item <- function(x, key) {
 #' @seealso Keras' own page:
 #'   [keras.ops.in_top_k](https://www.tensorflow.org/api_docs/python/tf/keras/ops/in_top_k).
 #'   `keras_help(op_in_top_k)` shows the text of the installed version.
+#' @family operations on positions and order
 #' @examplesIf is_keras_available()
 #' op_in_top_k(c(0, 2), matrix(c(0.1, 0.7, 0.2, 0.2, 0.3, 0.5), 2, byrow = TRUE), k = 1)
 #' op_in_top_k(c(2, 0), matrix(c(0.1, 0.7, 0.2, 0.2, 0.3, 0.5), 2, byrow = TRUE), k = 2)
@@ -156,6 +160,7 @@ op_in_top_k <- function(targets, predictions, k) {
 #' @seealso Keras' own page:
 #'   [keras.ops.multi_hot](https://www.tensorflow.org/api_docs/python/tf/keras/ops/multi_hot).
 #'   `keras_help(op_multi_hot)` shows the text of the installed version.
+#' @family operations on positions and order
 #' @examplesIf is_keras_available()
 #' op_multi_hot(matrix(c(0, 2, 3, 3), 2, byrow = TRUE), num_classes = 4)
 #' @export
@@ -173,6 +178,7 @@ op_multi_hot <- function(inputs, num_classes = NULL, axis = -1L, dtype = NULL, s
 #' @seealso Keras' own page:
 #'   [keras.ops.nonzero](https://www.tensorflow.org/api_docs/python/tf/keras/ops/nonzero).
 #'   `keras_help(op_nonzero)` shows the text of the installed version.
+#' @family operations on positions and order
 #' @examplesIf is_keras_available()
 #' op_nonzero(matrix(c(0, 1, 2, 0), 2, byrow = TRUE))
 #' @export
@@ -197,6 +203,7 @@ op_nonzero <- function(x) {
 #' @seealso Keras' own page:
 #'   [keras.ops.one_hot](https://www.tensorflow.org/api_docs/python/tf/keras/ops/one_hot).
 #'   `keras_help(op_one_hot)` shows the text of the installed version.
+#' @family operations on positions and order
 #' @examplesIf is_keras_available()
 #' op_one_hot(c(0, 2, 1), num_classes = 3)
 #' op_one_hot(c(0, 2), 3, axis = 1, dtype = "int32")
@@ -220,6 +227,7 @@ op_one_hot <- function(x, num_classes, axis = -1L, dtype = NULL, sparse = FALSE)
 #' @seealso Keras' own page:
 #'   [keras.ops.scatter](https://www.tensorflow.org/api_docs/python/tf/keras/ops/scatter).
 #'   `keras_help(op_scatter)` shows the text of the installed version.
+#' @family operations on positions and order
 #' @examplesIf is_keras_available()
 #' op_scatter(matrix(c(1, 2, 3, 1), 2, byrow = TRUE), c(5, 7), c(3, 2))
 #' op_scatter(matrix(c(2, 4, 2), 3, byrow = TRUE), c(1, 2, 3), 4)
@@ -243,6 +251,7 @@ op_scatter <- function(indices, values, shape) {
 #' @seealso Keras' own page:
 #'   [keras.ops.scatter_update](https://www.tensorflow.org/api_docs/python/tf/keras/ops/scatter_update).
 #'   `keras_help(op_scatter_update)` shows the text of the installed version.
+#' @family operations on positions and order
 #' @examplesIf is_keras_available()
 #' op_scatter_update(matrix(c(0, 0, 0, 0), 2, byrow = TRUE), matrix(c(1, 2, 2, 1), 2,
 #'   byrow = TRUE), c(8, 9))
@@ -265,6 +274,7 @@ op_scatter_update <- function(inputs, indices, updates, reduction = NULL) {
 #' @seealso Keras' own page:
 #'   [keras.ops.searchsorted](https://www.tensorflow.org/api_docs/python/tf/keras/ops/searchsorted).
 #'   `keras_help(op_searchsorted)` shows the text of the installed version.
+#' @family operations on positions and order
 #' @examplesIf is_keras_available()
 #' op_searchsorted(c(1, 3, 5), c(0, 3, 4, 9))
 #' op_searchsorted(c(1, 3, 5), c(0, 3, 4, 9), side = "right")
@@ -284,6 +294,7 @@ op_searchsorted <- function(sorted_sequence, values, side = "left") {
 #' @seealso Keras' own page:
 #'   [keras.ops.select](https://www.tensorflow.org/api_docs/python/tf/keras/ops/select).
 #'   `keras_help(op_select)` shows the text of the installed version.
+#' @family operations on positions and order
 #' @examplesIf is_keras_available()
 #' op_select(list(c(TRUE, FALSE, FALSE), c(TRUE, TRUE, FALSE)), list(c(1, 2, 3), c(4, 5, 6)),
 #'   default = 9)
@@ -304,6 +315,7 @@ op_select <- function(condlist, choicelist, default = 0) {
 #' @seealso Keras' own page:
 #'   [keras.ops.slice](https://www.tensorflow.org/api_docs/python/tf/keras/ops/slice).
 #'   `keras_help(op_slice)` shows the text of the installed version.
+#' @family operations on positions and order
 #' @examplesIf is_keras_available()
 #' op_slice(matrix(c(1, 2, 3, 4, 5, 6), 2, byrow = TRUE), c(1, 2), c(2, 2))
 #' op_slice(c(4, 5, 6), 2, 2)
@@ -324,6 +336,7 @@ op_slice <- function(inputs, start_indices, shape) {
 #' @seealso Keras' own page:
 #'   [keras.ops.slice_update](https://www.tensorflow.org/api_docs/python/tf/keras/ops/slice_update).
 #'   `keras_help(op_slice_update)` shows the text of the installed version.
+#' @family operations on positions and order
 #' @examplesIf is_keras_available()
 #' op_slice_update(matrix(c(1, 2, 3, 4, 5, 6), 2, byrow = TRUE), c(1, 2), matrix(c(8, 9), 1,
 #'   byrow = TRUE))
@@ -346,6 +359,7 @@ op_slice_update <- function(inputs, start_indices, updates) {
 #' @seealso Keras' own page:
 #'   [keras.ops.take](https://www.tensorflow.org/api_docs/python/tf/keras/ops/take).
 #'   `keras_help(op_take)` shows the text of the installed version.
+#' @family operations on positions and order
 #' @examplesIf is_keras_available()
 #' op_take(c(10, 20, 30), c(3, 1))
 #' op_take(matrix(c(1, 2, 3, 4, 5, 6), 2, byrow = TRUE), c(3, 1), axis = 2)
@@ -367,6 +381,7 @@ op_take <- function(x, indices, axis = NULL) {
 #' @seealso Keras' own page:
 #'   [keras.ops.take_along_axis](https://www.tensorflow.org/api_docs/python/tf/keras/ops/take_along_axis).
 #'   `keras_help(op_take_along_axis)` shows the text of the installed version.
+#' @family operations on positions and order
 #' @examplesIf is_keras_available()
 #' op_take_along_axis(matrix(c(3, 1, 2, 6, 5, 4), 2, byrow = TRUE), op_argsort(matrix(c(3, 1,
 #'   2, 6, 5, 4), 2, byrow = TRUE)), axis = 2)
@@ -388,6 +403,7 @@ op_take_along_axis <- function(x, indices, axis = NULL) {
 #' @seealso Keras' own page:
 #'   [keras.ops.top_k](https://www.tensorflow.org/api_docs/python/tf/keras/ops/top_k).
 #'   `keras_help(op_top_k)` shows the text of the installed version.
+#' @family operations on positions and order
 #' @examplesIf is_keras_available()
 #' op_top_k(c(1, 3, 9, 4), k = 2)
 #' op_top_k(matrix(c(3, 1, 2, 6, 5, 4), 2, byrow = TRUE), k = 1)
@@ -420,6 +436,7 @@ op_top_k <- function(x, k, sorted = TRUE) {
 #' @seealso Keras' own page:
 #'   [keras.ops.unique](https://www.tensorflow.org/api_docs/python/tf/keras/ops/unique).
 #'   `keras_help(op_unique)` shows the text of the installed version.
+#' @family operations on positions and order
 #' @examplesIf is_keras_available()
 #' op_unique(c(3, 1, 3, 2))
 #' op_unique(c(3, 1, 3, 2), return_index = TRUE, return_inverse = TRUE, return_counts = TRUE)
@@ -445,6 +462,7 @@ op_unique <- function(
 #' @seealso Keras' own page:
 #'   [keras.ops.unravel_index](https://www.tensorflow.org/api_docs/python/tf/keras/ops/unravel_index).
 #'   `keras_help(op_unravel_index)` shows the text of the installed version.
+#' @family operations on positions and order
 #' @examplesIf is_keras_available()
 #' op_unravel_index(c(1, 6, 4), c(2, 3))
 #' @export
@@ -466,6 +484,7 @@ op_unravel_index <- function(indices, shape) {
 #' @seealso Keras' own page:
 #'   [keras.ops.where](https://www.tensorflow.org/api_docs/python/tf/keras/ops/where).
 #'   `keras_help(op_where)` shows the text of the installed version.
+#' @family operations on positions and order
 #' @examplesIf is_keras_available()
 #' op_where(c(TRUE, FALSE, TRUE), c(1, 2, 3), c(4, 5, 6))
 #' op_where(c(FALSE, TRUE, TRUE))

@@ -10,6 +10,7 @@
 #' @seealso Keras' own page:
 #'   [keras.ops.cdist](https://www.tensorflow.org/api_docs/python/tf/keras/ops/cdist).
 #'   `keras_help(op_cdist)` shows the text of the installed version.
+#' @family linear algebra
 #' @examplesIf is_keras_available()
 #' op_cdist(matrix(c(2, 1, 1, 3), 2, byrow = TRUE), matrix(c(0, 0, 1, 1, 3, 4), 3, byrow = TRUE))
 #' @export
@@ -31,6 +32,7 @@ op_cdist <- function(x, y) {
 #'   [keras.ops.cholesky](https://www.tensorflow.org/api_docs/python/tf/keras/ops/cholesky),
 #'   [keras.ops.cholesky_inverse](https://www.tensorflow.org/api_docs/python/tf/keras/ops/cholesky_inverse).
 #'   `keras_help(op_cholesky)` shows the text of the installed version.
+#' @family linear algebra
 #' @examplesIf is_keras_available()
 #' op_cholesky(matrix(c(2, 1, 1, 3), 2, byrow = TRUE))
 #' op_cholesky(matrix(c(2, 1, 1, 3), 2, byrow = TRUE), upper = TRUE)
@@ -81,6 +83,7 @@ op_cholesky_inverse <- function(x, upper = FALSE) {
 #'   [keras.ops.outer](https://www.tensorflow.org/api_docs/python/tf/keras/ops/outer),
 #'   [keras.ops.vdot](https://www.tensorflow.org/api_docs/python/tf/keras/ops/vdot).
 #'   `keras_help(op_cross)` shows the text of the installed version.
+#' @family linear algebra
 #' @examplesIf is_keras_available()
 #' op_cross(c(1, 2, 3), c(4, 5, 6))
 #' op_cross(matrix(c(1, 2, 3, 4, 5, 6), 3, byrow = TRUE), matrix(c(6, 5, 4, 3, 2, 1), 3,
@@ -164,6 +167,7 @@ op_vdot <- function(x1, x2) {
 #'   [keras.ops.pinv](https://www.tensorflow.org/api_docs/python/tf/keras/ops/pinv),
 #'   [keras.ops.slogdet](https://www.tensorflow.org/api_docs/python/tf/keras/ops/slogdet).
 #'   `keras_help(op_det)` shows the text of the installed version.
+#' @family linear algebra
 #' @examplesIf is_keras_available()
 #' op_det(matrix(c(2, 1, 1, 3), 2, byrow = TRUE))
 #' op_inv(matrix(c(2, 1, 1, 3), 2, byrow = TRUE))
@@ -233,6 +237,7 @@ op_slogdet <- function(x) {
 #'   [keras.ops.tril](https://www.tensorflow.org/api_docs/python/tf/keras/ops/tril),
 #'   [keras.ops.triu](https://www.tensorflow.org/api_docs/python/tf/keras/ops/triu).
 #'   `keras_help(op_diag)` shows the text of the installed version.
+#' @family linear algebra
 #' @examplesIf is_keras_available()
 #' op_diag(c(1, 2, 3))
 #' op_diag(matrix(c(1, 2, 3, 4, 5, 6), 2, byrow = TRUE), k = 1)
@@ -310,6 +315,7 @@ op_triu <- function(x, k = 0L) {
 #'   [keras.ops.qr](https://www.tensorflow.org/api_docs/python/tf/keras/ops/qr),
 #'   [keras.ops.svd](https://www.tensorflow.org/api_docs/python/tf/keras/ops/svd).
 #'   `keras_help(op_eig)` shows the text of the installed version.
+#' @family linear algebra
 #' @examplesIf is_keras_available()
 #' op_eig(matrix(c(2, 1, 1, 3), 2))
 #' op_eigh(matrix(c(2, 1, 1, 3), 2))
@@ -361,6 +367,7 @@ op_svd <- function(x, full_matrices = TRUE, compute_uv = TRUE) {
 #' @seealso Keras' own page:
 #'   [keras.ops.einsum](https://www.tensorflow.org/api_docs/python/tf/keras/ops/einsum).
 #'   `keras_help(op_einsum)` shows the text of the installed version.
+#' @family linear algebra
 #' @examplesIf is_keras_available()
 #' op_einsum("ij,kj->ik", matrix(c(1, 2, 3, 4, 5, 6), 2, byrow = TRUE), matrix(c(3, 1, 2, 6, 5,
 #'   4), 2, byrow = TRUE))
@@ -388,6 +395,7 @@ op_einsum <- function(subscripts, ...) {
 #'   [keras.ops.solve](https://www.tensorflow.org/api_docs/python/tf/keras/ops/solve),
 #'   [keras.ops.solve_triangular](https://www.tensorflow.org/api_docs/python/tf/keras/ops/solve_triangular).
 #'   `keras_help(op_lstsq)` shows the text of the installed version.
+#' @family linear algebra
 #' @examplesIf is_keras_available()
 #' op_lstsq(matrix(c(1, 1, 1, 2, 1, 3), 3, byrow = TRUE), c(1, 2, 2))
 #' op_solve(matrix(c(2, 1, 1, 3), 2, byrow = TRUE), matrix(c(1, 2), 2, byrow = TRUE))
@@ -436,6 +444,7 @@ op_solve_triangular <- function(a, b, lower = FALSE) {
 #'   [keras.ops.norm](https://www.tensorflow.org/api_docs/python/tf/keras/ops/norm),
 #'   [keras.ops.normalize](https://www.tensorflow.org/api_docs/python/tf/keras/ops/normalize).
 #'   `keras_help(op_norm)` shows the text of the installed version.
+#' @family linear algebra
 #' @examplesIf is_keras_available()
 #' op_norm(matrix(c(1, 2, 3, 4, 5, 6), 2, byrow = TRUE))
 #' op_norm(matrix(c(1, 2, 3, 4, 5, 6), 2, byrow = TRUE), axis = 2)
@@ -467,6 +476,7 @@ op_normalize <- function(x, axis = -1L, order = 2L, epsilon = NULL) {
 #' @seealso Keras' own page:
 #'   [keras.ops.tensordot](https://www.tensorflow.org/api_docs/python/tf/keras/ops/tensordot).
 #'   `keras_help(op_tensordot)` shows the text of the installed version.
+#' @family linear algebra
 #' @examplesIf is_keras_available()
 #' op_tensordot(matrix(c(1, 2, 3, 4, 5, 6), 2, byrow = TRUE), matrix(c(1, 2, 3, 4, 5, 6), 3,
 #'   byrow = TRUE), axes = 1)
@@ -490,6 +500,7 @@ op_tensordot <- function(x1, x2, axes = 2) {
 #' @seealso Keras' own page:
 #'   [keras.ops.vander](https://www.tensorflow.org/api_docs/python/tf/keras/ops/vander).
 #'   `keras_help(op_vander)` shows the text of the installed version.
+#' @family linear algebra
 #' @examplesIf is_keras_available()
 #' op_vander(c(1, 2, 3))
 #' op_vander(c(1, 2, 3), N = 2, increasing = TRUE)

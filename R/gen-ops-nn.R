@@ -28,6 +28,7 @@
 #'   [keras.ops.average_pool](https://www.tensorflow.org/api_docs/python/tf/keras/ops/average_pool),
 #'   [keras.ops.max_pool](https://www.tensorflow.org/api_docs/python/tf/keras/ops/max_pool).
 #'   `keras_help(op_adaptive_average_pool)` shows the text of the installed version.
+#' @family operations of neural networks
 #' @examplesIf is_keras_available()
 #' op_adaptive_average_pool(array(c(1, 2, 3, 4), c(1, 4, 1)), 2)
 #' op_adaptive_max_pool(array(c(1, 2, 3, 4), c(1, 4, 1)), 2)
@@ -89,6 +90,7 @@ op_max_pool <- function(inputs, pool_size, strides = NULL, padding = "valid", da
 #' @seealso Keras' own page:
 #'   [keras.ops.batch_normalization](https://www.tensorflow.org/api_docs/python/tf/keras/ops/batch_normalization).
 #'   `keras_help(op_batch_normalization)` shows the text of the installed version.
+#' @family operations of neural networks
 #' @examplesIf is_keras_available()
 #' op_batch_normalization(matrix(c(1, 2, 3, 4, 5, 6), 2, byrow = TRUE), mean = c(1, 2, 3),
 #'   variance = c(4, 5, 6), axis = 2)
@@ -125,6 +127,7 @@ op_batch_normalization <- function(
 #'   [keras.ops.categorical_crossentropy](https://www.tensorflow.org/api_docs/python/tf/keras/ops/categorical_crossentropy),
 #'   [keras.ops.sparse_categorical_crossentropy](https://www.tensorflow.org/api_docs/python/tf/keras/ops/sparse_categorical_crossentropy).
 #'   `keras_help(op_binary_crossentropy)` shows the text of the installed version.
+#' @family operations of neural networks
 #' @examplesIf is_keras_available()
 #' op_binary_crossentropy(c(0, 1, 1), c(0.2, 0.9, 0.4))
 #' op_binary_crossentropy(c(0, 1, 1), c(0.2, 0.9, -0.4), from_logits = TRUE)
@@ -227,6 +230,7 @@ op_sparse_categorical_crossentropy <- function(target, output, from_logits = FAL
 #'   [keras.ops.tanh_shrink](https://www.tensorflow.org/api_docs/python/tf/keras/ops/tanh_shrink),
 #'   [keras.ops.threshold](https://www.tensorflow.org/api_docs/python/tf/keras/ops/threshold).
 #'   `keras_help(op_celu)` shows the text of the installed version.
+#' @family operations of neural networks
 #' @examplesIf is_keras_available()
 #' op_celu(c(-2, -0.3, 0, 0.4, 3), alpha = 2)
 #' op_elu(c(-2, -0.3, 0, 0.4, 3))
@@ -414,6 +418,7 @@ op_threshold <- function(x, threshold, default_value) {
 #' @seealso Keras' own page:
 #'   [keras.ops.clip](https://www.tensorflow.org/api_docs/python/tf/keras/ops/clip).
 #'   `keras_help(op_clip)` shows the text of the installed version.
+#' @family operations of neural networks
 #' @examplesIf is_keras_available()
 #' op_clip(c(-2, -0.3, 0, 0.4, 3), -1, 1)
 #' @export
@@ -458,6 +463,7 @@ op_clip <- function(x, x_min, x_max) {
 #'   [keras.ops.depthwise_conv](https://www.tensorflow.org/api_docs/python/tf/keras/ops/depthwise_conv),
 #'   [keras.ops.separable_conv](https://www.tensorflow.org/api_docs/python/tf/keras/ops/separable_conv).
 #'   `keras_help(op_conv)` shows the text of the installed version.
+#' @family operations of neural networks
 #' @examplesIf is_keras_available()
 #' op_conv(array(c(1, 2, 3, 4, 5), c(1, 5, 1)), array(c(1, 0, -1), c(3, 1, 1)))
 #' op_conv(array(c(1, 2, 3, 4, 5), c(1, 5, 1)), array(c(1, 1), c(2, 1, 1)), strides = 2,
@@ -529,6 +535,7 @@ op_separable_conv <- function(
 #' @seealso Keras' own page:
 #'   [keras.ops.ctc_decode](https://www.tensorflow.org/api_docs/python/tf/keras/ops/ctc_decode).
 #'   `keras_help(op_ctc_decode)` shows the text of the installed version.
+#' @family operations of neural networks
 #' @examplesIf is_keras_available()
 #' op_ctc_decode(array(c(0.1, 0.9, 0.8, 0.1, 0.1, 0.9, 0.9, 0.1, 0.2, 0.9, 0.9, 0.1), c(2, 3,
 #'   2)), sequence_lengths = c(3, 3))
@@ -558,6 +565,7 @@ op_ctc_decode <- function(
 #' @seealso Keras' own page:
 #'   [keras.ops.ctc_loss](https://www.tensorflow.org/api_docs/python/tf/keras/ops/ctc_loss).
 #'   `keras_help(op_ctc_loss)` shows the text of the installed version.
+#' @family operations of neural networks
 #' @examplesIf is_keras_available()
 #' op_ctc_loss(matrix(c(1, 1, 1, 0), 2, byrow = TRUE), op_zeros(c(2, 3, 2)),
 #'   target_length = c(2, 1), output_length = c(3, 3))
@@ -585,6 +593,7 @@ op_ctc_loss <- function(target, output, target_length, output_length, mask_index
 #'   [keras.ops.depth_to_space](https://www.tensorflow.org/api_docs/python/tf/keras/ops/depth_to_space),
 #'   [keras.ops.space_to_depth](https://www.tensorflow.org/api_docs/python/tf/keras/ops/space_to_depth).
 #'   `keras_help(op_depth_to_space)` shows the text of the installed version.
+#' @family operations of neural networks
 #' @examplesIf is_keras_available()
 #' op_depth_to_space(array(c(1, 2, 3, 4), c(1, 1, 1, 4)), block_size = 2)
 #' op_space_to_depth(array(c(1, 3, 2, 4), c(1, 2, 2, 1)), block_size = 2)
@@ -623,6 +632,7 @@ op_space_to_depth <- function(x, block_size, data_format = "channels_last") {
 #' @seealso Keras' own page:
 #'   [keras.ops.dot_product_attention](https://www.tensorflow.org/api_docs/python/tf/keras/ops/dot_product_attention).
 #'   `keras_help(op_dot_product_attention)` shows the text of the installed version.
+#' @family operations of neural networks
 #' @examplesIf is_keras_available()
 #' op_dot_product_attention(array(c(1, 0), c(1, 1, 1, 2)), array(c(1, 0, 0, 1), c(1, 2, 1, 2)),
 #'   array(c(1, 3, 2, 4), c(1, 2, 1, 2)))
@@ -657,6 +667,7 @@ op_dot_product_attention <- function(
 #'   [keras.ops.fold](https://www.tensorflow.org/api_docs/python/tf/keras/ops/fold),
 #'   [keras.ops.unfold](https://www.tensorflow.org/api_docs/python/tf/keras/ops/unfold).
 #'   `keras_help(op_fold)` shows the text of the installed version.
+#' @family operations of neural networks
 #' @examplesIf is_keras_available()
 #' op_fold(array(c(1, 2, 3, 4), c(1, 2, 2)), output_size = c(2, 2), kernel_size = c(1, 2))
 #' op_unfold(array(c(1, 3, 2, 4), c(1, 1, 2, 2)), kernel_size = c(1, 2))
@@ -695,6 +706,7 @@ op_unfold <- function(x, kernel_size, dilation = 1L, padding = 0L, stride = 1L) 
 #' @seealso Keras' own page:
 #'   [keras.ops.layer_normalization](https://www.tensorflow.org/api_docs/python/tf/keras/ops/layer_normalization).
 #'   `keras_help(op_layer_normalization)` shows the text of the installed version.
+#' @family operations of neural networks
 #' @examplesIf is_keras_available()
 #' op_layer_normalization(matrix(c(1, 2, 3, 4, 5, 6), 2, byrow = TRUE), epsilon = 0.001)
 #' op_layer_normalization(matrix(c(1, 2, 3, 4, 5, 6), 2, byrow = TRUE), gamma = c(1, 2),
@@ -723,6 +735,7 @@ op_layer_normalization <- function(x, gamma = NULL, beta = NULL, axis = -1L, eps
 #'   [keras.ops.softmax](https://www.tensorflow.org/api_docs/python/tf/keras/ops/softmax),
 #'   [keras.ops.sparsemax](https://www.tensorflow.org/api_docs/python/tf/keras/ops/sparsemax).
 #'   `keras_help(op_log_softmax)` shows the text of the installed version.
+#' @family operations of neural networks
 #' @examplesIf is_keras_available()
 #' op_log_softmax(matrix(c(1, 2, 3, 4, 5, 6), 2, byrow = TRUE))
 #' op_log_softmax(matrix(c(1, 2, 3, 4, 5, 6), 2, byrow = TRUE), axis = 1)
@@ -764,6 +777,7 @@ op_sparsemax <- function(x, axis = -1L) {
 #' @seealso Keras' own page:
 #'   [keras.ops.psnr](https://www.tensorflow.org/api_docs/python/tf/keras/ops/psnr).
 #'   `keras_help(op_psnr)` shows the text of the installed version.
+#' @family operations of neural networks
 #' @examplesIf is_keras_available()
 #' op_psnr(c(1, 2, 3), c(1, 3, 5), max_val = 10)
 #' @export
@@ -785,6 +799,7 @@ op_psnr <- function(x1, x2, max_val) {
 #' @seealso Keras' own page:
 #'   [keras.ops.rms_normalization](https://www.tensorflow.org/api_docs/python/tf/keras/ops/rms_normalization).
 #'   `keras_help(op_rms_normalization)` shows the text of the installed version.
+#' @family operations of neural networks
 #' @examplesIf is_keras_available()
 #' op_rms_normalization(matrix(c(1, 2, 3, 4, 5, 6), 2, byrow = TRUE), epsilon = 0)
 #' op_rms_normalization(matrix(c(1, 2, 3, 4, 5, 6), 2, byrow = TRUE), scale = c(1, 2, 3),

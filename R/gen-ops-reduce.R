@@ -52,6 +52,7 @@
 #'   [keras.ops.sum](https://www.tensorflow.org/api_docs/python/tf/keras/ops/sum),
 #'   [keras.ops.var](https://www.tensorflow.org/api_docs/python/tf/keras/ops/var).
 #'   `keras_help(op_all)` shows the text of the installed version.
+#' @family reductions and statistics
 #' @examplesIf is_keras_available()
 #' op_all(matrix(c(TRUE, TRUE, FALSE, TRUE), 2, byrow = TRUE))
 #' op_all(matrix(c(TRUE, TRUE, FALSE, TRUE), 2, byrow = TRUE), axis = 2)
@@ -199,6 +200,7 @@ op_var <- function(x, axis = NULL, keepdims = FALSE) {
 #' @seealso Keras' own page:
 #'   [keras.ops.bincount](https://www.tensorflow.org/api_docs/python/tf/keras/ops/bincount).
 #'   `keras_help(op_bincount)` shows the text of the installed version.
+#' @family reductions and statistics
 #' @examplesIf is_keras_available()
 #' op_bincount(c(0L, 1L, 1L, 3L))
 #' op_bincount(c(0L, 1L, 1L, 3L), weights = c(0.5, 1, 2, 3), minlength = 5)
@@ -216,6 +218,7 @@ op_bincount <- function(x, weights = NULL, minlength = 0L, sparse = FALSE) {
 #' @seealso Keras' own page:
 #'   [keras.ops.corrcoef](https://www.tensorflow.org/api_docs/python/tf/keras/ops/corrcoef).
 #'   `keras_help(op_corrcoef)` shows the text of the installed version.
+#' @family reductions and statistics
 #' @examplesIf is_keras_available()
 #' op_corrcoef(matrix(c(1, 2, 3, 4, 1, 3, 2, 5), 2, byrow = TRUE))
 #' @export
@@ -243,6 +246,7 @@ op_corrcoef <- function(x) {
 #'   [keras.ops.nancumprod](https://www.tensorflow.org/api_docs/python/tf/keras/ops/nancumprod),
 #'   [keras.ops.nancumsum](https://www.tensorflow.org/api_docs/python/tf/keras/ops/nancumsum).
 #'   `keras_help(op_cumprod)` shows the text of the installed version.
+#' @family reductions and statistics
 #' @examplesIf is_keras_available()
 #' op_cumprod(matrix(c(1, 2, 3, 4, 5, 6), 2, byrow = TRUE))
 #' op_cumprod(matrix(c(1, 2, 3, 4, 5, 6), 2, byrow = TRUE), axis = 1)
@@ -291,6 +295,7 @@ op_nancumsum <- function(x, axis = NULL, dtype = NULL) {
 #' @seealso Keras' own page:
 #'   [keras.ops.diff](https://www.tensorflow.org/api_docs/python/tf/keras/ops/diff).
 #'   `keras_help(op_diff)` shows the text of the installed version.
+#' @family reductions and statistics
 #' @examplesIf is_keras_available()
 #' op_diff(c(1, 4, 9, 16))
 #' op_diff(matrix(c(1, 2, 3, 4, 5, 6), 2, byrow = TRUE), axis = 1)
@@ -311,6 +316,7 @@ op_diff <- function(a, n = 1L, axis = -1L) {
 #' @seealso Keras' own page:
 #'   [keras.ops.digitize](https://www.tensorflow.org/api_docs/python/tf/keras/ops/digitize).
 #'   `keras_help(op_digitize)` shows the text of the installed version.
+#' @family reductions and statistics
 #' @examplesIf is_keras_available()
 #' op_digitize(c(0.2, 6.4, 3, 1.6, -1), bins = c(0, 1, 2.5, 4))
 #' @export
@@ -330,6 +336,7 @@ op_digitize <- function(x, bins) {
 #' @seealso Keras' own page:
 #'   [keras.ops.histogram](https://www.tensorflow.org/api_docs/python/tf/keras/ops/histogram).
 #'   `keras_help(op_histogram)` shows the text of the installed version.
+#' @family reductions and statistics
 #' @examplesIf is_keras_available()
 #' op_histogram(c(1, 2, 2, 4, 7), bins = 3)
 #' op_histogram(c(1, 2, 2, 4, 7), bins = 4, range = c(0, 8))
@@ -352,6 +359,7 @@ op_histogram <- function(x, bins = 10L, range = NULL) {
 #' @seealso Keras' own page:
 #'   [keras.ops.moments](https://www.tensorflow.org/api_docs/python/tf/keras/ops/moments).
 #'   `keras_help(op_moments)` shows the text of the installed version.
+#' @family reductions and statistics
 #' @examplesIf is_keras_available()
 #' op_moments(matrix(c(1, 2, 3, 4, 5, 6), 2, byrow = TRUE), axes = 1)
 #' op_moments(matrix(c(1, 2, 3, 4, 5, 6), 2, byrow = TRUE), axes = c(1, 2), keepdims = TRUE)
@@ -386,6 +394,7 @@ op_moments <- function(x, axes, keepdims = FALSE, synchronized = FALSE) {
 #'   [keras.ops.nansum](https://www.tensorflow.org/api_docs/python/tf/keras/ops/nansum),
 #'   [keras.ops.nanvar](https://www.tensorflow.org/api_docs/python/tf/keras/ops/nanvar).
 #'   `keras_help(op_nanmax)` shows the text of the installed version.
+#' @family reductions and statistics
 #' @examplesIf is_keras_available()
 #' op_nanmax(matrix(c(1, NaN, 3, 4, 5, NaN), 2, byrow = TRUE))
 #' op_nanmax(matrix(c(1, NaN, 3, 4, 5, NaN), 2, byrow = TRUE), axis = 2)
@@ -478,6 +487,7 @@ op_nanvar <- function(x, axis = NULL, keepdims = FALSE) {
 #'   [keras.ops.percentile](https://www.tensorflow.org/api_docs/python/tf/keras/ops/percentile),
 #'   [keras.ops.quantile](https://www.tensorflow.org/api_docs/python/tf/keras/ops/quantile).
 #'   `keras_help(op_nanpercentile)` shows the text of the installed version.
+#' @family reductions and statistics
 #' @examplesIf is_keras_available()
 #' op_nanpercentile(matrix(c(1, NaN, 3, 4, 5, NaN), 2, byrow = TRUE), 30)
 #' op_nanpercentile(matrix(c(1, NaN, 3, 4, 5, NaN), 2, byrow = TRUE), c(30, 60), axis = 2)
@@ -541,6 +551,7 @@ op_quantile <- function(x, q, axis = NULL, method = "linear", keepdims = FALSE) 
 #'   [keras.ops.segment_prod](https://www.tensorflow.org/api_docs/python/tf/keras/ops/segment_prod),
 #'   [keras.ops.segment_sum](https://www.tensorflow.org/api_docs/python/tf/keras/ops/segment_sum).
 #'   `keras_help(op_segment_max)` shows the text of the installed version.
+#' @family reductions and statistics
 #' @examplesIf is_keras_available()
 #' op_segment_max(c(1, 2, 3, 4, 5), c(1, 1, 2, 3, 2))
 #' op_segment_max(matrix(c(1, 2, 3, 4, 5, 6), 3, byrow = TRUE), c(1, 2, 1), num_segments = 2)
@@ -591,6 +602,7 @@ op_segment_sum <- function(data, segment_ids, num_segments = NULL, sorted = FALS
 #' @seealso Keras' own page:
 #'   [keras.ops.trapezoid](https://www.tensorflow.org/api_docs/python/tf/keras/ops/trapezoid).
 #'   `keras_help(op_trapezoid)` shows the text of the installed version.
+#' @family reductions and statistics
 #' @examplesIf is_keras_available()
 #' op_trapezoid(c(1, 2, 4))
 #' op_trapezoid(c(1, 2, 4), x = c(0, 1, 3))

@@ -13,6 +13,7 @@
 #' @seealso Keras' own page:
 #'   [keras.ops.append](https://www.tensorflow.org/api_docs/python/tf/keras/ops/append).
 #'   `keras_help(op_append)` shows the text of the installed version.
+#' @family operations on shapes
 #' @examplesIf is_keras_available()
 #' op_append(c(1, 2, 3), c(4, 5, 6))
 #' op_append(matrix(c(1, 2, 3, 4, 5, 6), 2, byrow = TRUE), matrix(c(3, 1, 2, 6, 5, 4), 2,
@@ -45,6 +46,7 @@ op_append <- function(x1, x2, axis = NULL) {
 #'   [keras.ops.split](https://www.tensorflow.org/api_docs/python/tf/keras/ops/split),
 #'   [keras.ops.vsplit](https://www.tensorflow.org/api_docs/python/tf/keras/ops/vsplit).
 #'   `keras_help(op_array_split)` shows the text of the installed version.
+#' @family operations on shapes
 #' @examplesIf is_keras_available()
 #' op_array_split(c(1, 2, 3, 4, 5), 3)
 #' op_array_split(matrix(c(1, 2, 3, 4, 5, 6), 2, byrow = TRUE), 2, axis = 2)
@@ -98,6 +100,7 @@ op_vsplit <- function(x, indices_or_sections) {
 #' @seealso Keras' own page:
 #'   [keras.ops.broadcast_to](https://www.tensorflow.org/api_docs/python/tf/keras/ops/broadcast_to).
 #'   `keras_help(op_broadcast_to)` shows the text of the installed version.
+#' @family operations on shapes
 #' @examplesIf is_keras_available()
 #' op_broadcast_to(c(1, 2, 3), c(2, 3))
 #' @export
@@ -116,6 +119,7 @@ op_broadcast_to <- function(x, shape) {
 #' @seealso Keras' own page:
 #'   [keras.ops.concatenate](https://www.tensorflow.org/api_docs/python/tf/keras/ops/concatenate).
 #'   `keras_help(op_concatenate)` shows the text of the installed version.
+#' @family operations on shapes
 #' @examplesIf is_keras_available()
 #' op_concatenate(list(matrix(c(1, 2, 3, 4, 5, 6), 2, byrow = TRUE), matrix(c(3, 1, 2, 6, 5,
 #'   4), 2, byrow = TRUE)), axis = 1)
@@ -139,6 +143,7 @@ op_concatenate <- function(xs, axis = 1L) {
 #'   [keras.ops.hstack](https://www.tensorflow.org/api_docs/python/tf/keras/ops/hstack),
 #'   [keras.ops.vstack](https://www.tensorflow.org/api_docs/python/tf/keras/ops/vstack).
 #'   `keras_help(op_dstack)` shows the text of the installed version.
+#' @family operations on shapes
 #' @examplesIf is_keras_available()
 #' op_dstack(list(matrix(c(1, 2, 3, 4, 5, 6), 2, byrow = TRUE), matrix(c(3, 1, 2, 6, 5, 4), 2,
 #'   byrow = TRUE)))
@@ -179,6 +184,7 @@ op_vstack <- function(xs) {
 #' @seealso Keras' own page:
 #'   [keras.ops.expand_dims](https://www.tensorflow.org/api_docs/python/tf/keras/ops/expand_dims).
 #'   `keras_help(op_expand_dims)` shows the text of the installed version.
+#' @family operations on shapes
 #' @examplesIf is_keras_available()
 #' op_expand_dims(c(1, 2, 3), 1)
 #' op_expand_dims(c(1, 2, 3), -1)
@@ -215,6 +221,7 @@ op_expand_dims <- function(x, axis) {
 #'   [keras.ops.roll](https://www.tensorflow.org/api_docs/python/tf/keras/ops/roll),
 #'   [keras.ops.rot90](https://www.tensorflow.org/api_docs/python/tf/keras/ops/rot90).
 #'   `keras_help(op_flip)` shows the text of the installed version.
+#' @family operations on shapes
 #' @examplesIf is_keras_available()
 #' op_flip(matrix(c(1, 2, 3, 4, 5, 6), 2, byrow = TRUE))
 #' op_flip(matrix(c(1, 2, 3, 4, 5, 6), 2, byrow = TRUE), axis = 2)
@@ -264,6 +271,7 @@ op_rot90 <- function(array, k = 1L, axes = c(1L, 2L)) {
 #' @seealso Keras' own page:
 #'   [keras.ops.meshgrid](https://www.tensorflow.org/api_docs/python/tf/keras/ops/meshgrid).
 #'   `keras_help(op_meshgrid)` shows the text of the installed version.
+#' @family operations on shapes
 #' @examplesIf is_keras_available()
 #' op_meshgrid(c(1, 2, 3), c(10, 20))
 #' op_meshgrid(c(1, 2, 3), c(10, 20), indexing = "ij")
@@ -285,6 +293,7 @@ op_meshgrid <- function(..., indexing = "xy") {
 #' @seealso Keras' own page:
 #'   [keras.ops.moveaxis](https://www.tensorflow.org/api_docs/python/tf/keras/ops/moveaxis).
 #'   `keras_help(op_moveaxis)` shows the text of the installed version.
+#' @family operations on shapes
 #' @examplesIf is_keras_available()
 #' op_moveaxis(array(1:24, c(2, 3, 4)), 1, 3)
 #' op_moveaxis(array(1:24, c(2, 3, 4)), c(1, 2), c(-1, -2))
@@ -306,6 +315,7 @@ op_moveaxis <- function(x, source, destination) {
 #'   [keras.ops.shape](https://www.tensorflow.org/api_docs/python/tf/keras/ops/shape),
 #'   [keras.ops.size](https://www.tensorflow.org/api_docs/python/tf/keras/ops/size).
 #'   `keras_help(op_ndim)` shows the text of the installed version.
+#' @family operations on shapes
 #' @examplesIf is_keras_available()
 #' op_ndim(op_zeros(c(2, 3)))
 #' op_shape(op_zeros(c(2, 3)))
@@ -346,6 +356,7 @@ op_size <- function(x) {
 #' @seealso Keras' own page:
 #'   [keras.ops.pad](https://www.tensorflow.org/api_docs/python/tf/keras/ops/pad).
 #'   `keras_help(op_pad)` shows the text of the installed version.
+#' @family operations on shapes
 #' @examplesIf is_keras_available()
 #' op_pad(matrix(c(1, 2, 3, 4, 5, 6), 2, byrow = TRUE), list(c(1, 0), c(0, 2)))
 #' op_pad(c(1, 2, 3), list(c(1, 1)), constant_values = 9)
@@ -363,6 +374,7 @@ op_pad <- function(x, pad_width, mode = "constant", constant_values = NULL) {
 #' @seealso Keras' own page:
 #'   [keras.ops.ravel](https://www.tensorflow.org/api_docs/python/tf/keras/ops/ravel).
 #'   `keras_help(op_ravel)` shows the text of the installed version.
+#' @family operations on shapes
 #' @examplesIf is_keras_available()
 #' op_ravel(matrix(c(1, 2, 3, 4, 5, 6), 2, byrow = TRUE))
 #' @export
@@ -383,6 +395,7 @@ op_ravel <- function(x) {
 #' @seealso Keras' own page:
 #'   [keras.ops.rearrange](https://www.tensorflow.org/api_docs/python/tf/keras/ops/rearrange).
 #'   `keras_help(op_rearrange)` shows the text of the installed version.
+#' @family operations on shapes
 #' @examplesIf is_keras_available()
 #' op_rearrange(matrix(c(1, 2, 3, 4, 5, 6), 2, byrow = TRUE), "r c -> c r")
 #' op_rearrange(c(1, 2, 3, 4, 5, 6), "(a b) -> a b", a = 2)
@@ -405,6 +418,7 @@ op_rearrange <- function(tensor, pattern, ...) {
 #' @seealso Keras' own page:
 #'   [keras.ops.repeat](https://www.tensorflow.org/api_docs/python/tf/keras/ops/repeat).
 #'   `keras_help(op_repeat)` shows the text of the installed version.
+#' @family operations on shapes
 #' @examplesIf is_keras_available()
 #' op_repeat(c(1, 2, 3), 2)
 #' op_repeat(matrix(c(1, 2, 3, 4, 5, 6), 2, byrow = TRUE), 2, axis = 1)
@@ -425,6 +439,7 @@ op_repeat <- function(x, repeats, axis = NULL) {
 #' @seealso Keras' own page:
 #'   [keras.ops.reshape](https://www.tensorflow.org/api_docs/python/tf/keras/ops/reshape).
 #'   `keras_help(op_reshape)` shows the text of the installed version.
+#' @family operations on shapes
 #' @examplesIf is_keras_available()
 #' x <- matrix(c(1, 2, 3, 4, 5, 6), 2, byrow = TRUE)
 #' op_reshape(x, c(3, 2)) # row by row: 1, 2 in the first row
@@ -446,6 +461,7 @@ op_reshape <- function(x, newshape) {
 #' @seealso Keras' own page:
 #'   [keras.ops.squeeze](https://www.tensorflow.org/api_docs/python/tf/keras/ops/squeeze).
 #'   `keras_help(op_squeeze)` shows the text of the installed version.
+#' @family operations on shapes
 #' @examplesIf is_keras_available()
 #' op_squeeze(array(c(1, 2, 3), c(1, 3, 1)))
 #' op_squeeze(array(c(1, 2, 3), c(1, 3, 1)), axis = 3)
@@ -465,6 +481,7 @@ op_squeeze <- function(x, axis = NULL) {
 #' @seealso Keras' own page:
 #'   [keras.ops.stack](https://www.tensorflow.org/api_docs/python/tf/keras/ops/stack).
 #'   `keras_help(op_stack)` shows the text of the installed version.
+#' @family operations on shapes
 #' @examplesIf is_keras_available()
 #' op_stack(list(c(1, 2, 3), c(4, 5, 6)))
 #' op_stack(list(c(1, 2, 3), c(4, 5, 6)), axis = 2)
@@ -484,6 +501,7 @@ op_stack <- function(x, axis = 1L) {
 #' @seealso Keras' own page:
 #'   [keras.ops.swapaxes](https://www.tensorflow.org/api_docs/python/tf/keras/ops/swapaxes).
 #'   `keras_help(op_swapaxes)` shows the text of the installed version.
+#' @family operations on shapes
 #' @examplesIf is_keras_available()
 #' op_swapaxes(array(1:24, c(2, 3, 4)), 1, 3)
 #' op_swapaxes(matrix(c(1, 2, 3, 4, 5, 6), 2, byrow = TRUE), axis1 = -1, axis2 = 1)
@@ -503,6 +521,7 @@ op_swapaxes <- function(x, axis1, axis2) {
 #' @seealso Keras' own page:
 #'   [keras.ops.tile](https://www.tensorflow.org/api_docs/python/tf/keras/ops/tile).
 #'   `keras_help(op_tile)` shows the text of the installed version.
+#' @family operations on shapes
 #' @examplesIf is_keras_available()
 #' op_tile(c(1, 2, 3), 2)
 #' op_tile(matrix(c(1, 2, 3, 4, 5, 6), 2, byrow = TRUE), c(2, 1))
@@ -522,6 +541,7 @@ op_tile <- function(x, repeats) {
 #' @seealso Keras' own page:
 #'   [keras.ops.transpose](https://www.tensorflow.org/api_docs/python/tf/keras/ops/transpose).
 #'   `keras_help(op_transpose)` shows the text of the installed version.
+#' @family operations on shapes
 #' @examplesIf is_keras_available()
 #' op_transpose(matrix(c(1, 2, 3, 4, 5, 6), 2, byrow = TRUE))
 #' op_transpose(array(1:24, c(2, 3, 4)), axes = c(3, 1, 2))
@@ -543,6 +563,7 @@ op_transpose <- function(x, axes = NULL) {
 #' @seealso Keras' own page:
 #'   [keras.ops.unstack](https://www.tensorflow.org/api_docs/python/tf/keras/ops/unstack).
 #'   `keras_help(op_unstack)` shows the text of the installed version.
+#' @family operations on shapes
 #' @examplesIf is_keras_available()
 #' op_unstack(matrix(c(1, 2, 3, 4, 5, 6), 2, byrow = TRUE))
 #' op_unstack(matrix(c(1, 2, 3, 4, 5, 6), 2, byrow = TRUE), num = 3, axis = 2)

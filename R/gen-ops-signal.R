@@ -19,6 +19,7 @@
 #'   [keras.ops.hanning](https://www.tensorflow.org/api_docs/python/tf/keras/ops/hanning),
 #'   [keras.ops.kaiser](https://www.tensorflow.org/api_docs/python/tf/keras/ops/kaiser).
 #'   `keras_help(op_bartlett)` shows the text of the installed version.
+#' @family signal operations
 #' @examplesIf is_keras_available()
 #' op_bartlett(6)
 #' op_blackman(6)
@@ -71,6 +72,7 @@ op_kaiser <- function(x, beta) {
 #' @seealso Keras' own page:
 #'   [keras.ops.correlate](https://www.tensorflow.org/api_docs/python/tf/keras/ops/correlate).
 #'   `keras_help(op_correlate)` shows the text of the installed version.
+#' @family signal operations
 #' @examplesIf is_keras_available()
 #' op_correlate(c(1, 2, 3), c(0, 1))
 #' op_correlate(c(1, 2, 3), c(0, 1, 0.5), mode = "full")
@@ -91,6 +93,7 @@ op_correlate <- function(x1, x2, mode = "valid") {
 #' @seealso Keras' own page:
 #'   [keras.ops.extract_sequences](https://www.tensorflow.org/api_docs/python/tf/keras/ops/extract_sequences).
 #'   `keras_help(op_extract_sequences)` shows the text of the installed version.
+#' @family signal operations
 #' @examplesIf is_keras_available()
 #' op_extract_sequences(c(1, 2, 3, 4, 5, 6), sequence_length = 3, sequence_stride = 2)
 #' @export
@@ -122,6 +125,7 @@ op_extract_sequences <- function(x, sequence_length, sequence_stride) {
 #'   [keras.ops.irfft](https://www.tensorflow.org/api_docs/python/tf/keras/ops/irfft),
 #'   [keras.ops.rfft](https://www.tensorflow.org/api_docs/python/tf/keras/ops/rfft).
 #'   `keras_help(op_fft)` shows the text of the installed version.
+#' @family signal operations
 #' @examplesIf is_keras_available()
 #' op_fft(list(c(1, 2, 3), c(4, 5, 6)))
 #' op_fft2(list(matrix(c(1, 2, 3, 4, 5, 6), 2, byrow = TRUE), matrix(c(3, 1, 2, 6, 5, 4), 2,
@@ -185,6 +189,7 @@ op_rfft <- function(x, fft_length = NULL) {
 #'   [keras.ops.istft](https://www.tensorflow.org/api_docs/python/tf/keras/ops/istft),
 #'   [keras.ops.stft](https://www.tensorflow.org/api_docs/python/tf/keras/ops/stft).
 #'   `keras_help(op_istft)` shows the text of the installed version.
+#' @family signal operations
 #' @examplesIf is_keras_available()
 #' op_istft(op_stft(op_arange(16), 8, 4, 8), 8, 4, 8)
 #' op_stft(op_ones(8), sequence_length = 4, sequence_stride = 4, fft_length = 4, window = NULL,

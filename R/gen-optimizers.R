@@ -33,6 +33,7 @@
 #' @seealso Keras' own page:
 #'   [keras.optimizers.Adadelta](https://www.tensorflow.org/api_docs/python/tf/keras/optimizers/Adadelta).
 #'   `keras_help(optimizer_adadelta)` shows the text of the installed version.
+#' @family optimizers and schedules
 #' @examplesIf is_keras_available()
 #' optimizer <- optimizer_adadelta(learning_rate = 1)
 #' weight <- keras_variable(c(1, 2))
@@ -93,6 +94,7 @@ optimizer_adadelta <- function(
 #' @seealso Keras' own page:
 #'   [keras.optimizers.Adafactor](https://www.tensorflow.org/api_docs/python/tf/keras/optimizers/Adafactor).
 #'   `keras_help(optimizer_adafactor)` shows the text of the installed version.
+#' @family optimizers and schedules
 #' @examplesIf is_keras_available()
 #' optimizer <- optimizer_adafactor(learning_rate = 0.01)
 #' weight <- keras_variable(c(1, 2))
@@ -149,6 +151,7 @@ optimizer_adafactor <- function(
 #' @seealso Keras' own page:
 #'   [keras.optimizers.Adagrad](https://www.tensorflow.org/api_docs/python/tf/keras/optimizers/Adagrad).
 #'   `keras_help(optimizer_adagrad)` shows the text of the installed version.
+#' @family optimizers and schedules
 #' @examplesIf is_keras_available()
 #' optimizer <- optimizer_adagrad(learning_rate = 0.1)
 #' weight <- keras_variable(c(1, 2))
@@ -205,6 +208,7 @@ optimizer_adagrad <- function(
 #' @seealso Keras' own page:
 #'   [keras.optimizers.Adam](https://www.tensorflow.org/api_docs/python/tf/keras/optimizers/Adam).
 #'   `keras_help(optimizer_adam)` shows the text of the installed version.
+#' @family optimizers and schedules
 #' @examplesIf is_keras_available()
 #' optimizer <- optimizer_adam(learning_rate = 0.01)
 #' weight <- keras_variable(c(1, 2))
@@ -260,6 +264,7 @@ optimizer_adam <- function(
 #' @seealso Keras' own page:
 #'   [keras.optimizers.AdamW](https://www.tensorflow.org/api_docs/python/tf/keras/optimizers/AdamW).
 #'   `keras_help(optimizer_adam_w)` shows the text of the installed version.
+#' @family optimizers and schedules
 #' @examplesIf is_keras_available()
 #' optimizer <- optimizer_adam_w(learning_rate = 0.01)
 #' weight <- keras_variable(c(1, 2))
@@ -313,6 +318,7 @@ optimizer_adam_w <- function(
 #' @seealso Keras' own page:
 #'   [keras.optimizers.Adamax](https://www.tensorflow.org/api_docs/python/tf/keras/optimizers/Adamax).
 #'   `keras_help(optimizer_adamax)` shows the text of the installed version.
+#' @family optimizers and schedules
 #' @examplesIf is_keras_available()
 #' optimizer <- optimizer_adamax(learning_rate = 0.01)
 #' weight <- keras_variable(c(1, 2))
@@ -375,6 +381,7 @@ optimizer_adamax <- function(
 #' @seealso Keras' own page:
 #'   [keras.optimizers.Ftrl](https://www.tensorflow.org/api_docs/python/tf/keras/optimizers/Ftrl).
 #'   `keras_help(optimizer_ftrl)` shows the text of the installed version.
+#' @family optimizers and schedules
 #' @examplesIf is_keras_available()
 #' optimizer <- optimizer_ftrl(learning_rate = 0.1)
 #' weight <- keras_variable(c(1, 2))
@@ -433,6 +440,7 @@ optimizer_ftrl <- function(
 #' @seealso Keras' own page:
 #'   [keras.optimizers.Lamb](https://www.tensorflow.org/api_docs/python/tf/keras/optimizers/Lamb).
 #'   `keras_help(optimizer_lamb)` shows the text of the installed version.
+#' @family optimizers and schedules
 #' @examplesIf is_keras_available()
 #' optimizer <- optimizer_lamb(learning_rate = 0.01)
 #' weight <- keras_variable(c(1, 2))
@@ -487,6 +495,7 @@ optimizer_lamb <- function(
 #' @seealso Keras' own page:
 #'   [keras.optimizers.Lion](https://www.tensorflow.org/api_docs/python/tf/keras/optimizers/Lion).
 #'   `keras_help(optimizer_lion)` shows the text of the installed version.
+#' @family optimizers and schedules
 #' @examplesIf is_keras_available()
 #' optimizer <- optimizer_lion(learning_rate = 0.01)
 #' weight <- keras_variable(c(1, 2))
@@ -524,6 +533,7 @@ optimizer_lion <- function(
 #' @seealso Keras' own page:
 #'   [keras.optimizers.LossScaleOptimizer](https://www.tensorflow.org/api_docs/python/tf/keras/optimizers/LossScaleOptimizer).
 #'   `keras_help(optimizer_loss_scale)` shows the text of the installed version.
+#' @family optimizers and schedules
 #' @examplesIf is_keras_available()
 #' optimizer <- optimizer_loss_scale(optimizer_sgd(learning_rate = 0.1), initial_scale = 8)
 #' weight <- keras_variable(c(1, 2))
@@ -558,6 +568,7 @@ optimizer_loss_scale <- function(
 #'   [keras.optimizers.MultiOptimizer](https://www.tensorflow.org/api_docs/python/tf/keras/optimizers/MultiOptimizer),
 #'   [keras.optimizers.OptimizerMap](https://www.tensorflow.org/api_docs/python/tf/keras/optimizers/OptimizerMap).
 #'   `keras_help(optimizer_multi)` shows the text of the installed version.
+#' @family optimizers and schedules
 #' @examplesIf is_keras_available()
 #' optimizers <- optimizer_map(
 #'   optimizer_adam(),
@@ -629,6 +640,7 @@ optimizer_map <- function(default_optimizer, optimizer_map = NULL, ...) {
 #' @seealso Keras' own page:
 #'   [keras.optimizers.Muon](https://www.tensorflow.org/api_docs/python/tf/keras/optimizers/Muon).
 #'   `keras_help(optimizer_muon)` shows the text of the installed version.
+#' @family optimizers and schedules
 #' @examplesIf is_keras_available()
 #' optimizer <- optimizer_muon(learning_rate = 0.01)
 #' weight <- keras_variable(c(1, 2))
@@ -688,6 +700,7 @@ optimizer_muon <- function(
 #' @seealso Keras' own page:
 #'   [keras.optimizers.Nadam](https://www.tensorflow.org/api_docs/python/tf/keras/optimizers/Nadam).
 #'   `keras_help(optimizer_nadam)` shows the text of the installed version.
+#' @family optimizers and schedules
 #' @examplesIf is_keras_available()
 #' optimizer <- optimizer_nadam(learning_rate = 0.01)
 #' weight <- keras_variable(c(1, 2))
@@ -745,6 +758,7 @@ optimizer_nadam <- function(
 #' @seealso Keras' own page:
 #'   [keras.optimizers.RMSprop](https://www.tensorflow.org/api_docs/python/tf/keras/optimizers/RMSprop).
 #'   `keras_help(optimizer_rmsprop)` shows the text of the installed version.
+#' @family optimizers and schedules
 #' @examplesIf is_keras_available()
 #' optimizer <- optimizer_rmsprop(learning_rate = 0.01)
 #' weight <- keras_variable(c(1, 2))
@@ -799,6 +813,7 @@ optimizer_rmsprop <- function(
 #' @seealso Keras' own page:
 #'   [keras.optimizers.SGD](https://www.tensorflow.org/api_docs/python/tf/keras/optimizers/SGD).
 #'   `keras_help(optimizer_sgd)` shows the text of the installed version.
+#' @family optimizers and schedules
 #' @examplesIf is_keras_available()
 #' optimizer <- optimizer_sgd(learning_rate = 0.1)
 #' weight <- keras_variable(c(1, 2))
@@ -855,6 +870,7 @@ optimizer_sgd <- function(
 #' @seealso Keras' own page:
 #'   [keras.optimizers.ScheduleFreeAdamW](https://www.tensorflow.org/api_docs/python/tf/keras/optimizers/ScheduleFreeAdamW).
 #'   `keras_help(optimizer_schedule_free_adam_w)` shows the text of the installed version.
+#' @family optimizers and schedules
 #' @examplesIf is_keras_available()
 #' optimizer <- optimizer_schedule_free_adam_w(learning_rate = 0.01)
 #' weight <- keras_variable(c(1, 2))
@@ -875,7 +891,7 @@ optimizer_schedule_free_adam_w <- function(
   ))
 }
 
-#' Rebuild an Optimizer from Its Configuration
+#' Describe, Look up and Rebuild Optimizers
 #'
 #' * `optimizer_deserialize()`: Turns what `optimizer_serialize()` returned back into the
 #'   optimizer.
@@ -897,6 +913,7 @@ optimizer_schedule_free_adam_w <- function(
 #'   [keras.optimizers.get](https://www.tensorflow.org/api_docs/python/tf/keras/optimizers/get),
 #'   [keras.optimizers.serialize](https://www.tensorflow.org/api_docs/python/tf/keras/optimizers/serialize).
 #'   `keras_help(optimizer_deserialize)` shows the text of the installed version.
+#' @family optimizers and schedules
 #' @examplesIf is_keras_available()
 #' config <- optimizer_serialize(optimizer_sgd(momentum = 0.9))
 #' optimizer <- optimizer_deserialize(config)
@@ -944,6 +961,7 @@ optimizer_serialize <- function(optimizer) {
 #' @seealso Keras' own page:
 #'   [keras.optimizers.schedules.CosineDecay](https://www.tensorflow.org/api_docs/python/tf/keras/optimizers/schedules/CosineDecay).
 #'   `keras_help(learning_rate_schedule_cosine_decay)` shows the text of the installed version.
+#' @family optimizers and schedules
 #' @examplesIf is_keras_available()
 #' schedule <- learning_rate_schedule_cosine_decay(0.1, decay_steps = 100)
 #' as.array(schedule(50))
@@ -979,6 +997,7 @@ learning_rate_schedule_cosine_decay <- function(
 #'   [keras.optimizers.schedules.CosineDecayRestarts](https://www.tensorflow.org/api_docs/python/tf/keras/optimizers/schedules/CosineDecayRestarts).
 #'   `keras_help(learning_rate_schedule_cosine_decay_restarts)` shows the text of the installed
 #'   version.
+#' @family optimizers and schedules
 #' @examplesIf is_keras_available()
 #' schedule <- learning_rate_schedule_cosine_decay_restarts(0.1, first_decay_steps = 100)
 #' as.array(schedule(50))
@@ -1012,6 +1031,7 @@ learning_rate_schedule_cosine_decay_restarts <- function(
 #'   [keras.optimizers.schedules.ExponentialDecay](https://www.tensorflow.org/api_docs/python/tf/keras/optimizers/schedules/ExponentialDecay).
 #'   `keras_help(learning_rate_schedule_exponential_decay)` shows the text of the installed
 #'   version.
+#' @family optimizers and schedules
 #' @examplesIf is_keras_available()
 #' schedule <- learning_rate_schedule_exponential_decay(0.1, decay_steps = 100, decay_rate = 0.96)
 #' as.array(schedule(50))
@@ -1044,6 +1064,7 @@ learning_rate_schedule_exponential_decay <- function(
 #'   [keras.optimizers.schedules.InverseTimeDecay](https://www.tensorflow.org/api_docs/python/tf/keras/optimizers/schedules/InverseTimeDecay).
 #'   `keras_help(learning_rate_schedule_inverse_time_decay)` shows the text of the installed
 #'   version.
+#' @family optimizers and schedules
 #' @examplesIf is_keras_available()
 #' schedule <- learning_rate_schedule_inverse_time_decay(0.1, decay_steps = 100, decay_rate = 0.5)
 #' as.array(schedule(50))
@@ -1073,6 +1094,7 @@ learning_rate_schedule_inverse_time_decay <- function(
 #'   [keras.optimizers.schedules.PiecewiseConstantDecay](https://www.tensorflow.org/api_docs/python/tf/keras/optimizers/schedules/PiecewiseConstantDecay).
 #'   `keras_help(learning_rate_schedule_piecewise_constant_decay)` shows the text of the installed
 #'   version.
+#' @family optimizers and schedules
 #' @examplesIf is_keras_available()
 #' schedule <- learning_rate_schedule_piecewise_constant_decay(boundaries = c(40, 80),
 #'   values = c(0.1, 0.05, 0.01))
@@ -1103,6 +1125,7 @@ learning_rate_schedule_piecewise_constant_decay <- function(
 #' @seealso Keras' own page:
 #'   [keras.optimizers.schedules.PolynomialDecay](https://www.tensorflow.org/api_docs/python/tf/keras/optimizers/schedules/PolynomialDecay).
 #'   `keras_help(learning_rate_schedule_polynomial_decay)` shows the text of the installed version.
+#' @family optimizers and schedules
 #' @examplesIf is_keras_available()
 #' schedule <- learning_rate_schedule_polynomial_decay(0.1, decay_steps = 100,
 #'   end_learning_rate = 0.01)
@@ -1119,7 +1142,7 @@ learning_rate_schedule_polynomial_decay <- function(
   ))
 }
 
-#' Rebuild a Schedule from Its Configuration
+#' Describe and Rebuild Learning Rate Schedules
 #'
 #' * `learning_rate_schedule_deserialize()`: Turns what `learning_rate_schedule_serialize()`
 #'   returned back into the schedule.
@@ -1137,6 +1160,7 @@ learning_rate_schedule_polynomial_decay <- function(
 #'   [keras.optimizers.schedules.deserialize](https://www.tensorflow.org/api_docs/python/tf/keras/optimizers/schedules/deserialize),
 #'   [keras.optimizers.schedules.serialize](https://www.tensorflow.org/api_docs/python/tf/keras/optimizers/schedules/serialize).
 #'   `keras_help(learning_rate_schedule_deserialize)` shows the text of the installed version.
+#' @family optimizers and schedules
 #' @examplesIf is_keras_available()
 #' config <- learning_rate_schedule_serialize(learning_rate_schedule_cosine_decay(0.1,
 #'   decay_steps = 100))

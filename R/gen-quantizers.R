@@ -22,6 +22,7 @@
 #' @seealso Keras' own page:
 #'   [keras.quantizers.AWQConfig](https://www.tensorflow.org/api_docs/python/tf/keras/quantizers/AWQConfig).
 #'   `keras_help(quantization_config_awq)` shows the text of the installed version.
+#' @family quantizers
 #' @examplesIf is_keras_available()
 #' config <- quantization_config_awq(
 #'   dataset = list("a short text", "another one"),
@@ -56,6 +57,7 @@ quantization_config_awq <- function(
 #' @seealso Keras' own page:
 #'   [keras.quantizers.AbsMaxQuantizer](https://www.tensorflow.org/api_docs/python/tf/keras/quantizers/AbsMaxQuantizer).
 #'   `keras_help(quantizer_abs_max)` shows the text of the installed version.
+#' @family quantizers
 #' @examplesIf is_keras_available()
 #' quantizer <- quantizer_abs_max(axis = 1)
 #' quantizer(as_tensor(rbind(c(1, -2), c(3, 4))))
@@ -75,6 +77,7 @@ quantizer_abs_max <- function(
 #' @seealso Keras' own page:
 #'   [keras.quantizers.Float8QuantizationConfig](https://www.tensorflow.org/api_docs/python/tf/keras/quantizers/Float8QuantizationConfig).
 #'   `keras_help(quantization_config_float8)` shows the text of the installed version.
+#' @family quantizers
 #' @examplesIf is_keras_available()
 #' config <- quantization_config_float8()
 #' config$mode
@@ -111,6 +114,7 @@ quantization_config_float8 <- function(...) {
 #' @seealso Keras' own page:
 #'   [keras.quantizers.GPTQConfig](https://www.tensorflow.org/api_docs/python/tf/keras/quantizers/GPTQConfig).
 #'   `keras_help(quantization_config_gptq)` shows the text of the installed version.
+#' @family quantizers
 #' @examplesIf is_keras_available()
 #' config <- quantization_config_gptq(
 #'   dataset = list("a short text", "another one"),
@@ -146,6 +150,7 @@ quantization_config_gptq <- function(
 #' @seealso Keras' own page:
 #'   [keras.quantizers.Int4QuantizationConfig](https://www.tensorflow.org/api_docs/python/tf/keras/quantizers/Int4QuantizationConfig).
 #'   `keras_help(quantization_config_int4)` shows the text of the installed version.
+#' @family quantizers
 #' @examplesIf is_keras_available()
 #' config <- quantization_config_int4(block_size = 64)
 #' config$mode
@@ -170,6 +175,7 @@ quantization_config_int4 <- function(
 #' @seealso Keras' own page:
 #'   [keras.quantizers.Int8QuantizationConfig](https://www.tensorflow.org/api_docs/python/tf/keras/quantizers/Int8QuantizationConfig).
 #'   `keras_help(quantization_config_int8)` shows the text of the installed version.
+#' @family quantizers
 #' @examplesIf is_keras_available()
 #' config <- quantization_config_int8()
 #' config$mode
@@ -194,6 +200,7 @@ quantization_config_int8 <- function(
 #' @seealso Keras' own page:
 #'   [keras.quantizers.QuantizationConfig](https://www.tensorflow.org/api_docs/python/tf/keras/quantizers/QuantizationConfig).
 #'   `keras_help(quantization_config)` shows the text of the installed version.
+#' @family quantizers
 #' @examplesIf is_keras_available()
 #' config <- quantization_config(weight_quantizer = quantizer_abs_max(axis = 1))
 #' @export
@@ -211,6 +218,7 @@ quantization_config <- function(weight_quantizer = NULL, activation_quantizer = 
 #' @seealso Keras' own page:
 #'   [keras.quantizers.Quantizer](https://www.tensorflow.org/api_docs/python/tf/keras/quantizers/Quantizer).
 #'   `keras_help(quantizer_base)` shows the text of the installed version.
+#' @family quantizers
 #' @examplesIf is_keras_available()
 #' quantizer <- quantizer_base(output_dtype = "int8")
 #' quantizer$output_dtype
@@ -246,6 +254,7 @@ quantizer_base <- function(output_dtype = "int8", ...) {
 #'   [keras.quantizers.abs_max_quantize](https://www.tensorflow.org/api_docs/python/tf/keras/quantizers/abs_max_quantize),
 #'   [keras.quantizers.abs_max_quantize_grouped_with_zero_point](https://www.tensorflow.org/api_docs/python/tf/keras/quantizers/abs_max_quantize_grouped_with_zero_point).
 #'   `keras_help(quantize_abs_max)` shows the text of the installed version.
+#' @family quantizers
 #' @examplesIf is_keras_available()
 #' out <- quantize_abs_max(rbind(c(1, -2), c(3, 4)), axis = 1)
 #' as.array(op_cast(out[[1]], "int32"))
@@ -273,7 +282,7 @@ quantize_abs_max_grouped_with_zero_point <- function(
   ))
 }
 
-#' Update the Record of Largest Values
+#' Scales of 8-Bit Floats and the Record They Come from
 #'
 #' * `quantizer_compute_float8_amax_history()`: Shifts a record of largest absolute values by one
 #'   and puts that of a new tensor in; float8 training takes its scale from there.
@@ -293,6 +302,7 @@ quantize_abs_max_grouped_with_zero_point <- function(
 #'   [keras.quantizers.compute_float8_amax_history](https://www.tensorflow.org/api_docs/python/tf/keras/quantizers/compute_float8_amax_history),
 #'   [keras.quantizers.compute_float8_scale](https://www.tensorflow.org/api_docs/python/tf/keras/quantizers/compute_float8_scale).
 #'   `keras_help(quantizer_compute_float8_amax_history)` shows the text of the installed version.
+#' @family quantizers
 #' @examplesIf is_keras_available()
 #' as.array(quantizer_compute_float8_amax_history(c(1, -3), c(2, 0, 0)))
 #' as.array(quantizer_compute_float8_scale(amax = 4, scale = 1, dtype_max = 448))
@@ -311,7 +321,7 @@ quantizer_compute_float8_scale <- function(amax, scale, dtype_max, margin = 0) {
   wrap_function("keras.quantizers.compute_float8_scale", environment(), c(amax = "!tensor", scale = "!tensor", dtype_max = "!num", margin = "num"))
 }
 
-#' Rebuild a Quantizer from Its Configuration
+#' Describe, Look up and Rebuild Quantizers
 #'
 #' * `quantizer_deserialize()`: Turns what `quantizer_serialize()` returned back into the
 #'   quantizer.
@@ -332,6 +342,7 @@ quantizer_compute_float8_scale <- function(amax, scale, dtype_max, margin = 0) {
 #'   [keras.quantizers.get](https://www.tensorflow.org/api_docs/python/tf/keras/quantizers/get),
 #'   [keras.quantizers.serialize](https://www.tensorflow.org/api_docs/python/tf/keras/quantizers/serialize).
 #'   `keras_help(quantizer_deserialize)` shows the text of the installed version.
+#' @family quantizers
 #' @examplesIf is_keras_available()
 #' config <- quantizer_serialize(quantizer_abs_max(axis = 1))
 #' quantizer <- quantizer_deserialize(config)
@@ -375,6 +386,7 @@ quantizer_serialize <- function(initializer) {
 #' @seealso Keras' own page:
 #'   [keras.quantizers.fake_quant_with_min_max_vars](https://www.tensorflow.org/api_docs/python/tf/keras/quantizers/fake_quant_with_min_max_vars).
 #'   `keras_help(quantize_fake_with_min_max_vars)` shows the text of the installed version.
+#' @family quantizers
 #' @examplesIf is_keras_available()
 #' as.array(quantize_fake_with_min_max_vars(c(-1, 0.3, 2), min_vals = 0, max_vals = 1))
 #' @export
@@ -387,7 +399,7 @@ quantize_fake_with_min_max_vars <- function(
   ))
 }
 
-#' Pack Two 4-Bit Integers per Byte
+#' Pack and Unpack 4-Bit Integers
 #'
 #' * `quantizer_pack_int4()`: Puts each two neighbours along an axis into the low and high half of
 #'   one byte; an odd end is filled up.
@@ -406,6 +418,7 @@ quantize_fake_with_min_max_vars <- function(
 #'   [keras.quantizers.pack_int4](https://www.tensorflow.org/api_docs/python/tf/keras/quantizers/pack_int4),
 #'   [keras.quantizers.unpack_int4](https://www.tensorflow.org/api_docs/python/tf/keras/quantizers/unpack_int4).
 #'   `keras_help(quantizer_pack_int4)` shows the text of the installed version.
+#' @family quantizers
 #' @examplesIf is_keras_available()
 #' x <- op_cast(rbind(c(1, -2), c(3, 4), c(5, 6)), "int8")
 #' packed <- quantizer_pack_int4(x)
@@ -438,6 +451,7 @@ quantizer_unpack_int4 <- function(packed, orig_len, axis = 1L, dtype = "int8") {
 #' @seealso Keras' own page:
 #'   [keras.quantizers.quantize_and_dequantize](https://www.tensorflow.org/api_docs/python/tf/keras/quantizers/quantize_and_dequantize).
 #'   `keras_help(quantize_and_dequantize)` shows the text of the installed version.
+#' @family quantizers
 #' @examplesIf is_keras_available()
 #' as.array(quantize_and_dequantize(c(0.1, 1.03), scale = 1, "float8_e4m3fn", "float32"))
 #' @export

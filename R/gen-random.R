@@ -14,6 +14,7 @@
 #' @seealso Keras' own page:
 #'   [keras.random.SeedGenerator](https://www.tensorflow.org/api_docs/python/tf/keras/random/SeedGenerator).
 #'   `keras_help(random_seed_generator)` shows the text of the installed version.
+#' @family random draws
 #' @examplesIf is_keras_available()
 #' random_normal(c(2, 3), seed = random_seed_generator(1))
 #' @export
@@ -40,6 +41,7 @@ random_seed_generator <- function(seed = NULL, name = NULL, ...) {
 #' @seealso Keras' own page:
 #'   [keras.random.beta](https://www.tensorflow.org/api_docs/python/tf/keras/random/beta).
 #'   `keras_help(random_beta)` shows the text of the installed version.
+#' @family random draws
 #' @examplesIf is_keras_available()
 #' random_beta(c(2, 3), alpha = 2, beta = 3, seed = 1)
 #' @export
@@ -63,6 +65,7 @@ random_beta <- function(shape, alpha, beta, dtype = NULL, seed = NULL) {
 #' @seealso Keras' own page:
 #'   [keras.random.binomial](https://www.tensorflow.org/api_docs/python/tf/keras/random/binomial).
 #'   `keras_help(random_binomial)` shows the text of the installed version.
+#' @family random draws
 #' @examplesIf is_keras_available()
 #' random_binomial(c(2, 3), counts = 10, probabilities = 0.4, seed = 1)
 #' random_binomial(2, counts = 10, probabilities = 1, seed = 1)
@@ -88,6 +91,7 @@ random_binomial <- function(shape, counts, probabilities, dtype = NULL, seed = N
 #' @seealso Keras' own page:
 #'   [keras.random.categorical](https://www.tensorflow.org/api_docs/python/tf/keras/random/categorical).
 #'   `keras_help(random_categorical)` shows the text of the installed version.
+#' @family random draws
 #' @examplesIf is_keras_available()
 #' random_categorical(matrix(c(0, 0, 0, 0), 2), num_samples = 5, seed = 1)
 #' random_categorical(matrix(c(-100, -100, 100), 1), num_samples = 2, seed = 1)
@@ -112,6 +116,7 @@ random_categorical <- function(logits, num_samples, dtype = "int32", seed = NULL
 #' @seealso Keras' own page:
 #'   [keras.random.dropout](https://www.tensorflow.org/api_docs/python/tf/keras/random/dropout).
 #'   `keras_help(random_dropout)` shows the text of the installed version.
+#' @family random draws
 #' @examplesIf is_keras_available()
 #' random_dropout(op_ones(c(2, 3)), rate = 0.5, seed = 1)
 #' random_dropout(op_ones(c(2, 3)), rate = 0, seed = 1)
@@ -136,6 +141,7 @@ random_dropout <- function(inputs, rate, noise_shape = NULL, seed = NULL) {
 #' @seealso Keras' own page:
 #'   [keras.random.gamma](https://www.tensorflow.org/api_docs/python/tf/keras/random/gamma).
 #'   `keras_help(random_gamma)` shows the text of the installed version.
+#' @family random draws
 #' @examplesIf is_keras_available()
 #' random_gamma(c(2, 3), alpha = 2, seed = 1)
 #' @export
@@ -159,6 +165,7 @@ random_gamma <- function(shape, alpha, dtype = NULL, seed = NULL) {
 #' @seealso Keras' own page:
 #'   [keras.random.normal](https://www.tensorflow.org/api_docs/python/tf/keras/random/normal).
 #'   `keras_help(random_normal)` shows the text of the installed version.
+#' @family random draws
 #' @examplesIf is_keras_available()
 #' random_normal(c(2, 3), mean = 5, stddev = 2, seed = 1)
 #' random_normal(3, mean = 5, stddev = 0, dtype = "float64", seed = 1)
@@ -183,6 +190,7 @@ random_normal <- function(shape, mean = 0.0, stddev = 1.0, dtype = NULL, seed = 
 #' @seealso Keras' own page:
 #'   [keras.random.randint](https://www.tensorflow.org/api_docs/python/tf/keras/random/randint).
 #'   `keras_help(random_integer)` shows the text of the installed version.
+#' @family random draws
 #' @examplesIf is_keras_available()
 #' random_integer(c(2, 3), minval = 1, maxval = 7, seed = 1)
 #' @export
@@ -204,6 +212,7 @@ random_integer <- function(shape, minval, maxval, dtype = "int32", seed = NULL) 
 #' @seealso Keras' own page:
 #'   [keras.random.shuffle](https://www.tensorflow.org/api_docs/python/tf/keras/random/shuffle).
 #'   `keras_help(random_shuffle)` shows the text of the installed version.
+#' @family random draws
 #' @examplesIf is_keras_available()
 #' op_sort(random_shuffle(c(3, 1, 2), seed = 1))
 #' op_sort(random_shuffle(matrix(c(1, 2, 3, 4, 5, 6), 2, byrow = TRUE), axis = 2, seed = 1))
@@ -229,6 +238,7 @@ random_shuffle <- function(x, axis = 1L, seed = NULL) {
 #' @seealso Keras' own page:
 #'   [keras.random.truncated_normal](https://www.tensorflow.org/api_docs/python/tf/keras/random/truncated_normal).
 #'   `keras_help(random_truncated_normal)` shows the text of the installed version.
+#' @family random draws
 #' @examplesIf is_keras_available()
 #' random_truncated_normal(c(2, 3), seed = 1)
 #' @export
@@ -252,6 +262,7 @@ random_truncated_normal <- function(shape, mean = 0.0, stddev = 1.0, dtype = NUL
 #' @seealso Keras' own page:
 #'   [keras.random.uniform](https://www.tensorflow.org/api_docs/python/tf/keras/random/uniform).
 #'   `keras_help(random_uniform)` shows the text of the installed version.
+#' @family random draws
 #' @examplesIf is_keras_available()
 #' random_uniform(c(2, 3), minval = 2, maxval = 4, seed = 1)
 #' @export

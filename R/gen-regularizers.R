@@ -14,6 +14,7 @@
 #' @seealso Keras' own page:
 #'   [keras.constraints.MaxNorm](https://www.tensorflow.org/api_docs/python/tf/keras/constraints/MaxNorm).
 #'   `keras_help(constraint_maxnorm)` shows the text of the installed version.
+#' @family regularizers and constraints
 #' @examplesIf is_keras_available()
 #' w <- op_convert_to_tensor(matrix(c(3, 4, -1, 0), nrow = 2))
 #' limit <- constraint_maxnorm(max_value = 2)
@@ -40,6 +41,7 @@ constraint_maxnorm <- function(max_value = 2, axis = 1L, ...) {
 #' @seealso Keras' own page:
 #'   [keras.constraints.MinMaxNorm](https://www.tensorflow.org/api_docs/python/tf/keras/constraints/MinMaxNorm).
 #'   `keras_help(constraint_minmaxnorm)` shows the text of the installed version.
+#' @family regularizers and constraints
 #' @examplesIf is_keras_available()
 #' w <- op_convert_to_tensor(matrix(c(3, 4, -1, 0), nrow = 2))
 #' limit <- constraint_minmaxnorm(min_value = 2, max_value = 3)
@@ -58,6 +60,7 @@ constraint_minmaxnorm <- function(min_value = 0.0, max_value = 1.0, rate = 1.0, 
 #' @seealso Keras' own page:
 #'   [keras.constraints.NonNeg](https://www.tensorflow.org/api_docs/python/tf/keras/constraints/NonNeg).
 #'   `keras_help(constraint_nonneg)` shows the text of the installed version.
+#' @family regularizers and constraints
 #' @examplesIf is_keras_available()
 #' w <- op_convert_to_tensor(matrix(c(3, 4, -1, 0), nrow = 2))
 #' limit <- constraint_nonneg()
@@ -79,6 +82,7 @@ constraint_nonneg <- function(...) {
 #' @seealso Keras' own page:
 #'   [keras.constraints.UnitNorm](https://www.tensorflow.org/api_docs/python/tf/keras/constraints/UnitNorm).
 #'   `keras_help(constraint_unitnorm)` shows the text of the installed version.
+#' @family regularizers and constraints
 #' @examplesIf is_keras_available()
 #' w <- op_convert_to_tensor(matrix(c(3, 4, -1, 0), nrow = 2))
 #' limit <- constraint_unitnorm()
@@ -108,6 +112,7 @@ constraint_unitnorm <- function(axis = 1L, ...) {
 #'   [keras.constraints.get](https://www.tensorflow.org/api_docs/python/tf/keras/constraints/get),
 #'   [keras.constraints.serialize](https://www.tensorflow.org/api_docs/python/tf/keras/constraints/serialize).
 #'   `keras_help(constraints_deserialize)` shows the text of the installed version.
+#' @family regularizers and constraints
 #' @examplesIf is_keras_available()
 #' spec <- constraints_serialize(constraint_maxnorm(2))
 #' constraints_deserialize(spec)
@@ -144,6 +149,7 @@ constraints_serialize <- function(constraint) {
 #' @seealso Keras' own page:
 #'   [keras.regularizers.L1](https://www.tensorflow.org/api_docs/python/tf/keras/regularizers/L1).
 #'   `keras_help(regularizer_l1)` shows the text of the installed version.
+#' @family regularizers and constraints
 #' @examplesIf is_keras_available()
 #' penalty <- regularizer_l1(0.1)
 #' penalty(op_convert_to_tensor(c(-1, 2)))
@@ -163,6 +169,7 @@ regularizer_l1 <- function(l1 = 0.01, ...) {
 #' @seealso Keras' own page:
 #'   [keras.regularizers.L1L2](https://www.tensorflow.org/api_docs/python/tf/keras/regularizers/L1L2).
 #'   `keras_help(regularizer_l1_l2)` shows the text of the installed version.
+#' @family regularizers and constraints
 #' @examplesIf is_keras_available()
 #' penalty <- regularizer_l1_l2(l1 = 0.1, l2 = 0.1)
 #' penalty(op_convert_to_tensor(c(-1, 2)))
@@ -181,6 +188,7 @@ regularizer_l1_l2 <- function(l1 = 0.0, l2 = 0.0, ...) {
 #' @seealso Keras' own page:
 #'   [keras.regularizers.L2](https://www.tensorflow.org/api_docs/python/tf/keras/regularizers/L2).
 #'   `keras_help(regularizer_l2)` shows the text of the installed version.
+#' @family regularizers and constraints
 #' @examplesIf is_keras_available()
 #' penalty <- regularizer_l2(0.1)
 #' penalty(op_convert_to_tensor(c(-1, 2)))
@@ -201,6 +209,7 @@ regularizer_l2 <- function(l2 = 0.01, ...) {
 #' @seealso Keras' own page:
 #'   [keras.regularizers.OrthogonalRegularizer](https://www.tensorflow.org/api_docs/python/tf/keras/regularizers/OrthogonalRegularizer).
 #'   `keras_help(regularizer_orthogonal)` shows the text of the installed version.
+#' @family regularizers and constraints
 #' @examplesIf is_keras_available()
 #' penalty <- regularizer_orthogonal(factor = 0.1)
 #' penalty(op_ones(c(2, 3)))
@@ -229,6 +238,7 @@ regularizer_orthogonal <- function(factor = 0.01, mode = "rows", ...) {
 #'   [keras.regularizers.get](https://www.tensorflow.org/api_docs/python/tf/keras/regularizers/get),
 #'   [keras.regularizers.serialize](https://www.tensorflow.org/api_docs/python/tf/keras/regularizers/serialize).
 #'   `keras_help(regularizers_deserialize)` shows the text of the installed version.
+#' @family regularizers and constraints
 #' @examplesIf is_keras_available()
 #' spec <- regularizers_serialize(regularizer_l2(0.1))
 #' regularizers_deserialize(spec)

@@ -10,6 +10,7 @@
 #' @seealso Keras' own page:
 #'   [keras.export.ExportArchive](https://www.tensorflow.org/api_docs/python/tf/keras/export/ExportArchive).
 #'   `keras_help(export_archive)` shows the text of the installed version.
+#' @family tools for model files
 #' @examplesIf is_keras_available()
 #' model <- keras_model_sequential(input_shape = 3) |> layer_dense(units = 1)
 #' archive <- export_archive()
@@ -32,6 +33,7 @@ export_archive <- function(...) {
 #' @seealso Keras' own page:
 #'   [keras.saving.KerasFileEditor](https://www.tensorflow.org/api_docs/python/tf/keras/saving/KerasFileEditor).
 #'   `keras_help(keras_file_editor)` shows the text of the installed version.
+#' @family tools for model files
 #' @examplesIf is_keras_available()
 #' model <- keras_model_sequential(input_shape = 4) |> layer_dense(units = 2)
 #' path <- tempfile(fileext = ".weights.h5")

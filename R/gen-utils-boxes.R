@@ -26,6 +26,7 @@
 #' @seealso Keras' own page:
 #'   [keras.utils.bounding_boxes.affine_transform](https://www.tensorflow.org/api_docs/python/tf/keras/utils/bounding_boxes/affine_transform).
 #'   `keras_help(bounding_boxes_affine_transform)` shows the text of the installed version.
+#' @family functions on bounding boxes
 #' @examplesIf is_keras_available()
 #' boxes <- rbind(c(10, 10, 40, 30))
 #' one <- \(x) as_tensor(array(x, 1))
@@ -58,6 +59,7 @@ bounding_boxes_affine_transform <- function(
 #' @seealso Keras' own page:
 #'   [keras.utils.bounding_boxes.clip_to_image_size](https://www.tensorflow.org/api_docs/python/tf/keras/utils/bounding_boxes/clip_to_image_size).
 #'   `keras_help(bounding_boxes_clip_to_image_size)` shows the text of the installed version.
+#' @family functions on bounding boxes
 #' @examplesIf is_keras_available()
 #' boxes <- rbind(c(10, 10, 40, 30))
 #' inside <- bounding_boxes_clip_to_image_size(
@@ -72,7 +74,7 @@ bounding_boxes_clip_to_image_size <- function(
   wrap_function("keras.utils.bounding_boxes.clip_to_image_size", environment(), c(bounding_boxes = "!dict", height = "int", width = "int", bounding_box_format = "string"))
 }
 
-#' Complete Overlap of Boxes
+#' Overlap of Boxes
 #'
 #' * `bounding_boxes_compute_ciou()`: Intersection over union of pairs of boxes, lowered by the
 #'   distance of their centres and by differing proportions.
@@ -93,6 +95,7 @@ bounding_boxes_clip_to_image_size <- function(
 #'   [keras.utils.bounding_boxes.compute_ciou](https://www.tensorflow.org/api_docs/python/tf/keras/utils/bounding_boxes/compute_ciou),
 #'   [keras.utils.bounding_boxes.compute_iou](https://www.tensorflow.org/api_docs/python/tf/keras/utils/bounding_boxes/compute_iou).
 #'   `keras_help(bounding_boxes_compute_ciou)` shows the text of the installed version.
+#' @family functions on bounding boxes
 #' @examplesIf is_keras_available()
 #' boxes <- rbind(c(10, 10, 40, 30))
 #' as.array(bounding_boxes_compute_ciou(boxes, rbind(c(20, 10, 50, 30)), "xyxy"))
@@ -135,6 +138,7 @@ bounding_boxes_compute_iou <- function(
 #' @seealso Keras' own page:
 #'   [keras.utils.bounding_boxes.convert_format](https://www.tensorflow.org/api_docs/python/tf/keras/utils/bounding_boxes/convert_format).
 #'   `keras_help(bounding_boxes_convert_format)` shows the text of the installed version.
+#' @family functions on bounding boxes
 #' @examplesIf is_keras_available()
 #' boxes <- rbind(c(10, 10, 40, 30))
 #' as.array(bounding_boxes_convert_format(boxes, "xyxy", "xywh"))
@@ -148,7 +152,7 @@ bounding_boxes_convert_format <- function(
   ))
 }
 
-#' Boxes after Cropping the Image
+#' Boxes after Cropping or Padding the Image
 #'
 #' * `bounding_boxes_crop()`: Moves and clips boxes as a crop of the image does.
 #' * `bounding_boxes_pad()`: Moves boxes as padding of the image at its top and left does.
@@ -167,6 +171,7 @@ bounding_boxes_convert_format <- function(
 #'   [keras.utils.bounding_boxes.crop](https://www.tensorflow.org/api_docs/python/tf/keras/utils/bounding_boxes/crop),
 #'   [keras.utils.bounding_boxes.pad](https://www.tensorflow.org/api_docs/python/tf/keras/utils/bounding_boxes/pad).
 #'   `keras_help(bounding_boxes_crop)` shows the text of the installed version.
+#' @family functions on bounding boxes
 #' @examplesIf is_keras_available()
 #' boxes <- rbind(c(10, 10, 40, 30))
 #' as.array(bounding_boxes_crop(boxes, top = 5, left = 5, height = 20, width = 20))
@@ -191,7 +196,7 @@ bounding_boxes_pad <- function(
   ))
 }
 
-#' Offsets from Anchors to Boxes
+#' Boxes as Offsets from Anchors and Back
 #'
 #' * `bounding_boxes_decode_deltas_to_boxes()`: Undoes `bounding_boxes_encode_box_to_deltas()`.
 #' * `bounding_boxes_encode_box_to_deltas()`: Expresses boxes as shift and log scale relative to
@@ -216,6 +221,7 @@ bounding_boxes_pad <- function(
 #'   [keras.utils.bounding_boxes.decode_deltas_to_boxes](https://www.tensorflow.org/api_docs/python/tf/keras/utils/bounding_boxes/decode_deltas_to_boxes),
 #'   [keras.utils.bounding_boxes.encode_box_to_deltas](https://www.tensorflow.org/api_docs/python/tf/keras/utils/bounding_boxes/encode_box_to_deltas).
 #'   `keras_help(bounding_boxes_decode_deltas_to_boxes)` shows the text of the installed version.
+#' @family functions on bounding boxes
 #' @examplesIf is_keras_available()
 #' boxes <- rbind(c(10, 10, 40, 30))
 #' as.array(bounding_boxes_decode_deltas_to_boxes(

@@ -20,6 +20,7 @@
 #' @seealso Keras' own page:
 #'   [keras.utils.FeatureSpace](https://www.tensorflow.org/api_docs/python/tf/keras/utils/FeatureSpace).
 #'   `keras_help(layer_feature_space)` shows the text of the installed version.
+#' @family functions that prepare data
 #' @examplesIf is_keras_available()
 #' space <- layer_feature_space(
 #'   features = list(age = "float", job = "string_categorical"),
@@ -70,6 +71,7 @@ layer_feature_space <- function(
 #' @seealso Keras' own page:
 #'   [keras.utils.audio_dataset_from_directory](https://www.tensorflow.org/api_docs/python/tf/keras/utils/audio_dataset_from_directory).
 #'   `keras_help(audio_dataset_from_directory)` shows the text of the installed version.
+#' @family functions that prepare data
 #' @examplesIf is_keras_available()
 #' wav <- function(path, samples) {
 #'   file <- file(path, "wb")
@@ -129,6 +131,7 @@ audio_dataset_from_directory <- function(
 #' @seealso Keras' own page:
 #'   [keras.utils.get_file](https://www.tensorflow.org/api_docs/python/tf/keras/utils/get_file).
 #'   `keras_help(get_file)` shows the text of the installed version.
+#' @family functions that prepare data
 #' @examplesIf is_keras_available()
 #' source <- tempfile(fileext = ".txt")
 #' writeLines("hello", source)
@@ -186,6 +189,7 @@ get_file <- function(
 #' @seealso Keras' own page:
 #'   [keras.utils.image_dataset_from_directory](https://www.tensorflow.org/api_docs/python/tf/keras/utils/image_dataset_from_directory).
 #'   `keras_help(image_dataset_from_directory)` shows the text of the installed version.
+#' @family functions that prepare data
 #' @examplesIf is_keras_available()
 #' folder <- tempfile()
 #' for (class in c("cat", "dog")) {
@@ -227,6 +231,7 @@ image_dataset_from_directory <- function(
 #' @seealso Keras' own page:
 #'   [keras.utils.normalize](https://www.tensorflow.org/api_docs/python/tf/keras/utils/normalize).
 #'   `keras_help(normalize)` shows the text of the installed version.
+#' @family functions that prepare data
 #' @examplesIf is_keras_available()
 #' normalize(rbind(c(3, 4), c(6, 8)))
 #' @export
@@ -234,7 +239,7 @@ normalize <- function(x, axis = -1L, order = 2L) {
   wrap_function("keras.utils.normalize", environment(), c(x = "!tensor_float", axis = "axis", order = "int"))
 }
 
-#' Bundle Inputs, Targets and Weights
+#' Bundle Inputs, Targets and Weights, and Take Them Apart
 #'
 #' * `pack_x_y_sample_weight()`: Puts inputs, targets and sample weights into the form that custom
 #'   training steps hand on, leaving out what is NULL.
@@ -251,6 +256,7 @@ normalize <- function(x, axis = -1L, order = 2L) {
 #'   [keras.utils.pack_x_y_sample_weight](https://www.tensorflow.org/api_docs/python/tf/keras/utils/pack_x_y_sample_weight),
 #'   [keras.utils.unpack_x_y_sample_weight](https://www.tensorflow.org/api_docs/python/tf/keras/utils/unpack_x_y_sample_weight).
 #'   `keras_help(pack_x_y_sample_weight)` shows the text of the installed version.
+#' @family functions that prepare data
 #' @examplesIf is_keras_available()
 #' length(pack_x_y_sample_weight(as_tensor(c(1, 2)), as_tensor(c(0, 1))))
 #' data <- pack_x_y_sample_weight(as_tensor(c(1, 2)), as_tensor(c(0, 1)))
@@ -285,6 +291,7 @@ unpack_x_y_sample_weight <- function(data) {
 #' @seealso Keras' own page:
 #'   [keras.utils.split_dataset](https://www.tensorflow.org/api_docs/python/tf/keras/utils/split_dataset).
 #'   `keras_help(split_dataset)` shows the text of the installed version.
+#' @family functions that prepare data
 #' @examplesIf is_keras_available()
 #' parts <- split_dataset(matrix(1:10, ncol = 1), left_size = 0.8)
 #' length(parts)
@@ -328,6 +335,7 @@ split_dataset <- function(
 #' @seealso Keras' own page:
 #'   [keras.utils.text_dataset_from_directory](https://www.tensorflow.org/api_docs/python/tf/keras/utils/text_dataset_from_directory).
 #'   `keras_help(text_dataset_from_directory)` shows the text of the installed version.
+#' @family functions that prepare data
 #' @examplesIf is_keras_available()
 #' folder <- tempfile()
 #' for (class in c("good", "bad")) {
@@ -376,6 +384,7 @@ text_dataset_from_directory <- function(
 #' @seealso Keras' own page:
 #'   [keras.utils.timeseries_dataset_from_array](https://www.tensorflow.org/api_docs/python/tf/keras/utils/timeseries_dataset_from_array).
 #'   `keras_help(timeseries_dataset_from_array)` shows the text of the installed version.
+#' @family functions that prepare data
 #' @examplesIf is_keras_available()
 #' series <- matrix(1:20, ncol = 1)
 #' windows <- timeseries_dataset_from_array(series, targets = NULL, sequence_length = 5,

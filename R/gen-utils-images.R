@@ -13,6 +13,7 @@
 #' @seealso Keras' own page:
 #'   [keras.preprocessing.image.smart_resize](https://www.tensorflow.org/api_docs/python/tf/keras/preprocessing/image/smart_resize).
 #'   `keras_help(image_smart_resize)` shows the text of the installed version.
+#' @family functions on image files
 #' @examplesIf is_keras_available()
 #' pixels <- array(runif(8 * 12 * 3), dim = c(8, 12, 3))
 #' dim(image_smart_resize(pixels, size = c(4, 4)))
@@ -35,6 +36,7 @@ image_smart_resize <- function(x, size, interpolation = "bilinear", data_format 
 #' @seealso Keras' own page:
 #'   [keras.utils.array_to_img](https://www.tensorflow.org/api_docs/python/tf/keras/utils/array_to_img).
 #'   `keras_help(image_from_array)` shows the text of the installed version.
+#' @family functions on image files
 #' @examplesIf is_keras_available()
 #' image <- image_from_array(array(runif(8 * 8 * 3), dim = c(8, 8, 3)))
 #' image$size
@@ -56,6 +58,7 @@ image_from_array <- function(x, data_format = NULL, scale = TRUE, dtype = NULL) 
 #' @seealso Keras' own page:
 #'   [keras.utils.img_to_array](https://www.tensorflow.org/api_docs/python/tf/keras/utils/img_to_array).
 #'   `keras_help(image_to_array)` shows the text of the installed version.
+#' @family functions on image files
 #' @examplesIf is_keras_available()
 #' path <- tempfile(fileext = ".png")
 #' image_array_save(array(runif(8 * 8 * 3, 0, 255), dim = c(8, 8, 3)), path)
@@ -81,6 +84,7 @@ image_to_array <- function(img, data_format = NULL, dtype = NULL) {
 #' @seealso Keras' own page:
 #'   [keras.utils.load_img](https://www.tensorflow.org/api_docs/python/tf/keras/utils/load_img).
 #'   `keras_help(image_load)` shows the text of the installed version.
+#' @family functions on image files
 #' @examplesIf is_keras_available()
 #' path <- tempfile(fileext = ".png")
 #' image_array_save(array(runif(8 * 8 * 3, 0, 255), dim = c(8, 8, 3)), path)

@@ -9,6 +9,7 @@
 #' @seealso Keras' own page:
 #'   [keras.utils.Config](https://www.tensorflow.org/api_docs/python/tf/keras/utils/Config).
 #'   `keras_help(keras_config)` shows the text of the installed version.
+#' @family functions on Keras objects
 #' @examplesIf is_keras_available()
 #' settings <- keras_config()
 #' settings$units <- 32L
@@ -37,6 +38,7 @@ keras_config <- function(...) {
 #' @seealso Keras' own page:
 #'   [keras.utils.Progbar](https://www.tensorflow.org/api_docs/python/tf/keras/utils/Progbar).
 #'   `keras_help(progbar)` shows the text of the installed version.
+#' @family functions on Keras objects
 #' @examplesIf is_keras_available()
 #' bar <- progbar(target = 2, verbose = 2)
 #' bar$update(1L)
@@ -63,6 +65,7 @@ progbar <- function(
 #' @seealso Keras' own page:
 #'   [keras.utils.clear_session](https://www.tensorflow.org/api_docs/python/tf/keras/utils/clear_session).
 #'   `keras_help(clear_session)` shows the text of the installed version.
+#' @family functions on Keras objects
 #' @examplesIf is_keras_available()
 #' clear_session()
 #' @export
@@ -74,7 +77,7 @@ clear_session <- function(free_memory = TRUE) {
 #' @export
 k_clear_session <- clear_session
 
-#' Rebuild an Object from Plain Values
+#' Objects as Plain Values and Back
 #'
 #' * `deserialize_keras_object()`: Turns what `serialize_keras_object()` returned back into the
 #'   object.
@@ -93,6 +96,7 @@ k_clear_session <- clear_session
 #'   [keras.utils.deserialize_keras_object](https://www.tensorflow.org/api_docs/python/tf/keras/utils/deserialize_keras_object),
 #'   [keras.utils.serialize_keras_object](https://www.tensorflow.org/api_docs/python/tf/keras/utils/serialize_keras_object).
 #'   `keras_help(deserialize_keras_object)` shows the text of the installed version.
+#' @family functions on Keras objects
 #' @examplesIf is_keras_available()
 #' config <- serialize_keras_object(regularizer_l2(0.1))
 #' deserialize_keras_object(config)
@@ -113,7 +117,7 @@ serialize_keras_object <- function(obj) {
   wrap_function("keras.utils.serialize_keras_object", environment(), c(obj = "!any"))
 }
 
-#' Send Progress to the Log
+#' Where Progress Goes
 #'
 #' * `config_disable_interactive_logging()`: Sends progress to the logging system of Python in
 #'   place of the console.
@@ -127,6 +131,7 @@ serialize_keras_object <- function(obj) {
 #'   [keras.utils.enable_interactive_logging](https://www.tensorflow.org/api_docs/python/tf/keras/utils/enable_interactive_logging),
 #'   [keras.utils.is_interactive_logging_enabled](https://www.tensorflow.org/api_docs/python/tf/keras/utils/is_interactive_logging_enabled).
 #'   `keras_help(config_disable_interactive_logging)` shows the text of the installed version.
+#' @family functions on Keras objects
 #' @examplesIf is_keras_available()
 #' config_disable_interactive_logging()
 #' config_is_interactive_logging_enabled()
@@ -162,6 +167,7 @@ config_is_interactive_logging_enabled <- function() {
 #' @seealso Keras' own page:
 #'   [keras.utils.get_custom_objects](https://www.tensorflow.org/api_docs/python/tf/keras/utils/get_custom_objects).
 #'   `keras_help(get_custom_objects)` shows the text of the installed version.
+#' @family functions on Keras objects
 #' @examplesIf is_keras_available()
 #' get_custom_objects()
 #' @export
@@ -169,7 +175,7 @@ get_custom_objects <- function() {
   wrap_function("keras.utils.get_custom_objects", environment(), character())
 }
 
-#' Name under Which a Class Is Registered
+#' Registered Classes
 #'
 #' * `get_registered_name()`: The package and name under which a class is stored in saved models.
 #' * `get_registered_object()`: Finds the class or function that was registered under a name.
@@ -186,6 +192,7 @@ get_custom_objects <- function() {
 #'   [keras.utils.get_registered_name](https://www.tensorflow.org/api_docs/python/tf/keras/utils/get_registered_name),
 #'   [keras.utils.get_registered_object](https://www.tensorflow.org/api_docs/python/tf/keras/utils/get_registered_object).
 #'   `keras_help(get_registered_name)` shows the text of the installed version.
+#' @family functions on Keras objects
 #' @examplesIf is_keras_available()
 #' get_registered_name(keras$layers$Dense)
 #' is.null(get_registered_object("nowhere>Nothing"))
@@ -213,6 +220,7 @@ get_registered_object <- function(name, custom_objects = NULL, module_objects = 
 #' @seealso Keras' own page:
 #'   [keras.utils.get_source_inputs](https://www.tensorflow.org/api_docs/python/tf/keras/utils/get_source_inputs).
 #'   `keras_help(get_source_inputs)` shows the text of the installed version.
+#' @family functions on Keras objects
 #' @examplesIf is_keras_available()
 #' input <- keras_input(shape = 2)
 #' output <- input |> layer_dense(units = 1)
@@ -232,6 +240,7 @@ get_source_inputs <- function(tensor) {
 #' @seealso Keras' own page:
 #'   [keras.utils.is_keras_tensor](https://www.tensorflow.org/api_docs/python/tf/keras/utils/is_keras_tensor).
 #'   `keras_help(is_keras_tensor)` shows the text of the installed version.
+#' @family functions on Keras objects
 #' @examplesIf is_keras_available()
 #' is_keras_tensor(keras_input(shape = 2))
 #' is_keras_tensor(as_tensor(1))
@@ -244,7 +253,7 @@ is_keras_tensor <- function(x) {
 #' @export
 k_is_keras_tensor <- is_keras_tensor
 
-#' Graph of a Model in DOT Form
+#' Draw a Model with Graphviz
 #'
 #' * `model_to_dot()`: The layers of a model as a Graphviz graph. Needs the Python package pydot.
 #' * `plot_model()`: Draws the layers of a model and how they are connected into a file. Needs
@@ -270,6 +279,7 @@ k_is_keras_tensor <- is_keras_tensor
 #'   [keras.utils.model_to_dot](https://www.tensorflow.org/api_docs/python/tf/keras/utils/model_to_dot),
 #'   [keras.utils.plot_model](https://www.tensorflow.org/api_docs/python/tf/keras/utils/plot_model).
 #'   `keras_help(model_to_dot)` shows the text of the installed version.
+#' @family functions on Keras objects
 #' @examplesIf is_keras_available()
 #' \dontrun{
 #' model <- keras_model_sequential(input_shape = 4) |> layer_dense(units = 2)
@@ -321,6 +331,7 @@ plot_model <- function(
 #' @seealso Keras' own page:
 #'   [keras.utils.standardize_dtype](https://www.tensorflow.org/api_docs/python/tf/keras/utils/standardize_dtype).
 #'   `keras_help(standardize_dtype)` shows the text of the installed version.
+#' @family functions on Keras objects
 #' @examplesIf is_keras_available()
 #' standardize_dtype("float16")
 #' @export

@@ -25,6 +25,7 @@
 #' @seealso Keras' own page:
 #'   [keras.visualization.draw_bounding_boxes](https://www.tensorflow.org/api_docs/python/tf/keras/visualization/draw_bounding_boxes).
 #'   `keras_help(draw_bounding_boxes)` shows the text of the installed version.
+#' @family pictures of data
 #' @examplesIf is_keras_available()
 #' \dontrun{
 #' images <- array(runif(2 * 16 * 16 * 3, 0, 255), dim = c(2, 16, 16, 3))
@@ -67,6 +68,7 @@ draw_bounding_boxes <- function(
 #' @seealso Keras' own page:
 #'   [keras.visualization.draw_segmentation_masks](https://www.tensorflow.org/api_docs/python/tf/keras/visualization/draw_segmentation_masks).
 #'   `keras_help(draw_segmentation_masks)` shows the text of the installed version.
+#' @family pictures of data
 #' @examplesIf is_keras_available()
 #' images <- array(runif(2 * 16 * 16 * 3, 0, 255), dim = c(2, 16, 16, 3))
 #' masks <- array(sample(0:1, 2 * 16 * 16, TRUE), dim = c(2, 16, 16, 1))
@@ -127,6 +129,7 @@ draw_segmentation_masks <- function(
 #' @seealso Keras' own page:
 #'   [keras.visualization.plot_bounding_box_gallery](https://www.tensorflow.org/api_docs/python/tf/keras/visualization/plot_bounding_box_gallery).
 #'   `keras_help(plot_bounding_box_gallery)` shows the text of the installed version.
+#' @family pictures of data
 #' @examplesIf is_keras_available()
 #' \dontrun{
 #' images <- array(runif(2 * 16 * 16 * 3, 0, 255), dim = c(2, 16, 16, 3))
@@ -186,6 +189,7 @@ plot_bounding_box_gallery <- function(
 #' @seealso Keras' own page:
 #'   [keras.visualization.plot_image_gallery](https://www.tensorflow.org/api_docs/python/tf/keras/visualization/plot_image_gallery).
 #'   `keras_help(plot_image_gallery)` shows the text of the installed version.
+#' @family pictures of data
 #' @examplesIf is_keras_available()
 #' \dontrun{
 #' images <- array(runif(2 * 16 * 16 * 3, 0, 255), dim = c(2, 16, 16, 3))
@@ -236,6 +240,7 @@ plot_image_gallery <- function(
 #' @seealso Keras' own page:
 #'   [keras.visualization.plot_segmentation_mask_gallery](https://www.tensorflow.org/api_docs/python/tf/keras/visualization/plot_segmentation_mask_gallery).
 #'   `keras_help(plot_segmentation_mask_gallery)` shows the text of the installed version.
+#' @family pictures of data
 #' @examplesIf is_keras_available()
 #' \dontrun{
 #' images <- array(runif(2 * 16 * 16 * 3, 0, 255), dim = c(2, 16, 16, 3))

@@ -38,9 +38,19 @@ help_symbol <- function(topic, frame) {
   if (!is.function(topic)) {
     abort_argument("topic", paste0("must be a function or a name, not ", describe_value(topic), "."), call = frame)
   }
-  symbol <- wrapper_symbol(topic)
+  symbol <- wrapper_symbol(topic) %||% hand_symbol(topic)
   if (is.null(symbol)) {
     abort_argument("topic", "is not a wrapper of a Keras function.", "Its R help page says what it does.", call = frame)
   }
   symbol
+}
+
+# What is written by hand in R and stands for a Keras name, too.
+hand_symbol <- function(f) {
+  known <- c(written_by_hand, vapply(c("compile", "fit", "evaluate", "predict"), \(verb) paste0("keras.Model.", verb), ""))
+  for (name in names(known)) {
+    if (identical(f, get(name, envir = topenv()))) {
+      return(known[[name]])
+    }
+  }
 }

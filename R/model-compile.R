@@ -24,8 +24,7 @@ compile.kerasbridge_model <- function(object, optimizer = "rmsprop", loss = NULL
                                       loss_weights = NULL, weighted_metrics = NULL, run_eagerly = FALSE,
                                       steps_per_execution = 1L, jit_compile = "auto", auto_scale_loss = TRUE) {
   frame <- rlang::current_env()
-  known <- names(formals())
-  extra_args(without_off_values(older_spellings(list(...), known, frame), known, frame), character(), frame)
+  settle_dots(list(...), names(formals()), frame)
   check_alive(object, "object", frame)
   types <- c(
     optimizer = "callable", loss = "callable", loss_weights = "any", run_eagerly = "bool", steps_per_execution = "num_or_int",

@@ -69,13 +69,8 @@ fit.kerasbridge_model <- function(object, x = NULL, y = NULL, ..., batch_size = 
                                   resume = NULL, expand = FALSE) {
   frame <- rlang::current_env()
   check_alive(object, "object", frame)
+  settle_dots(list(...), names(formals()), frame)
   initial_epoch <- resumed_epoch(resume, initial_epoch, epochs, frame)
-  dots <- older_spellings(list(...), names(formals()), frame)
-  if ("epochs" %in% names(dots)) {
-    epochs <- dots$epochs
-    dots$epochs <- NULL
-  }
-  extra_args(dots, character(), frame)
   if (is_pulled(x)) {
     refuse_beside_generator(list(y = y, sample_weight = sample_weight, batch_size = batch_size), frame)
     if (!identical(as.double(validation_split), 0)) {
@@ -159,7 +154,7 @@ evaluate.kerasbridge_model <- function(object, x = NULL, y = NULL, ..., batch_si
                                        expand = FALSE) {
   frame <- rlang::current_env()
   check_alive(object, "object", frame)
-  extra_args(older_spellings(list(...), names(formals()), frame), character(), frame)
+  settle_dots(list(...), names(formals()), frame)
   if (is_pulled(x)) {
     refuse_beside_generator(list(y = y, sample_weight = sample_weight, batch_size = batch_size), frame)
     return(evaluate_pulled(object, x, steps, callbacks, verbose, frame))
@@ -208,7 +203,7 @@ predict.kerasbridge_model <- function(object, x, ..., type = c("response", "prob
   frame <- rlang::current_env()
   check_alive(object, "object", frame)
   type <- rlang::arg_match(type, error_call = frame)
-  extra_args(older_spellings(list(...), names(formals()), frame), character(), frame)
+  settle_dots(list(...), names(formals()), frame)
   if (is_pulled(x)) {
     refuse_beside_generator(list(batch_size = batch_size), frame)
     return(run_pulled("predict_pulled", object, x, steps, callbacks, verbose, frame))

@@ -12,7 +12,7 @@
 #' @param show_names Write the names of the layers beside their types.
 #' @param cex Size of the text; chosen to fit if `NULL`.
 #' @param method `"graphviz"` or `"rows"`; chosen by what is installed if `NULL`.
-#' @param ... Not used; refused.
+#' @param ... `show_layer_names`, an older spelling of `show_names`; all else is refused.
 #' @return A data frame with a row for each box, invisibly: `name`, `type`, `shape`, and `column` and
 #'   `row`, its place in the drawing. The attribute `method` says who placed them.
 #' @seealso [plot_model()], Keras' own drawing, which writes a picture with graphviz and pydot.
@@ -24,7 +24,11 @@
 #' @export
 plot.kerasbridge_model <- function(x, ..., show_shapes = TRUE, show_names = TRUE, cex = NULL, method = NULL) {
   frame <- rlang::current_env()
-  rlang::check_dots_empty()
+  dots <- list(...)
+  if (any(names(dots) %in% plot_model_only)) {
+    abort_argument(intersect(plot_model_only, names(dots))[[1]], "is an argument of `plot_model()`, Keras' own drawing.", call = frame)
+  }
+  settle_dots(dots, names(formals()), frame)
   check_alive(x, "x", frame)
   boxes <- model_boxes(bridge_do("describe_model", model = x))
   if (!nrow(boxes)) {
@@ -42,6 +46,11 @@ plot.kerasbridge_model <- function(x, ..., show_shapes = TRUE, show_names = TRUE
   attr(boxes, "method") <- method
   invisible(boxes)
 }
+
+# What Keras' drawing knows beside this one.
+plot_model_only <- c(
+  "to_file", "show_dtype", "rankdir", "expand_nested", "dpi", "layer_range", "show_layer_activations", "show_trainable"
+)
 
 plot_method <- function(method, call) {
   found <- nzchar(Sys.which("dot"))

@@ -15,7 +15,7 @@ format.kerasbridge_model <- function(x, width = getOption("width"), ...) {
   format_model(bridge_do("describe_model", model = x), width)
 }
 
-format_model <- function(d, width) {
+format_model <- function(d, width, show_trainable = NULL) {
   head <- sprintf("%s model '%s'%s", d$class, d$name, if (d$built) "" else " (not built: it has not seen an input shape)")
   rows <- d$layers
   if (!length(rows$name)) {
@@ -24,11 +24,11 @@ format_model <- function(d, width) {
   rows <- lapply(rows, \(column) unlist(lapply(column, \(v) if (is.null(v)) NA else v)))
   branched <- d$class != "Sequential" && any(grepl(",", rows$from))
   columns <- list(
-    `layer (type)` = paste0(rows$name, " (", rows$type, ")"),
+    `layer (type)` = paste0(strrep("  ", rows$depth), rows$name, " (", rows$type, ")"),
     output = rows$shape,
     params = ifelse(is.nan(rows$params), "?", format_count(rows$params)),
     if (branched) rows$from,
-    if (!all(rows$trainable)) ifelse(rows$trainable, "yes", "no")
+    if (show_trainable %||% !all(rows$trainable)) ifelse(rows$trainable, "yes", "no")
   )
   names(columns) <- c("layer (type)", "output", "params", "from", "trainable")
   columns <- columns[!vapply(columns, is.null, NA)]
@@ -62,17 +62,27 @@ format_columns <- function(columns, width, right = character()) {
 #' was compiled.
 #'
 #' @param object A model.
-#' @param ... Not used.
+#' @param width Width of the printed table in characters.
+#' @param expand_nested `TRUE` shows the layers of models inside the model too, set in by two spaces; the
+#'   parameters that they have are part of those of the model's row.
+#' @param show_trainable Whether a column says which layers train; by default it does where some don't.
+#' @param ... Older spellings: `line_length` for `width`, `compact`, which has no effect. All else is refused.
 #' @return What was printed, as a list: `layers` (a data frame with `name`, `type`, `shape`, `params`,
-#'   `trainable`, `from`), `trainable`, `non_trainable` and `compiled`; invisibly printed by its own
-#'   method.
+#'   `trainable`, `from`, `depth`), `trainable`, `non_trainable` and `compiled`; invisibly printed by its
+#'   own method.
 #' @examplesIf is_keras_available()
-#' summary(keras_model_sequential(input_shape = 4) |> layer_dense(2))
+#' inner <- keras_model_sequential(input_shape = 4) |> layer_dense(3)
+#' model <- keras_model_sequential(input_shape = 4) |> layer_dense(4)
+#' model$add(inner)
+#' summary(model, expand_nested = TRUE)
 #' @export
-summary.kerasbridge_model <- function(object, ...) {
+summary.kerasbridge_model <- function(object, ..., width = getOption("width"), expand_nested = FALSE,
+                                      show_trainable = NULL) {
+  frame <- rlang::current_env()
+  settle_dots(list(...), names(formals()), frame)
   check_alive(object, "object")
-  d <- bridge_do("describe_model", model = object)
-  d$layers_text <- format_model(d, getOption("width"))
+  d <- bridge_do("describe_model", model = object, expand_nested = as_bool_arg(expand_nested, "expand_nested", frame))
+  d$layers_text <- format_model(d, as_int_arg(width, "width", frame), convert_arg(show_trainable, "bool", "show_trainable", frame))
   d$layers <- as.data.frame(lapply(d$layers, \(column) unlist(lapply(column, \(v) if (is.null(v)) NA else v))))
   structure(d, class = "kerasbridge_summary")
 }
@@ -130,3 +140,34 @@ summary.kerasbridge_layer <- function(object, ...) {
     params = vapply(shapes, prod, 0)
   )
 }
+
+# ---- other objects of Keras ---------------------------------------------------------------------------
+#' @export
+format.kerasbridge_object <- function(x, ...) {
+  if (is_dead(x)) {
+    return("<Keras object of an R session that has ended>")
+  }
+  about <- bridge_do("describe_object", object = x)
+  if (is.null(about)) {
+    return(NextMethod())
+  }
+  axis <- about$settings$axis
+  if (is.numeric(axis) && axis >= 0) {
+    about$settings$axis <- axis + 1L
+  }
+  settings <- vapply(about$settings, \(v) if (is.character(v)) encodeString(v, quote = "\"") else format(v, digits = 6), "")
+  listed <- if (length(settings)) paste0(": ", paste(names(settings), "=", settings, collapse = ", "))
+  paste0("<", about$type, listed, ">")
+}
+
+#' @export
+print.kerasbridge_object <- function(x, ...) {
+  if (is_dead(x) || !is.null(bridge_do("describe_object", object = x))) {
+    cat(format(x), "\n", sep = "")
+    return(invisible(x))
+  }
+  NextMethod()
+}
+
+#' @export
+str.kerasbridge_object <- function(object, ...) cat("", format(object), "\n")

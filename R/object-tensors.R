@@ -108,14 +108,16 @@ tensor_summary <- function(generic, x, ..., na.rm = FALSE, axis = NULL, keepdims
   if (length(list(...))) {
     abort_argument("...", "takes no further tensors.", "Reduce them one by one.", call = frame)
   }
+  reduce_tensor(if (generic == "range") c("min", "max") else summary_ops[[generic]], x, axis, keepdims, frame)
+}
+
+# One operation, or several whose results stand one after the other along a new first axis.
+reduce_tensor <- function(operations, x, axis, keepdims, frame) {
   args <- list(axis = convert_arg(axis, "axes", "axis", frame), keepdims = as_bool_arg(keepdims, "keepdims", frame))
-  if (generic == "range") {
-    return(list(
-      bridge_call("keras.ops.min", c(list(x), args), call = frame),
-      bridge_call("keras.ops.max", c(list(x), args), call = frame)
-    ))
-  }
-  bridge_call(paste0("keras.ops.", summary_ops[[generic]]), c(list(x), args), call = frame)
+  typed <- list(x = x, axis = axis)
+  run <- \(operation) bridge_call(paste0("keras.ops.", operation), c(list(x), args), call = frame)
+  out <- explaining_axes(lapply(operations, run), "x", c(axis = "axes"), \(arg) typed[[arg]], frame)
+  if (length(out) == 1) out[[1]] else bridge_call("keras.ops.stack", list(tagged(out, "list")), call = frame)
 }
 
 #' @export
@@ -128,9 +130,7 @@ Summary.kerasbridge_keras_tensor <- function(..., na.rm = FALSE) tensor_summary(
 Summary.kerasbridge_variable <- function(..., na.rm = FALSE) tensor_summary(.Generic, ..., na.rm = na.rm)
 
 tensor_mean <- function(x, axis = NULL, keepdims = FALSE, frame = rlang::caller_env()) {
-  bridge_call("keras.ops.mean", list(
-    x, axis = convert_arg(axis, "axes", "axis", frame), keepdims = as_bool_arg(keepdims, "keepdims", frame)
-  ), call = frame)
+  reduce_tensor("mean", x, axis, keepdims, frame)
 }
 
 #' @export
@@ -294,6 +294,19 @@ anyNA.kerasbridge_variable <- function(x, recursive = FALSE) anyNA(tensor_as_arr
 
 #' @export
 anyNA.kerasbridge_keras_tensor <- function(x, recursive = FALSE) refuse_symbolic(x, "anyNA")
+
+#' @export
+as.data.frame.kerasbridge_tensor <- function(x, row.names = NULL, optional = FALSE, ...) {
+  as.data.frame(tensor_as_array(x), row.names = row.names, optional = optional, ...)
+}
+
+#' @export
+as.data.frame.kerasbridge_variable <- as.data.frame.kerasbridge_tensor
+
+#' @export
+as.data.frame.kerasbridge_keras_tensor <- function(x, row.names = NULL, optional = FALSE, ...) {
+  refuse_symbolic(x, "as.data.frame")
+}
 
 # ---- subsetting -----------------------------------------------------------------------------------------
 # x[i, j, ...]: positions from 1, ranges, negative positions count from the end (as in all of the

@@ -22,6 +22,7 @@ supplied <- function(frame, types, given = character()) {
 }
 
 # What stands in `...` of a wrapper: further arguments by name, converted by `types`; all else refused.
+# A name may be cut short, as R has it for arguments that stand before `...`.
 extra_args <- function(dots, types, frame) {
   if (!length(dots)) {
     return(list())
@@ -30,6 +31,8 @@ extra_args <- function(dots, types, frame) {
   if (any(!nzchar(names))) {
     abort_argument("...", "takes named arguments only.", "Check for an argument too many.", call = frame)
   }
+  dots <- full_names(dots, setdiff(rlang::names2(types), "*"), frame)
+  names <- names(dots)
   out <- list()
   for (i in seq_along(dots)) {
     type <- types[names[[i]]]
@@ -60,7 +63,8 @@ wrap_class <- function(symbol, frame, types, extra = character()) {
 # What the user supplied by name and, under other names, in `...`.
 wrapper_args <- function(frame, types, extra = character()) {
   known <- c(names(types), names(extra))
-  dots <- without_off_values(older_spellings(frame_dots(frame), known, frame), known, frame)
+  dots <- with_bias(frame_dots(frame), known, frame)
+  dots <- without_off_values(older_spellings(dots, known, frame), known, frame)
   more <- extra_args(dots, c(types, extra), frame)
   args <- supplied(frame, types, names(more))
   c(args[setdiff(names(args), names(more))], more)
@@ -68,6 +72,15 @@ wrapper_args <- function(frame, types, extra = character()) {
 
 frame_dots <- function(frame) {
   if (exists("...", envir = frame, inherits = FALSE)) eval(quote(list(...)), frame) else list()
+}
+
+# Layers have `bias` behind `...`, Keras 1's name of `use_bias`: without it R would find that `bias` is
+# short for several arguments and stop with an error that names none of them.
+with_bias <- function(dots, known, frame) {
+  if (!"bias" %in% known && given_in(frame, "bias")) {
+    dots["bias"] <- list(get("bias", envir = frame))
+  }
+  dots
 }
 
 # ---- plain functions: ops, utilities, activations --------------------------------------------------
@@ -88,7 +101,30 @@ wrap_function <- function(symbol, frame, types, extra = character(), positional 
   }
   first <- intersect(positional, names(args))
   sent <- c(unname(args[first]), rest, args[setdiff(names(args), first)])
-  one_based_result(bridge_call(symbol, sent, call = frame), result, args)
+  subject <- names(types)[1]
+  out <- explaining_axes(
+    bridge_call(symbol, sent, call = frame), subject, types, \(arg) if (given_in(frame, arg)) get(arg, envir = frame), frame
+  )
+  one_based_result(out, result, args)
+}
+
+# Where Keras refuses `code` for an axis beyond those of its first argument, say so in R's terms. `value`
+# gives an argument as the user typed it.
+explaining_axes <- function(code, subject, types, value, call) {
+  explain <- function() {
+    x <- value(subject)
+    if (is.list(x) && !is_python(x) && length(x)) {
+      x <- x[[1]]
+    }
+    rank <- if (is_tensor(x) || is.array(x)) length(dim(x)) else if (is.atomic(x) && length(x) > 1) 1L
+    for (arg in names(types)[sub("^!", "", types) %in% c("axis", "axes")]) {
+      beyond <- if (length(rank) && is.numeric(value(arg))) Filter(\(a) abs(a) > rank, value(arg))
+      if (length(beyond)) {
+        abort_argument(arg, sprintf("names axis %s; `%s` has %d.", format(beyond[[1]]), subject, rank), call = call)
+      }
+    }
+  }
+  withCallingHandlers(code, kerasbridge_error = \(e) if (length(e$python_type)) explain())
 }
 
 one_based_result <- function(out, result, args) {
@@ -179,12 +215,13 @@ wrap_layer <- function(symbol, frame, types, extra = character()) {
   if (!is.null(args$weights) && "weights" %in% names(older)) {
     set_weights(layer, args$weights)
   }
-  out
+  if (is_sequential(out)) invisible(out) else out
 }
 
 # The input that older spellings describe, as arguments of keras.Input, or NULL.
 layer_input_args <- function(given, symbol, frame) {
-  given <- given[setdiff(names(given), "weights")]
+  # NULL is what these had as their default
+  given <- Filter(Negate(is.null), given[setdiff(names(given), "weights")])
   if (!length(given)) {
     return(NULL)
   }

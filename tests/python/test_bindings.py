@@ -93,6 +93,24 @@ def test_the_most_specific_row_wins(tmp_path):
     assert arguments.get("axis", "keras.ops.sum").meaning == "A"
 
 
+def test_a_page_of_several_titles_has_one_of_its_own(rows):
+    assert tables.page_title("p", ["A", "A"], {}) == "A"
+    assert tables.page_title("p", ["A", "B"], {"p": "Both"}) == "Both"
+    with pytest.raises(tables.TableError, match=r"add to tables/pages\.csv: p,<title>"):
+        tables.page_title("p", ["A", "B"], {})
+    known = {r["page"] or r["r_name"] for r in rows}
+    assert set(tables.read_pages()) <= known
+
+
+def test_pages_of_a_group_link_to_one_another(rows):
+    with pytest.raises(tables.TableError, match=r"add to tables/groups\.csv: new,<family>"):
+        tables.family("new", tables.read_groups())
+    made = {r["group"] for r in rows if r["kind"] not in ("skip", "hand", "merged")}
+    assert set(tables.read_groups()) == made
+    page = (ROOT / "man" / "layer_dense.Rd").read_text(encoding="utf-8")
+    assert "Other core layers:" in page and r"\link{layer_einsum_dense}" in page
+
+
 @pytest.mark.parametrize(
     "value, kind, code",
     [
@@ -146,6 +164,8 @@ def test_no_sentence_is_taken_from_keras(live, rows):
     theirs = {run for text in texts if isinstance(text, str) for run in _runs(_words(text))}
     assert len(theirs) > 50_000
     ours = [(r["symbol"], r[c]) for r in rows for c in ("title", "description", "value")]
+    ours += [("pages.csv", title) for title in tables.read_pages().values()]
+    ours += [("groups.csv", words) for words in tables.read_groups().values()]
     arguments = tables.Arguments()
     ours += [(a.argument, a.meaning) for group in arguments.by_name.values() for a in group]
     for path in sorted((ROOT / "R").glob("*.R")):

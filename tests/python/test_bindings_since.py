@@ -57,3 +57,29 @@ def test_stored_table_names_only_symbols_that_have_a_row():
     # checked by hand against the release notes' wheels
     assert by_key["keras.optimizers.Lamb", ""] == "3.5"
     assert by_key["keras.layers.Embedding", "weights"] == "3.3"
+
+
+def test_arguments_take_the_names_of_an_older_keras(monkeypatch):
+    import keras
+    import pytest
+    from kerasbridge.bridge import calls
+    from kerasbridge.errors import UnsupportedError
+
+    def resize(image, size):
+        pass
+
+    def gru(units, **kwargs):
+        pass
+
+    given = {"images": 1, "size": 2}
+    assert calls._fit_arguments(resize, "keras.ops.image.resize", given) == {"image": 1, "size": 2}
+    assert calls._fit_arguments(lambda images, size: 0, "keras.ops.image.resize", given) == given
+    monkeypatch.setattr(keras, "__version__", "3.0.5")
+    with pytest.raises(UnsupportedError, match="no argument `fill_mode`") as info:
+        calls._fit_arguments(resize, "keras.ops.image.resize", {"fill_mode": "x"})
+    assert info.value.hint == "It came with Keras 3.3."
+    with pytest.raises(UnsupportedError, match="Keras 3.0.5, .* no argument `use_cudnn`") as info:
+        calls._fit_arguments(gru, "keras.layers.GRU", {"units": 1, "use_cudnn": True})
+    assert info.value.hint == "It came with Keras 3.2."
+    monkeypatch.setattr(keras, "__version__", "3.15.1")
+    assert calls._fit_arguments(gru, "keras.layers.GRU", {"use_cudnn": True}) == {"use_cudnn": True}

@@ -163,6 +163,40 @@ def test_first_lines_leaves_out_what_no_user_reads():
     )
     assert first_lines(text) == "Matrix size-incompatible"
     assert len(first_lines("x" * 1000)) == 300
+    where = "{{function_node __wrapped__Sub_device_/job:localhost/task:0}} "
+    assert first_lines(where + "Incompatible shapes [Op:Sub] name: ") == "Incompatible shapes"
+    assert first_lines("got <class 'keras.src.models.sequential.Sequential'>") == "got Sequential"
+
+
+def test_objects_are_described_by_class_and_settings():
+    about = value(bridge.do("describe_object", {"object": keras.optimizers.SGD(0.5)}))
+    assert about["type"] == "SGD" and about["settings"]["learning_rate"] == 0.5
+    assert "name" not in about["settings"]
+    stop = keras.callbacks.EarlyStopping(patience=3)
+    assert value(bridge.do("describe_object", {"object": stop}))["settings"]["patience"] == 3
+    assert value(bridge.do("describe_object", {"object": np.float32})) is None
+
+    class Odd(keras.losses.Loss):
+        def get_config(self):
+            raise RuntimeError
+
+    assert value(bridge.do("describe_object", {"object": Odd()}))["type"] == "Odd"
+
+
+def test_a_layer_that_does_not_fit_leaves_the_model_as_it_was():
+    conv = keras.layers.Conv2D(3, 30)
+    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3)])
+    assert not bridge.do("add_layer", {"model": model, "layer": conv}).ok
+    assert len(model.layers) == 1
+    assert model.predict(np.ones((2, 4)), verbose=0).shape == (2, 3)
+    empty = keras.Sequential()
+    described = {"model": empty, "layer": conv, "input": {"shape": (3, 3, 1)}}
+    refused = bridge.do("add_layer", described)
+    assert not refused.ok and "index" not in refused.error["message"]
+    assert empty.layers == []
+    fits = {"model": empty, "layer": keras.layers.Dense(2), "input": {"shape": (5,)}}
+    assert bridge.do("add_layer", fits).ok
+    assert empty.input_shape == (None, 5)
 
 
 def test_values_convert():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import pickle
 import subprocess
 import sys
@@ -221,6 +222,19 @@ def test_a_monitor_that_does_not_exist_is_refused_before_training(engine):
             engine=engine,
         )
     assert caught.value.argument == "callbacks"
+
+
+@pytest.mark.parametrize("only", [False, True])
+def test_what_a_checkpoint_watches_counts_only_if_it_keeps_the_best(only):
+    from kerasbridge.training import guards
+
+    class Orbax(keras.callbacks.Callback):  # no ModelCheckpoint, but as such
+        __module__ = "keras.callbacks"
+        monitor, save_best_only = "val_loss", only
+
+    refused = pytest.raises(ArgumentError, match="watches 'val_loss'")
+    with refused if only else contextlib.nullcontext():
+        guards.check_monitors([Orbax()], ["loss"], validation=False)
 
 
 def test_a_val_monitor_without_validation_data_says_so():

@@ -174,3 +174,23 @@ def test_the_memory_of_a_row_is_read_from_the_model():
     for model in (small, large):
         training.predict(model, x, verbose=0)
     assert kept(large, "predict").row_bytes > 4000 * 4 > 10 * kept(small, "predict").row_bytes
+
+
+@pytest.mark.parametrize("kind", ["LSTM", "GRU", "SimpleRNN"])
+def test_stateful_layers_with_their_fixed_batch(kind):
+    layer = getattr(keras.layers, kind)(2, stateful=True)
+    model = keras.Sequential([keras.Input(batch_shape=(1, 2, 1)), layer])
+    model.compile("sgd", "mse")
+    x, y = np.linspace(0, 1, 6).reshape(3, 2, 1), np.ones((3, 2))
+
+    def fresh(run):
+        layer.reset_states()
+        return run()
+
+    theirs = fresh(lambda: model.predict(x, batch_size=1, verbose=0))
+    np.testing.assert_allclose(
+        fresh(lambda: training.predict(model, x, batch_size=1, verbose=0)), theirs, rtol=1e-6
+    )
+    loss = fresh(lambda: model.evaluate(x, y, batch_size=1, verbose=0))
+    ours = fresh(lambda: training.evaluate(model, x, y, batch_size=1, verbose=0))
+    assert ours["loss"] == pytest.approx(loss, rel=1e-6)

@@ -46,6 +46,45 @@ test_that("what an older name means is not given twice", {
   expect_error(layer_dropout(rate = 0.1, p = 0.2), "`p` is the older spelling", class = "kerasbridge_error_argument")
 })
 
+test_that("names cut short are written out with a note once a session, or refused with what they can mean", {
+  skip_if_no_keras()
+  rlang::reset_message_verbosity("kerasbridge_short redu reduction")
+  expect_message(loss <- loss_mean_squared_error(redu = "sum"), "`redu` is taken for `reduction`", class = "kerasbridge_note")
+  expect_identical(loss$reduction, "sum")
+  expect_no_message(loss_mean_squared_error(redu = "sum"))
+  expect_identical(quietly(dim((keras_model_sequential() |> layer_dense(2, input_s = 3))$input)), c(NA, 3L))
+  expect_equal(quietly(optimizer_adam(learning = 0.5))$learning_rate |> as.numeric(), 0.5)
+  refused <- \(code, match) expect_error(code, match, class = "kerasbridge_error_argument")
+  refused(layer_dense(units = 2, input = 3), "`input` can be short for `input_shape` or `input_dim` or `input_length`")
+  refused(loss_mean_squared_error(reduction = "sum", redu = "sum"), "`redu` is short for `reduction`, which is given too")
+  refused(loss_mean_squared_error(Redu = "sum"), "`Redu` is not an argument")
+  model <- small_model()
+  fitted <- quietly(fit(model, matrix(0, 4, 2), rep(0, 4), batch = 2, epoch = 3, verb = 0))
+  expect_identical(fitted$epoch, 1:3)
+  expect_equal(fitted$params[c("batch_size", "steps")], list(batch_size = 2, steps = 2))
+  refused(fit(model, matrix(0, 4, 2), rep(0, 4), validation = 0.2), "`validation_split` or `validation_data`")
+  refused(fit(model, matrix(0, 4, 2), rep(0, 4), 32, 5), "`...` takes named .*\n.*From `batch_size` on")
+  quietly(compile(model, "sgd", "mse", run = TRUE))
+  expect_true(model$run_eagerly)
+  expect_identical(dim(quietly(predict(model, matrix(0, 4, 2), batch = 2, verbose = 0))), c(4L, 1L))
+})
+
+test_that("every layer that has `use_bias` knows Keras 1's `bias`", {
+  with_offset <- Filter(
+    \(f) is.function(f) && "use_bias" %in% names(formals(f)),
+    sapply(getNamespaceExports("kerasbridge"), getExportedValue, ns = "kerasbridge", simplify = FALSE)
+  )
+  expect_gt(length(with_offset), 20)
+  expect_identical(names(Filter(\(f) !"bias" %in% names(formals(f)), with_offset)), character())
+  skip_if_no_keras()
+  rlang::reset_message_verbosity("kerasbridge_spelling_bias")
+  expect_message(layer <- layer_dense(units = 2, bias = FALSE), "`bias` is the older spelling of `use_bias`", class = "kerasbridge_note")
+  expect_false(layer$use_bias)
+  expect_false(quietly(layer_locally_connected_1d(filters = 2, kernel_size = 2, bias = FALSE))$use_bias)
+  expect_error(layer_gru(units = 2, bias = FALSE, use_bias = TRUE), "`use_bias`, which is given too", class = "kerasbridge_error_argument")
+  expect_error(layer_dense(units = 2, bias = 0.5), "`use_bias` must be TRUE or FALSE", class = "kerasbridge_error_argument")
+})
+
 test_that("decay becomes the schedule it meant", {
   skip_if_no_keras()
   optimizer <- quietly(optimizer_adam(lr = 0.5, decay = 0.25))

@@ -44,7 +44,8 @@ needs_met <- function(words) {
     switch(word,
       network = identical(Sys.getenv("KERASBRIDGE_NETWORK"), "true"),
       `fresh-session` = TRUE,
-      `jax-backend` = identical(kerasbridge_info()$backend, "jax"),
+      `jax-backend` = ,
+      `torch-backend` = identical(paste0(kerasbridge_info()$backend, "-backend"), word),
       graphviz = nzchar(Sys.which("dot")),
       run_python(sprintf("import importlib.util; assert importlib.util.find_spec('%s')", word))$status == 0
     )

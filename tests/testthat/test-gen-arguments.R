@@ -59,6 +59,21 @@ test_that("the table of fillers knows every type", {
   expect_gt(length(types), 850)
 })
 
+test_that("an argument that a wrapper doesn't have is refused by name, never dropped", {
+  skip_if_no_keras()
+  any_name <- names(Filter(\(given) "*" %in% names(given), types))
+  swallowed <- character()
+  for (name in setdiff(names(types), any_name)) {
+    e <- call_with(name, "zzz", 1)
+    named <- inherits(e, "kerasbridge_error_argument") && identical(e$argument, "zzz")
+    if (!named && !(inherits(e, "simpleError") && grepl("unused argument (zzz = 1)", conditionMessage(e), fixed = TRUE))) {
+      swallowed <- c(swallowed, name)
+    }
+  }
+  expect_identical(swallowed, character())
+  expect_lt(length(any_name), 10)
+})
+
 test_that("every argument that takes a whole number refuses 10.5 by name", {
   skip_if_no_keras()
   kinds <- c("int", "ints", "seed", "shape", "axis", "axes", "axes_or_count", "index", "indices", "int_list", "tensor_int")

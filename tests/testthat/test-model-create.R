@@ -13,6 +13,24 @@ test_that("a sequential model prints its layers and shapes", {
   expect_equal(s$trainable, 71)
 })
 
+test_that("summary() shows models within models and who trains when asked", {
+  skip_if_no_keras()
+  inner <- keras_model_sequential(input_shape = 4, name = "inner") |> layer_dense(3, name = "deep")
+  model <- keras_model_sequential(input_shape = 4) |> layer_dense(4, name = "first")
+  model$add(inner)
+  expect_identical(summary(model)$layers$name, c("first", "inner"))
+  wide <- summary(model, expand_nested = TRUE, show_trainable = TRUE)
+  expect_identical(wide$layers$name, c("first", "inner", "deep"))
+  expect_identical(as.integer(wide$layers$depth), c(0L, 0L, 1L))
+  expect_identical(wide$layers$params, c(20, 15, 15))
+  expect_output(print(wide), "trainable *\n.*first \\(Dense\\).* yes *\n.*inner.*\n  deep \\(Dense\\)")
+  expect_equal(c(wide$trainable, wide$non_trainable), c(35, 0))
+  narrow <- suppressMessages(summary(model, line_length = 20, compact = FALSE))
+  expect_true("--------------------" %in% narrow$layers_text)
+  expect_error(summary(model, positions = c(0.1, 1)), "`positions` is not an argument", class = "kerasbridge_error_argument")
+  expect_error(summary(model, expand_nested = "all"), "`expand_nested` must be TRUE or FALSE", class = "kerasbridge_error_argument")
+})
+
 test_that("functional models take several inputs and outputs by name", {
   skip_if_no_keras()
   a <- layer_input(3, name = "a")

@@ -113,6 +113,53 @@ test_that("subsetting counts from 1", {
   expect_error(t[0, , ], "counts from 1")
 })
 
+test_that("parts are replaced as in an array; a tensor by a new one, a variable in place", {
+  skip_if_no_keras()
+  a <- array(as.double(1:24), c(2, 3, 4))
+  t <- before <- as_tensor(a)
+  t[1, , 2:3] <- 0
+  a2 <- a
+  a2[1, , 2:3] <- 0
+  expect_equal(as.array(t), a2)
+  expect_equal(as.array(before), a)
+  t[t > 20] <- -1
+  a2[a2 > 20] <- -1
+  expect_equal(as.array(t), a2)
+  v <- same <- keras_variable(c(1, 2, 3))
+  v[2] <- 9
+  expect_equal(as.numeric(same), c(1, 9, 3))
+  fixed <- layer_input(batch_shape = c(2, 3))
+  place <- fixed
+  place[, 1] <- 0
+  expect_equal(predict(keras_model(fixed, place), matrix(1, 2, 3), verbose = 0), cbind(0, matrix(1, 2, 2)))
+  expect_error({t[3, 1, 1] <- 0}, "position", class = "kerasbridge_error_argument")
+  free <- layer_input(3)
+  expect_error({free[1, 1] <- 0}, "no fixed length", class = "kerasbridge_error_argument")
+})
+
+test_that("range() and data frames come from tensors", {
+  skip_if_no_keras()
+  m <- matrix(c(1, -2, 3, 4.5, 5, -6), 2)
+  t <- as_tensor(m)
+  expect_equal(as.numeric(range(t)), range(m))
+  expect_equal(as.array(range(t, axis = 1)), rbind(apply(m, 2, min), apply(m, 2, max)))
+  expect_equal(as.data.frame(t), as.data.frame(m))
+  expect_error(as.data.frame(layer_input(2)), "symbolic tensor", class = "kerasbridge_error_argument")
+})
+
+test_that("an axis that there is not is refused in R's count", {
+  skip_if_no_keras()
+  m <- matrix(1:6 + 0, 2)
+  refused <- \(code, match) expect_error(code, match, class = "kerasbridge_error_argument")
+  refused(op_sum(m, axis = 5), "`axis` names axis 5; `x` has 2")
+  refused(op_transpose(m, c(3, 1)), "`axes` names axis 3; `x` has 2")
+  refused(op_concatenate(list(m, m), axis = 3), "`axis` names axis 3; `xs` has 2")
+  refused(op_max(1:3, axis = -2), "`axis` names axis -2; `x` has 1")
+  refused(sum(as_tensor(m), axis = 4), "`axis` names axis 4; `x` has 2")
+  refused(op_squeeze(m, axis = 1), "axis=1")
+  expect_identical(dim(op_expand_dims(m, axis = 3)), c(2L, 3L, 1L))
+})
+
 test_that("symbolic tensors and variables behave alike", {
   skip_if_no_keras()
   x <- layer_input(3)

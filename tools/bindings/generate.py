@@ -59,13 +59,28 @@ def build(complete: bool = True) -> dict:
     for w in wrappers:
         pages.setdefault((w.row["group"], w.row["page"] or w.name), []).append(w)
     groups: dict = {}
+    titles, families = tables.read_pages(), tables.read_groups()
     for (group, page), members in pages.items():
-        groups.setdefault(group, []).append(render.page(page, members))
+        title = tables.page_title(page, [w.row["title"] for w in members], titles)
+        text = render.page(page, members, title, tables.family(group, families))
+        groups.setdefault(group, []).append(text)
     for group, texts in groups.items():
         files[f"R/gen-{group}.R"] = render.NOTICE + "\n" + "\n".join(texts)
+    files["R/gen-hand.R"] = by_hand(joined)
     files["tests/testthat/fixtures/bindings.csv"] = fixture(joined, wrappers)
     files["inst/python/kerasbridge/bridge/since.json"] = since()
     return files
+
+
+def by_hand(joined: list) -> str:
+    """Keras names of the functions that are written by hand, for `keras_help()`."""
+    pairs = [
+        f'  {name} = "{row["symbol"]}"'
+        for row, _ in joined
+        if row["kind"] == "hand"
+        for name in [row["r_name"], *filter(None, row["aliases"].split(";"))]
+    ]
+    return f"{render.NOTICE}\nwritten_by_hand <- c(\n" + ",\n".join(sorted(pairs)) + "\n)\n"
 
 
 def fixture(joined: list, wrappers: list) -> str:

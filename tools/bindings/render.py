@@ -185,6 +185,8 @@ class Wrapper:
             )
         if "..." not in parts and self.takes_dots:
             parts.append("...")
+        if self.takes_bias:
+            parts.append("bias")
         return self._wrapped(f"{self.name} <- function(", parts)
 
     @property
@@ -194,6 +196,12 @@ class Wrapper:
             or bool(self.extra)
             or self.variadic is not None
         )
+
+    @property
+    def takes_bias(self) -> bool:
+        """Whether Keras 1's `bias` needs a formal: R would find it short for several others."""
+        names = {p.name for p, _ in self.parameters}
+        return self.takes_dots and "use_bias" in names and "bias" not in names
 
     @staticmethod
     def _wrapped(head: str, parts: list, tail: str = ") {") -> str:
@@ -286,6 +294,8 @@ class Wrapper:
             elif not words:
                 words.append("Older spellings of the arguments.")
             docs["..."] = " ".join(words)
+        if self.takes_bias:
+            docs["bias"] = "Older spelling of `use_bias`."
         return docs
 
     def _meaning(self, parameter: Parameter, argument) -> str:
@@ -310,12 +320,12 @@ def r_path_url(symbol: str) -> str:
     return "https://www.tensorflow.org/api_docs/python/tf/" + symbol.replace(".", "/")
 
 
-def page(name: str, wrappers: list) -> str:
+def page(name: str, wrappers: list, title: str, family: str) -> str:
     """One help page: its documentation on the first function, the others joined by rdname."""
     lines: list = []
     first = wrappers[0]
     shared = len(wrappers) > 1
-    lines += wrap_comment(prose(first.row["title"]))
+    lines += wrap_comment(prose(title))
     lines.append("#'")
     if shared:
         for w in wrappers:
@@ -361,6 +371,7 @@ def page(name: str, wrappers: list) -> str:
         first="@seealso ",
         rest="  ",
     )
+    lines.append(f"#' @family {family}")
     plain, special = [], []
     for w in wrappers:
         code = w.row["example"].strip("\n")

@@ -98,6 +98,38 @@ def read_symbols(folder: Path = HERE / "tables" / "symbols") -> list:
     return rows
 
 
+def page_title(page: str, titles: list, given: dict) -> str:
+    """Title of a help page: that of its functions if they share one, else its row in pages.csv."""
+    if len(set(titles)) == 1:
+        return titles[0]
+    if page not in given:
+        raise TableError(
+            f"page {page} holds functions of several titles; add to tables/pages.csv: {page},<title>"
+        )
+    return given[page]
+
+
+def _pairs(name: str) -> dict:
+    with open(HERE / "tables" / name, newline="", encoding="utf-8") as file:
+        return dict(list(csv.reader(file))[1:])
+
+
+def read_pages() -> dict:
+    """Help page -> title, for pages whose functions have different ones."""
+    return _pairs("pages.csv")
+
+
+def family(group: str, given: dict) -> str:
+    """The words under which the pages of a group link to one another."""
+    if group not in given:
+        raise TableError(f"group {group} has no row; add to tables/groups.csv: {group},<family>")
+    return given[group]
+
+
+def read_groups() -> dict:
+    return _pairs("groups.csv")
+
+
 class Arguments:
     """Rows that say what an argument means, the most specific scope first."""
 

@@ -21,8 +21,11 @@ _OWN = "kerasbridge.layers."
 _DURABLE = ("BackupAndRestore", "CSVLogger", "ModelCheckpoint")
 # public names whose place is taken by a function here that looks first, or writes whole files
 _SAFER = {
+<<<<<<< HEAD
+=======
     "keras.export.ExportArchive": "kerasbridge.saving.writers:export_archive",
     "keras.models.model_from_json": "kerasbridge.bridge.files:model_from_json",
+>>>>>>> save
     "keras.utils.get_file": "kerasbridge.saving.downloads:get_file",
     "keras.utils.plot_model": "kerasbridge.saving.writers:plot_model",
     "keras.utils.save_img": "kerasbridge.saving.writers:save_img",
@@ -86,16 +89,35 @@ def _since(symbol: str, argument: str = "") -> Optional[str]:
     return f"It came with Keras {version}." if version else None
 
 
-def _check_arguments(function: Any, symbol: str, kwargs: dict) -> None:
-    """Refuse an argument that the installed version of `function` doesn't have."""
+# today's name of an argument -> its name before: image operations until Keras 3.3, ConvNeXt models until
+# 3.3, `initialize()` in 3.0, `regularizers.serialize()` in 3.0 (looked up 2026-11-25)
+_BEFORE = {
+    "images": "image",
+    "inputs": "input",
+    "name": "model_name",
+    "process_id": "proceed_id",
+    "regularizer": "initializer",
+}
+
+
+def _fit_arguments(function: Any, symbol: str, kwargs: dict) -> dict:
+    """The arguments under the names that the installed version of `function` has for them.
+
+    Raises:
+        UnsupportedError: it has no such argument; the hint says which version brought it.
+    """
     try:
         parameters = inspect.signature(function).parameters
     except (TypeError, ValueError):
-        return
-    if any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters.values()):
-        return
-    for name in kwargs:
-        if name not in parameters:
+        return kwargs
+    takes_any = any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters.values())
+    out = {}
+    for name, value in kwargs.items():
+        before = _BEFORE.get(name)
+        if name not in parameters and before in parameters and before not in kwargs:
+            out[before] = value
+            continue
+        if name not in parameters and (not takes_any or _is_newer(symbol, name)):
             import keras
 
             raise UnsupportedError(
@@ -103,16 +125,36 @@ def _check_arguments(function: Any, symbol: str, kwargs: dict) -> None:
                 hint=_since(symbol, name) or f"It takes: {', '.join(parameters)}.",
                 argument=name,
             )
+        out[name] = value
+    return out
+
+
+def _is_newer(symbol: str, argument: str) -> bool:
+    """Whether the argument is known to have come after the installed Keras."""
+    import keras
+
+    from kerasbridge.bridge import since
+
+    version = since.version_of(symbol, argument)
+    return bool(version) and _numbers(version) > _numbers(keras.__version__)
+
+
+def _numbers(version: str) -> tuple:
+    return tuple(int(part) for part in version.split(".")[:2])
 
 
 @outcome
 def call(symbol: str, args: Optional[list] = None, kwargs: Optional[dict] = None) -> Any:
     """Call the public Keras name `symbol`."""
     function = resolve(symbol)
+<<<<<<< HEAD
+    kwargs = _fit_arguments(function, symbol, dict(kwargs or {}))
+=======
     kwargs = dict(kwargs or {})
     _check_arguments(function, symbol, kwargs)
     if symbol.startswith("keras.applications."):
         _look_at_weights(kwargs)
+>>>>>>> save
     if symbol.startswith("keras.callbacks.") and symbol.split(".")[-1] in _DURABLE:
         from kerasbridge import training
 

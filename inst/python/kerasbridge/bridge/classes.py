@@ -37,7 +37,13 @@ def class_names(keras) -> dict:
         for cls in value.__mro__:
             if cls.__name__ == value.__name__ and cls is not object:
                 table.setdefault(_name(cls), word)
-    table[_name(type(keras.ops.zeros((1,))))] = "tensor"
+    if keras.config.backend() == "jax":
+        import jax
+
+        # a computation would start the devices, and `distribution.initialize()` must come before
+        table[_name(jax.Array)] = "tensor"
+    else:
+        table[_name(type(keras.ops.zeros((1,))))] = "tensor"
     table["kerasbridge.saving.saved_model.InferenceModel"] = "saved_model"
     if keras.config.backend() == "tensorflow":
         import tensorflow as tf

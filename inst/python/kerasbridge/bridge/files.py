@@ -51,12 +51,3 @@ def inspect_model(filepath: str, max_size: Any = None) -> dict:
     """`saving.inspect_model` as a plain dict, with the table it prints under `text`."""
     found = inspecting.inspect_model(filepath, max_size)
     return {**found, "text": str(found)}
-
-
-def model_from_json(json_string: str, custom_objects: Any = None) -> Any:
-    """`saving.model_from_json` under the argument's name in Keras."""
-    from kerasbridge import layers
-    from kerasbridge.saving import model_from_json
-
-    layers.register()
-    return model_from_json(json_string, custom_objects)

@@ -24,7 +24,11 @@ def functional(inputs: Any, outputs: Any, name: Optional[str] = None):
 
 
 def add_layer(model, layer, input: Optional[dict] = None):
-    """Append `layer` to a Sequential; `input` (arguments of keras.Input) comes before a first layer."""
+    """Append `layer` to a Sequential; `input` (arguments of keras.Input) comes before a first layer.
+
+    A layer that does not fit leaves the model as it was.
+    """
+    described = False
     if input and not model.layers:
         if _has_inputs(model):
             raise ArgumentError(
@@ -33,6 +37,7 @@ def add_layer(model, layer, input: Optional[dict] = None):
                 argument="input_shape",
             )
         model.add(keras.Input(**input))
+        described = True
     elif input:
         raise ArgumentError(
             "Only the first layer of a model takes an input shape.",
@@ -46,7 +51,14 @@ def add_layer(model, layer, input: Optional[dict] = None):
             hint="Give the new layer another `name`.",
             argument="name",
         )
-    model.add(layer)
+    try:
+        model.add(layer)
+    except BaseException:
+        if model.layers and model.layers[-1] is layer:
+            model.pop()
+        if described:
+            model.pop(rebuild=False)  # the input
+        raise
     return model
 
 
@@ -202,13 +214,10 @@ def _sources(model) -> dict:
     return found
 
 
-def describe_model(model) -> dict:
-    """What R prints of a model: one row a layer, parameter counts, how it was compiled.
+def _layer_rows(model, rows: dict, nested: bool, depth: int = 0) -> None:
+    import keras
 
-    Columns (lists of equal length): name, type, shape, params, trainable, from.
-    """
     sources = _sources(model)
-    rows: dict = {"name": [], "type": [], "shape": [], "params": [], "trainable": [], "from": []}
     for layer in model.layers:
         rows["name"].append(layer.name)
         rows["type"].append(type(layer).__name__)
@@ -216,6 +225,21 @@ def describe_model(model) -> dict:
         rows["params"].append(float(layer.count_params()) if layer.built else float("nan"))
         rows["trainable"].append(bool(layer.trainable))
         rows["from"].append(", ".join(sources.get(layer.name, [])))
+        rows["depth"].append(depth)
+        if nested and isinstance(layer, keras.Model):
+            _layer_rows(layer, rows, nested, depth + 1)
+
+
+def describe_model(model, expand_nested: bool = False) -> dict:
+    """What R prints of a model: one row a layer, parameter counts, how it was compiled.
+
+    Columns (lists of equal length): name, type, shape, params, trainable, from, depth. The layers of
+    models inside `model` follow them with a greater depth if `expand_nested`; their parameters are
+    counted in the model's row too.
+    """
+    columns = ("name", "type", "shape", "params", "trainable", "from", "depth")
+    rows: dict = {column: [] for column in columns}
+    _layer_rows(model, rows, expand_nested)
 
     def count(weights):
         total = 0

@@ -52,6 +52,10 @@ _KINDS = {
 }
 
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+# how TensorFlow marks where in a graph something happened; how Python writes a class
+_NOISE = re.compile(r"\{\{function_node [^}]*\}\}\s*|\s*\[Op:\w+\](\s*name:)?")
+_CLASS = re.compile(r"<class '(?:[\w<>]+\.)*(\w+)'>")
+_CALLING = re.compile(r"^Exception encountered when calling [\w.]+\(\)\.\s*")
 _ARGUMENT = re.compile(r"`([A-Za-z_][A-Za-z0-9_]*)`")
 
 
@@ -83,7 +87,7 @@ def _r_key(exc: BaseException, r_error: Optional[RCodeError]) -> Optional[str]:
 
 def first_lines(text: str, width: int = 300) -> str:
     """The part of an exception's text that a person can use: no traceback, no graph dump."""
-    text = _COLOUR.sub("", str(text))
+    text = _CLASS.sub(r"\1", _NOISE.sub("", _COLOUR.sub("", str(text))))
     lines = [line.strip() for line in text.splitlines()]
     skip = (
         "Detected at node",
@@ -197,7 +201,7 @@ def take_interrupted(seconds: float = 1.0) -> Optional[Outcome]:
 
 def _quotable(text: str) -> Optional[str]:
     """Python's own first line, unless it holds a person's data."""
-    said = first_lines(text, 160)
+    said = first_lines(_CALLING.sub("", _COLOUR.sub("", text)), 160)
     return None if re.search(r"\[\s*\[|\[\s*[-+]?\d+\.\d", said) else said
 
 

@@ -30,6 +30,7 @@ _VERBS = {
     "get_layer": "kerasbridge.bridge.models:get_layer",
     "docstring": "kerasbridge.bridge.models:docstring",
     "describe_model": "kerasbridge.bridge.models:describe_model",
+    "describe_object": "kerasbridge.bridge.objects:describe_object",
     "freeze": "kerasbridge.bridge.models:freeze",
     "reset_states": "kerasbridge.bridge.models:reset_states",
     # older names

@@ -100,7 +100,9 @@ def start(backend: Optional[str] = None):
     with quiet_stderr() as caught:
         try:
             keras = importlib.import_module("keras")
-            keras.ops.convert_to_numpy(keras.ops.zeros((1,)))
+            # JAX must not compute before `distribution.initialize()`
+            if keras.config.backend() != "jax":
+                keras.ops.convert_to_numpy(keras.ops.zeros((1,)))
         except ImportError as err:
             raise InstallError(
                 f"Keras can't be imported: {err}",

@@ -18,6 +18,14 @@ from kerasbridge.training.placing import NotResident, as_array, flat, nest, pack
 USUAL = 32  # rows a batch in Keras
 
 
+def _rows_are_fixed(model: Any) -> bool:
+    """Whether the model's input says how many rows a batch has, as stateful layers need."""
+    try:
+        return any(one.shape[0] is not None for one in model.inputs or ())
+    except (AttributeError, ValueError):  # it was not built, or is a subclass of one's own
+        return False
+
+
 class Forward:
     """The compiled `predict_step` of one model for one layout of data.
 
@@ -26,6 +34,8 @@ class Forward:
     """
 
     def __init__(self, model: Any, data: Any):
+        if _rows_are_fixed(model):
+            raise NotResident("the model takes batches of a fixed number of rows")
         self.layout = nest(data, lambda tensor: None)
         self.specs = [tf.TensorSpec((None, *t.shape[1:]), t.dtype) for t in flat(data)]
         step = model.predict_step

@@ -389,8 +389,6 @@ def check_monitors(callbacks: Iterable[Any], names: Iterable[str], validation: b
         names: what the training step reports.
         validation: whether there is validation data (each name then exists with `val_` too).
     """
-    import keras
-
     callbacks = list(callbacks)
     if any(_may_add_logs(callback) for callback in callbacks):
         return
@@ -402,8 +400,8 @@ def check_monitors(callbacks: Iterable[Any], names: Iterable[str], validation: b
         monitor = getattr(callback, "monitor", None)
         if not isinstance(monitor, str) or monitor in known:
             continue
-        if isinstance(callback, keras.callbacks.ModelCheckpoint) and not callback.save_best_only:
-            continue
+        if not getattr(callback, "save_best_only", True):
+            continue  # it saves whatever happens
         hint = "Choose one of them"
         if monitor.startswith("val_") and not validation:
             hint += ", or give `validation_data` or `validation_split`"
