@@ -75,7 +75,7 @@ bridge_start <- function(call = rlang::caller_env()) {
       the$bridge <- import_bridge(convert = TRUE)
       the$raw <- import_bridge(convert = FALSE)
       the$interrupt_signal <- the$raw$Signal("interrupt")
-      the$bridge$start(NULL, as.character(getRversion()))
+      the$bridge$start(NULL, as.character(getRversion()), if (start_is_shown()) to_python(r_output()))
     },
     error = \(e) abort_not_found(conditionMessage(e), call = call)
   )
@@ -91,6 +91,11 @@ bridge_start <- function(call = rlang::caller_env()) {
   the$pid <- Sys.getpid()
   the$started <- TRUE
   invisible()
+}
+
+# Whether a person is told that the start takes long: one who looks on, and has not asked for silence.
+start_is_shown <- function() {
+  shows_progress() && isTRUE(getOption("kerasbridge.progress", TRUE)) && !identical(as.character(getOption("kerasbridge.verbose", "auto")), "0")
 }
 
 # Run a verb that needs neither Keras nor a backend; Python starts, if it hasn't, and nothing else.

@@ -21,11 +21,7 @@ _OWN = "kerasbridge.layers."
 _DURABLE = ("BackupAndRestore", "CSVLogger", "ModelCheckpoint")
 # public names whose place is taken by a function here that looks first, or writes whole files
 _SAFER = {
-<<<<<<< HEAD
-=======
     "keras.export.ExportArchive": "kerasbridge.saving.writers:export_archive",
-    "keras.models.model_from_json": "kerasbridge.bridge.files:model_from_json",
->>>>>>> save
     "keras.utils.get_file": "kerasbridge.saving.downloads:get_file",
     "keras.utils.plot_model": "kerasbridge.saving.writers:plot_model",
     "keras.utils.save_img": "kerasbridge.saving.writers:save_img",
@@ -34,9 +30,14 @@ _STOPPABLE = {f"{verb}{end}" for verb in ("fit", "evaluate", "predict") for end 
 
 
 @outcome
-def start(backend: Optional[str] = None, r_version: Optional[str] = None) -> dict:
-    """Start Keras; returns versions and the class names that R hangs its methods on."""
-    keras = runtime.start(backend)
+def start(
+    backend: Optional[str] = None, r_version: Optional[str] = None, output: Any = None
+) -> dict:
+    """Start Keras; returns versions and the class names that R hangs its methods on.
+
+    `output`: an `Output` that a person looks at, told when the start takes long; or None.
+    """
+    keras = runtime.start(backend, None if output is None else output.write)
     if r_version:
         attached.session["r"] = r_version
     holding.install()
@@ -147,14 +148,9 @@ def _numbers(version: str) -> tuple:
 def call(symbol: str, args: Optional[list] = None, kwargs: Optional[dict] = None) -> Any:
     """Call the public Keras name `symbol`."""
     function = resolve(symbol)
-<<<<<<< HEAD
     kwargs = _fit_arguments(function, symbol, dict(kwargs or {}))
-=======
-    kwargs = dict(kwargs or {})
-    _check_arguments(function, symbol, kwargs)
     if symbol.startswith("keras.applications."):
         _look_at_weights(kwargs)
->>>>>>> save
     if symbol.startswith("keras.callbacks.") and symbol.split(".")[-1] in _DURABLE:
         from kerasbridge import training
 

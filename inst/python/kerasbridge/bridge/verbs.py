@@ -86,6 +86,8 @@ _VERBS = {
     "schema_of": "kerasbridge.bridge.tables:schema_of",
     "schema_attach": "kerasbridge.data.attached:attach_schema",
     "features_learn": "kerasbridge.bridge.tables:features_learn",
+    "features_learn_source": "kerasbridge.bridge.tables:features_learn_source",
+    "source_columns": "kerasbridge.bridge.tables:source_columns",
     "features_encode": "kerasbridge.bridge.tables:features_encode",
     "features_describe": "kerasbridge.bridge.tables:features_describe",
     "features_layers": "kerasbridge.bridge.tables:features_layers",

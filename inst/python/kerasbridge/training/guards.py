@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import numbers
-import sys
 from typing import Any, Iterable, Optional
 
 import numpy as np
 
-from kerasbridge.errors import ArgumentError, DataError, UnsupportedError
+from kerasbridge.errors import ArgumentError, DataError
 
 
 def check_whole(value: Any, name: str, *, least: int, none: bool = True) -> Optional[int]:
@@ -35,14 +34,9 @@ def check_share(value: Any, name: str) -> float:
     return float(value)
 
 
-def check_outside_graph(verb: str) -> None:
-    """Refuse to train or predict inside a layer, loss or metric that TensorFlow is tracing."""
-    tf = sys.modules.get("tensorflow")
-    if tf is not None and getattr(tf, "inside_function", lambda: False)():
-        raise UnsupportedError(
-            f"`{verb}` was called inside a step that is being compiled, where there are no numbers yet.",
-            hint="Do it before training or in a callback, not in a layer, loss or metric.",
-        )
+def check_given(x: Any) -> None:
+    if x is None:
+        raise DataError("`x` is missing: there are no input data.", argument="x")
 
 
 def check_compiled(model: Any, verb: str) -> None:
@@ -377,7 +371,12 @@ def _may_add_logs(callback: Any) -> bool:
     import keras
 
     if type(callback).__module__.split(".")[0] in ("keras", "kerasbridge"):
-        return isinstance(callback, keras.callbacks.LambdaCallback)
+        # a list of R functions is a class of its own, whose hook of epochs may return numbers
+        hooks = type(callback).__module__ == "kerasbridge.R" and "on_epoch_end" in dir(
+            type(callback)
+        )
+        hooks = hooks and type(callback).on_epoch_end is not keras.callbacks.Callback.on_epoch_end
+        return hooks or isinstance(callback, keras.callbacks.LambdaCallback)
     return True
 
 
@@ -412,6 +411,22 @@ def check_monitors(callbacks: Iterable[Any], names: Iterable[str], validation: b
             argument="callbacks",
             details={"monitor": monitor, "available": available},
         )
+
+
+def unreported(callbacks: Iterable[Any], logs: Iterable[str]) -> list[tuple[str, str]]:
+    """(callback, name it watches) for names that the first epoch did not report after all.
+
+    Only where a callback may add to the logs; elsewhere `check_monitors` has looked before.
+    """
+    callbacks = list(callbacks)
+    if not any(_may_add_logs(callback) for callback in callbacks):
+        return []
+    known = {*logs, "learning_rate"}
+    return [
+        (type(callback).__name__, callback.monitor)
+        for callback in callbacks
+        if isinstance(getattr(callback, "monitor", None), str) and callback.monitor not in known
+    ]
 
 
 def check_validation_freq(value: Any) -> None:
