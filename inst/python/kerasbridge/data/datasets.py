@@ -19,6 +19,7 @@ from typing import Any, Optional
 import numpy as np
 
 from kerasbridge.errors import ArgumentError, FileError, UnsafeFileError
+from kerasbridge.runtime import certificates
 
 _BASE = "https://storage.googleapis.com/tensorflow/tf-keras-datasets/"
 _CIFAR = "https://www.cs.toronto.edu/~kriz/"
@@ -103,10 +104,13 @@ def locate(name: str, path: Optional[str] = None) -> Path:
         )  # fmt: skip
     except Exception as exc:
         target.unlink(missing_ok=True)
+        missing = f"'{target.name}' is not in {target.parent} and can't be downloaded from {url}."
+        elsewhere = f"fetch that address elsewhere and put the file at {target}."
+        refused = certificates.refused(str(exc))
         raise FileError(
-            f"'{target.name}' is not in {target.parent} and can't be downloaded from {url}.",
-            hint=f"Without a network, fetch that address elsewhere and put the file at {target}. "
-            f"Its SHA-256 sum is {digest}.",
+            f"{missing} {refused}" if refused else missing,
+            hint=(f"{certificates.HINT} Or " if refused else "Without a network, ")
+            + f"{elsewhere} Its SHA-256 sum is {digest}.",
             argument="path",
             details={
                 "file": target.name,

@@ -10,6 +10,7 @@ import tempfile
 from typing import Any, Callable, Optional
 
 from kerasbridge.errors import ArgumentError, InstallError, UnsupportedError
+from kerasbridge.runtime import certificates
 from kerasbridge.runtime.patience import Word
 
 BACKENDS = ("tensorflow", "jax", "torch", "openvino")
@@ -104,9 +105,8 @@ def start(
     if chosen:
         os.environ["KERAS_BACKEND"] = check_backend(chosen)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    # one name for an organisation's certificates is enough: Keras' downloads read this one
-    if os.environ.get("REQUESTS_CA_BUNDLE") and not os.environ.get("SSL_CERT_FILE"):
-        os.environ["SSL_CERT_FILE"] = os.environ["REQUESTS_CA_BUNDLE"]
+    # one name for an organisation's certificates is enough: Keras' downloads read SSL_CERT_FILE
+    os.environ.update(certificates.shared(os.environ))
     with quiet_stderr() as caught, _note(say, after):
         try:
             keras = importlib.import_module("keras")

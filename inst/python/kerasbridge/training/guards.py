@@ -266,6 +266,15 @@ def check_labels(model: Any, y: Any) -> None:
             continue
         if values.dtype.kind == "f" and not np.isfinite(values).all():
             continue
+        broken = np.argwhere(values != np.round(values)) if values.dtype.kind == "f" else ()
+        if len(broken):
+            raise DataError(
+                f"`{label}` has labels that are no whole numbers (first in row {broken[0][0] + 1}); "
+                f"this loss takes class numbers from 0 to {units - 1}.",
+                hint="For numbers in place of classes use a loss such as 'mse' and one unit.",
+                argument="y",
+                details={"row": int(broken[0][0]) + 1},
+            )
         ignored = getattr(loss, "ignore_class", None)
         if ignored is not None:
             values = values[values != ignored]
@@ -278,7 +287,9 @@ def check_labels(model: Any, y: Any) -> None:
                 f"`{label}` has labels from {low:g} to {high:g}, but the output has {units} units, "
                 f"so labels must lie in 0 to {units - 1}.",
                 hint=(
-                    "The labels seem to count from 1: subtract 1 (in R a factor does it too)."
+                    "Two classes and one unit go with the loss 'binary_crossentropy'."
+                    if units == 1 and low == 0 and high == 1
+                    else "The labels seem to count from 1: subtract 1 (in R a factor does it too)."
                     if shifted
                     else f"Give the last layer {int(high) + 1} units or more, or recode the labels."
                     if low >= 0
