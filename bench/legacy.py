@@ -39,7 +39,8 @@ def inputs_of(model, arrays: dict):
 
 def difference(model, arrays: dict) -> float:
     x = inputs_of(model, arrays)
-    found = model.predict(x, batch_size=1024)
+    # called as it is: `predict` would compile each of the many models
+    found = model(x, training=False) if isinstance(model, keras.Model) else model.predict(x, 1024)
     if isinstance(found, dict):
         keys = model.outputs if isinstance(getattr(model, "inputs", None), dict) else sorted(found)
         found = [found[key] for key in keys]

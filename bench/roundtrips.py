@@ -85,7 +85,8 @@ def layer_cases() -> dict:
         rank = next((r for r in shapes if name.endswith(r) or f"{r}Transpose" in name), "1D")
         shape = inputs.get(name, shapes[rank])
         names = inspect.signature(cls.__init__).parameters
-        for argument, value in (("filters", 2), ("kernel_size", 2)):
+        defaults = {"filters": 2, "kernel_size": 2, "pool_size": 2, "output_size": 2, "factor": 0.2}
+        for argument, value in defaults.items():
             if argument in names and names[argument].default is inspect.Parameter.empty:
                 options.setdefault(argument, value)
 

@@ -88,3 +88,17 @@ def test_weights_that_do_not_fit_are_told_by_layer_and_shape(model, tmp_path):
     with pytest.raises(FileError, match=r"wide.*: .*(9|shape)") as info:
         load_weights(other, tmp_path / "w.weights.h5")
     assert "`skip_mismatch = TRUE`" in info.value.hint
+
+
+def test_words_of_a_configuration_that_are_names_of_functions_stay_words_in_h5(tmp_path):
+    one = keras.Input((8, 3))
+    two = keras.layers.Dense(3, name="multiply")(one)
+    out = keras.layers.Attention(score_mode="dot")([one, two])
+    out = keras.layers.Add(name="add")([out, two])
+    out = keras.layers.Dot(axes=(2, 2), name="dot")([out, one])
+    model = keras.Model(one, out)
+    save_model(model, tmp_path / "m.h5")
+    back = load_model(tmp_path / "m.h5")
+    assert [layer.name for layer in back.layers] == [layer.name for layer in model.layers]
+    x = np.random.default_rng(0).random((2, 8, 3), "float32")
+    np.testing.assert_array_equal(np.asarray(back(x)), np.asarray(model(x)))

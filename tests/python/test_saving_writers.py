@@ -78,3 +78,10 @@ def test_names_of_inputs_that_are_no_names_of_arguments(tmp_path):
     one = np.ones((3, 2), "float32")
     x = {"in_": one, "x_y": 2 * one, "x_y_": 4 * one}
     np.testing.assert_array_equal(back.predict(x), 7 * one)
+    ends = keras.Input((2,), name="class")
+    for made in (
+        keras.Sequential([ends, keras.layers.ReLU()]),
+        keras.Model(ends, keras.layers.ReLU()(ends)),
+    ):
+        export_saved_model(made, tmp_path / "m", overwrite=True)
+        np.testing.assert_array_equal(load_model(tmp_path / "m").predict(one), one)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import inspect
 import os
 import shutil
 import tempfile
@@ -146,13 +147,23 @@ def load_model(
     ):
         model = keras.saving.load_model(
             path,
-            custom_objects=door.objects(),
+            custom_objects={**(_plain_words() if older else {}), **door.objects()},
             compile=compile and not older,
             safe_mode=door.safe_mode,
         )
         if older and compile and door.contents.training:
             _compile_h5(model, path, door)
     return door.finish(model)
+
+
+def _plain_words() -> dict:
+    """Names of the functions among Keras' layers ("dot", "add"), each standing for itself.
+
+    Keras' reader of `.h5` takes any text in a configuration that is such a name for the function,
+    `score_mode = "dot"` of an Attention layer for one.
+    """
+    found = vars(keras.layers).items()
+    return {name: name for name, value in found if inspect.isfunction(value) and name.islower()}
 
 
 def _compile_h5(model, path: str, door: Door) -> None:

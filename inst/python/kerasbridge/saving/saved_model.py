@@ -78,7 +78,8 @@ def _signature(model: Any) -> Any:
     import keras
 
     inputs = getattr(model, "inputs", None) or []
-    if isinstance(model.input if inputs else None, dict) or all(map(_is_name, _names(inputs))):
+    form = getattr(model, "input", None)  # a Sequential has none
+    if isinstance(form, dict) or all(map(_is_name, _names(inputs))):
         return None
     taken: set = set()
     specs = []
@@ -88,7 +89,7 @@ def _signature(model: Any) -> Any:
             name += "_"
         taken.add(name)
         specs.append(keras.InputSpec(dtype=tensor.dtype, shape=tensor.shape, name=name))
-    return [specs] if isinstance(model.input, (list, tuple)) else specs
+    return [specs] if isinstance(form, (list, tuple)) else specs
 
 
 def _names(tensors: list) -> list:
