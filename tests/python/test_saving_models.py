@@ -5,7 +5,7 @@ from __future__ import annotations
 import keras
 import numpy as np
 import pytest
-from kerasbridge.errors import FileError
+from kerasbridge.errors import FileError, UnsupportedError
 from kerasbridge.saving import load_model, load_weights, save_model, save_weights
 
 
@@ -68,3 +68,17 @@ def test_weights_round_trip(model, tmp_path):
         np.testing.assert_array_equal(a, b)
     with pytest.raises(FileError, match="does not end in"):
         save_weights(model, tmp_path / "w.txt")
+
+
+def test_a_model_whose_export_takes_less():
+    from kerasbridge.saving import saved_model
+
+    class Old:
+        def export(self, filepath, format="tf_saved_model"):
+            self.written = (filepath, format)
+
+    model = Old()
+    saved_model._export(model, "place", verbose=False)
+    assert model.written == ("place", "tf_saved_model")
+    with pytest.raises(UnsupportedError, match="`input_signature` came later"):
+        saved_model._export(model, "place", verbose=False, input_signature=[1])

@@ -6,6 +6,7 @@ puts the whole model beside it, in `assets.extra`, the place that TensorFlow lea
 
 from __future__ import annotations
 
+import inspect
 import os
 from typing import Any, Optional, Union
 
@@ -48,12 +49,29 @@ def export_saved_model(
     _tensorflow()
     _check_built(model)
     name = os.path.expanduser(os.fspath(filepath))
-    arguments = {"verbose": bool(verbose)}
-    if input_signature is not None:
-        arguments["input_signature"] = input_signature
     with replacing_folder(name, overwrite) as temporary:
-        model.export(temporary, format="tf_saved_model", **arguments)
+        _export(model, temporary, bool(verbose), input_signature)
     return name
+
+
+def _export(model: Any, folder: str, verbose: bool, input_signature: Any = None) -> None:
+    """`model.export()`, which took neither `verbose` nor `input_signature` at first."""
+    import keras
+
+    takes = inspect.signature(model.export).parameters
+    arguments: dict[str, Any] = {"format": "tf_saved_model"}
+    if "verbose" in takes:
+        arguments["verbose"] = verbose
+    if input_signature is not None:
+        if "input_signature" not in takes:
+            raise UnsupportedError(
+                f"Keras {keras.__version__}, which is installed, exports a model for the inputs that it "
+                "has; `input_signature` came later.",
+                hint="Install a newer Keras, or leave it out.",
+                argument="input_signature",
+            )
+        arguments["input_signature"] = input_signature
+    model.export(folder, **arguments)
 
 
 def save_model_tf(
@@ -66,7 +84,7 @@ def save_model_tf(
     _check_built(model)
     name = os.path.expanduser(os.fspath(filepath))
     with replacing_folder(name, overwrite) as temporary:
-        model.export(temporary, format="tf_saved_model", verbose=False)
+        _export(model, temporary, verbose=False)
         os.makedirs(os.path.dirname(os.path.join(temporary, WHOLE_MODEL)), exist_ok=True)
         keras.saving.save_model(
             model, os.path.join(temporary, WHOLE_MODEL), include_optimizer=include_optimizer
