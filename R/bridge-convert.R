@@ -83,3 +83,24 @@ as_bytes <- function(x) {
   bridge_start()
   the$raw$as_bytes(reticulate::r_to_py(x))
 }
+
+# For each vector its address, or NULL where Python can't read it there (inst/python/kerasbridge/bridge/lending.py).
+lendable_addresses <- function(vectors) {
+  if (!length(vectors) || !can_lend()) {
+    return(vector("list", length(vectors)))
+  }
+  addresses <- lapply(vectors, \(vector) rlang::obj_address(vector))
+  addresses[!unlist(the$bridge$lendable(addresses))] <- list(NULL)
+  addresses
+}
+
+# Whether Python finds in memory what R has there, tried once.
+can_lend <- function() {
+  bridge_start()
+  if (is.null(the$lends)) {
+    known <- c(1.5, -2, 1e300)
+    address <- rlang::obj_address(known)
+    the$lends <- isTRUE(unlist(the$bridge$lendable(list(address)))) && identical(as.numeric(the$bridge$lent(address)), known)
+  }
+  the$lends
+}

@@ -24,6 +24,7 @@
 #' @param signatures,options Not supported any more; anything but `NULL` is refused.
 #' @param custom_objects Named list: name -> class or function.
 #' @param compile `FALSE` leaves loss, metrics and optimizer out.
+#' @param allow What is permitted although it is not safe, as for [load_model()].
 #' @param by_name Load only into layers whose name is in the file.
 #' @param skip_mismatch Leave layers alone whose weights in the file have another shape.
 #' @param reshape Not supported any more; `TRUE` is refused.
@@ -54,8 +55,8 @@ save_model_hdf5 <- function(object, filepath, overwrite = TRUE, include_optimize
 
 #' @rdname saving-older
 #' @export
-load_model_hdf5 <- function(filepath, custom_objects = NULL, compile = TRUE) {
-  load_model(filepath, custom_objects = custom_objects, compile = compile)
+load_model_hdf5 <- function(filepath, custom_objects = NULL, compile = TRUE, allow = NULL) {
+  load_model(filepath, custom_objects = custom_objects, compile = compile, allow = allow)
 }
 
 #' @rdname saving-older
@@ -79,16 +80,14 @@ save_model_tf <- function(object, filepath, overwrite = TRUE, include_optimizer 
 
 #' @rdname saving-older
 #' @export
-load_model_tf <- function(filepath, custom_objects = NULL, compile = TRUE) {
+load_model_tf <- function(filepath, custom_objects = NULL, compile = TRUE, allow = NULL) {
   frame <- rlang::current_env()
   model <- bridge_do(
     "load_model_tf", filepath = as_path_arg(filepath, "filepath", frame),
     custom_objects = as_custom_objects_arg(custom_objects, "custom_objects", frame),
-    compile = as_bool_arg(compile, "compile", frame), call = frame
+    compile = as_bool_arg(compile, "compile", frame), allow = as_allow_arg(allow, frame), call = frame
   )
-  if (is_model(model)) {
-    keep_fresh(model)
-  }
+  model_loaded(model, frame)
   model
 }
 
@@ -100,12 +99,12 @@ save_model_weights_hdf5 <- function(object, filepath, overwrite = TRUE) {
 
 #' @rdname saving-older
 #' @export
-load_model_weights_hdf5 <- function(object, filepath, by_name = FALSE, skip_mismatch = FALSE, reshape = FALSE) {
+load_model_weights_hdf5 <- function(object, filepath, by_name = FALSE, skip_mismatch = FALSE, reshape = FALSE, allow = NULL) {
   frame <- rlang::current_env()
   if (as_bool_arg(reshape, "reshape", frame)) {
     abort_argument("reshape", "is not supported by today's Keras.", "Reshape the arrays and use `set_weights()`.", call = frame)
   }
-  read_weights(object, filepath, skip_mismatch, by_name, frame)
+  read_weights(object, filepath, skip_mismatch, by_name, frame, allow)
 }
 
 #' @rdname saving-older
@@ -126,8 +125,8 @@ load_model_weights_tf <- function(object, filepath) {
   frame <- rlang::current_env()
   check_model(object, frame)
   drop_kept(object, "loading weights into it did not come to an end")
-  bridge_do("load_weights_tf", model = object, filepath = as_path_arg(filepath, "filepath", frame), call = frame)
-  keep_fresh(object)
+  report <- bridge_do("load_weights_tf", model = object, filepath = as_path_arg(filepath, "filepath", frame), call = frame)
+  weights_loaded(object, report)
 }
 
 #' @rdname saving-older
@@ -143,7 +142,7 @@ serialize_model <- function(model, include_optimizer = TRUE) {
 
 #' @rdname saving-older
 #' @export
-unserialize_model <- function(model, custom_objects = NULL, compile = TRUE) {
+unserialize_model <- function(model, custom_objects = NULL, compile = TRUE, allow = NULL) {
   frame <- rlang::current_env()
   if (!is.raw(model)) {
     abort_argument("model", paste0("must be a raw vector from `serialize_model()`, not ", describe_value(model), "."), call = frame)
@@ -151,9 +150,10 @@ unserialize_model <- function(model, custom_objects = NULL, compile = TRUE) {
   model <- bridge_do(
     "model_from_bytes", content = as_bytes(model),
     custom_objects = as_custom_objects_arg(custom_objects, "custom_objects", frame),
-    compile = as_bool_arg(compile, "compile", frame), call = frame
+    compile = as_bool_arg(compile, "compile", frame), allow = as_allow_arg(allow, frame), call = frame
   )
-  keep_fresh(model)
+  model_loaded(model, frame)
+  model
 }
 
 #' SavedModel folders: a model for serving
@@ -168,6 +168,9 @@ unserialize_model <- function(model, custom_objects = NULL, compile = TRUE) {
 #' @param verbose Say what is written?
 #' @param custom_objects Must be `NULL`: a SavedModel needs none.
 #' @param endpoint Name of the endpoint; by default the one for serving.
+#' @param allow `"saved_model"` permits operations that reach files, the network or Python, `"vocabulary"`
+#'   tables read from a file that is no asset of the folder. Both are refused by default, with the name of
+#'   the function they stand in.
 #' @param ... Not used; refused.
 #' @return `export_savedmodel()` and `model_to_saved_model()`: the path, invisibly.
 #'   `model_from_saved_model()`: an object with a method for [predict()].
@@ -194,15 +197,17 @@ model_to_saved_model <- function(object, saved_model_path, ...) export_savedmode
 
 #' @rdname export_savedmodel
 #' @export
-model_from_saved_model <- function(saved_model_path, custom_objects = NULL, endpoint = NULL) {
+model_from_saved_model <- function(saved_model_path, custom_objects = NULL, endpoint = NULL, allow = NULL) {
   frame <- rlang::current_env()
   if (!is.null(custom_objects)) {
     abort_argument("custom_objects", "has no meaning here: a SavedModel holds all computation.", call = frame)
   }
-  bridge_do(
+  model <- bridge_do(
     "load_saved_model", filepath = as_path_arg(saved_model_path, "saved_model_path", frame),
-    endpoint = convert_arg(endpoint, "string", "endpoint", frame), call = frame
+    endpoint = convert_arg(endpoint, "string", "endpoint", frame), allow = as_allow_arg(allow, frame), call = frame
   )
+  model_loaded(model, frame)
+  model
 }
 
 #' @export

@@ -16,17 +16,18 @@ new_class_spec <- function(kind, name, members, private = list(), inherit = NULL
   spec$members <- members
   spec$private <- private
   spec$early <- early
-  spec$package <- class_package(parent_env)
+  spec$home <- home_package(parent_env)
+  spec$package <- if (is.null(spec$home)) "R" else gsub("[^A-Za-z0-9_]", "_", spec$home)
   delayedAssign("inherit", inherit, assign.env = spec)
   spec
 }
 
-class_package <- function(env) {
+# The package whose code an environment belongs to; NULL for the workspace.
+home_package <- function(env) {
   top <- topenv(env)
   if (isNamespace(top) && !identical(top, asNamespace("kerasbridge")) && !identical(top, baseenv())) {
-    return(gsub("[^A-Za-z0-9_]", "_", getNamespaceName(top)))
+    unname(getNamespaceName(top))
   }
-  "R"
 }
 
 kind_bases <- c(
@@ -63,7 +64,8 @@ spec_class <- function(spec, call = rlang::caller_env()) {
   })
   spec$class <- unwrap_raw(the$raw$do("class_from_r", to_dict(list(
     name = spec$name, base = base, methods = to_list(unname(methods)), properties = to_dict(properties),
-    fields = to_dict(fields), package = spec$package, early = spec$early, source = spec_source(spec)
+    fields = to_dict(fields), package = spec$package, early = spec$early, source = spec_source(spec),
+    origin = if (is.null(spec$home)) "written in R" else paste0("the R package '", spec$home, "'")
   ))), call)
   spec$class
 }

@@ -1,12 +1,37 @@
 # Data frames and formulas on their way to a model: columns cross with their kind, the engine does the rest.
 
-# The columns of a data frame as the engine wants them (inst/python/kerasbridge/data/frames.py).
-frame_columns <- function(x, arg, call) {
+# The columns of a data frame as the engine wants them (inst/python/kerasbridge/data/frames.py). With `lend`
+# long columns are not copied: the engine reads them where they lie, during the call that they are given to.
+frame_columns <- function(x, arg, call, lend = FALSE) {
   names <- rlang::names2(x)
   if (any(!nzchar(names) | is.na(names))) {
     abort_kind("data", paste0("`", arg, "` has columns without a name."), i = "Name them: columns are matched by name.", argument = arg, call = call)
   }
-  tagged(Map(\(column, name) frame_column(column, name, arg, call), unname(as.list(x)), enc2utf8(names)), "list")
+  columns <- Map(\(column, name) frame_column(column, name, arg, call), unname(as.list(x)), enc2utf8(names))
+  if (lend) {
+    columns <- lent_columns(columns)
+  }
+  tagged(lapply(columns, column_dict), "list")
+}
+
+# A column on its way to Python, where dim() makes it an array (array() would copy it once more). A lent one
+# goes as its address, and its values stay with it as long as the call runs.
+column_dict <- function(column) {
+  if (is.null(column$address)) {
+    dim(column$values) <- length(column$values)
+    return(tagged(column, "dict"))
+  }
+  structure(tagged(column[names(column) != "values"], "dict"), held = column$values)
+}
+
+# Long columns with the address of their values, where Python can read them there.
+lent_columns <- function(columns) {
+  long <- which(vapply(columns, \(column) length(column$values) >= 10000, NA))
+  addresses <- lendable_addresses(lapply(columns[long], \(column) column$values))
+  for (i in seq_along(long)) {
+    columns[[long[[i]]]]$address <- addresses[[i]]
+  }
+  columns
 }
 
 frame_column <- function(x, name, arg, call) {
@@ -44,8 +69,7 @@ frame_column <- function(x, name, arg, call) {
   if (!is.null(attributes(values))) {
     attributes(values) <- NULL
   }
-  dim(values) <- length(values) # not array(), which would copy once more
-  tagged(list(name = name, kind = kind, values = values), "dict")
+  list(name = name, kind = kind, values = values)
 }
 
 column_kind <- function(x) {
@@ -84,7 +108,7 @@ coded_column <- function(x, name, kind) {
   }
   codes <- codes - 1L
   codes[is.na(codes)] <- -1L
-  tagged(list(name = name, kind = kind, values = as_array(codes), levels = tagged(as.list(enc2utf8(levels)), "list")), "dict")
+  list(name = name, kind = kind, values = codes, levels = tagged(as.list(enc2utf8(levels)), "list"))
 }
 
 # A data frame of numbers as one block, with no model to check it against.
@@ -92,7 +116,7 @@ frame_arg <- function(x, arg, call) {
   if (ncol(x) == 1 && is.factor(x[[1]])) {
     return(as_data_arg(x[[1]], arg, call))
   }
-  bridge_keep("table_block", columns = frame_columns(x, arg, call), call = call)
+  bridge_keep("table_block", columns = frame_columns(x, arg, call, lend = TRUE), call = call)
 }
 
 # ---- formulas ---------------------------------------------------------------------------------------
@@ -236,7 +260,7 @@ prepare_x <- function(model, x, schema, arg, call) {
 }
 
 prepare_table <- function(model, x, schema, arg, call) {
-  prepared <- bridge_keep("table_prepare", model = model, columns = frame_columns(x, arg, call), schema = schema, call = call)
+  prepared <- bridge_keep("table_prepare", model = model, columns = frame_columns(x, arg, call, lend = TRUE), schema = schema, call = call)
   for (text in as.character(unlist(py_attribute(prepared, "warnings")))) {
     rlang::warn(text, class = "kerasbridge_warning_data")
   }

@@ -9,7 +9,7 @@ class_codes <- function(y, target, arg, call) {
   known <- if (!is.null(target$levels)) {
     tagged(list(name = arg, kind = target$kind, levels = tagged(as.list(target$levels), "list")), "dict")
   }
-  column <- coded_column(y, arg, if (is.ordered(y)) "ordered" else "factor")
+  column <- column_dict(coded_column(y, arg, if (is.ordered(y)) "ordered" else "factor"))
   found <- bridge_do("table_classes", column = column, target = known, call = call)
   list(codes = as.integer(found$codes), levels = as.character(unlist(found$levels)), kind = found$kind)
 }

@@ -187,9 +187,10 @@ register_keras_serializable <- function(object, name = NULL, package = NULL) {
     abort_argument("name", "is needed for an object that has none.", call = frame)
   }
   value <- as_custom_object(object, as_string_arg(label, "name", frame), "object", frame)
+  home <- if (inherits(value, "kb_function")) function_home(value$value)
   out <- bridge_do(
     "register_object", target = value, name = label,
-    source = if (inherits(value, "kb_function")) function_source(value$value),
+    source = if (inherits(value, "kb_function") && is.null(home$package)) function_source(value$value), origin = home$origin,
     package = convert_arg(package, "string", "package", frame) %||% "Custom", call = frame
   )
   if (is_class(object) && !is_python(object)) invisible(object) else invisible(out)

@@ -19,8 +19,9 @@
 #'   trust.
 #' @param allow What is permitted for this one load although it is not safe, one or more of `"lambda"`
 #'   (Python byte code in the file runs), `"pickle"` (PyTorch modules, which run code when read),
-#'   `"saved_model"` (layers that load a SavedModel from elsewhere), `"vocabulary"` (a vocabulary read
-#'   from a file of this computer) and `"changed"` (parts that don't fit their checksum).
+#'   `"saved_model"` (layers that load a SavedModel from elsewhere; operations of a SavedModel that reach
+#'   files, the network or Python), `"vocabulary"` (a vocabulary read from a file of this computer) and
+#'   `"changed"` (parts that don't fit their checksum).
 #' @param r_code `TRUE` runs the R code of classes that the file holds and this session lacks; it is shown
 #'   first.
 #' @param max_size Number of bytes that the content of the file and the model may have. By default 256
@@ -84,16 +85,17 @@ load_model <- function(filepath, custom_objects = NULL, compile = TRUE, safe_mod
     allow = as_allow_arg(allow, frame), max_size = as_limit_arg(max_size, "max_size", frame),
     max_layers = as_limit_arg(max_layers, "max_layers", frame), call = frame
   )
-  for (note in bridge_do("model_details", model = model, call = frame)$notes) {
-    rlang::warn(note, class = "kerasbridge_warning")
-  }
-  if (is_model(model)) {
-    keep_fresh(model)
-  }
+  model_loaded(model, frame)
   if (cached) {
     remember_model(model, path, settings)
   }
   model
+}
+
+# A model that came from a file: says what a person should know of it.
+model_loaded <- function(model, frame) {
+  warn_notes(bridge_do("model_details", model = model, call = frame)$notes)
+  if (is_model(model)) keep_fresh(model) else invisible(model)
 }
 
 as_allow_arg <- function(x, call) {

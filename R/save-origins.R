@@ -17,6 +17,18 @@ function_source <- function(f) {
   if (is.null(code)) NULL else paste(c(helper_code(list(f)), code), collapse = "\n")
 }
 
+# Where a function comes from, in the words of the manifest: the workspace, or a name in a package.
+function_home <- function(f) {
+  f <- rlang::as_function(f)
+  package <- home_package(environment(f) %||% baseenv())
+  env <- if (!is.null(package)) asNamespace(package)
+  name <- Find(\(n) !bindingIsActive(n, env) && identical(get(n, envir = env), f), ls(env %||% emptyenv(), all.names = TRUE))
+  if (is.null(name)) {
+    return(list(origin = "written in R"))
+  }
+  list(origin = paste0("the R function ", package, "::", name), package = package)
+}
+
 no_source <- function() {
   stop(structure(class = c("kerasbridge_no_source", "error", "condition"), list(message = "no source", call = NULL)))
 }
@@ -175,22 +187,27 @@ objects_for_file <- function(path, custom_objects, r_code, frame) {
 
 unclass_tag <- function(x) if (inherits(x, "kb_tag")) x$value else as.list(x)
 
+# The class or function of an entry in the manifest, where the session has it. A package is not loaded
+# because a file names it.
 class_in_session <- function(item) {
-  package <- sub("^the R package '(.*)'$", "\\1", item$origin)
-  env <- if (!identical(package, item$origin) && package %in% loadedNamespaces()) {
-    asNamespace(package)
+  from <- function(pattern, part = "\\1") if (grepl(pattern, item$origin)) sub(pattern, part, item$origin)
+  of_function <- "^the R function (.+)::(.+)$"
+  package <- from(of_function) %||% from("^the R package '(.*)'$")
+  env <- if (!is.null(package)) {
+    if (isNamespaceLoaded(package)) asNamespace(package)
   } else if (identical(item$origin, "written in R")) {
     globalenv()
   }
   if (is.null(env)) {
     return(NULL)
   }
-  for (name in ls(env)) {
+  wanted <- from(of_function, "\\2") %||% item$name
+  for (name in ls(env, all.names = TRUE)) {
     if (bindingIsActive(name, env)) {
       next
     }
     value <- get(name, envir = env)
-    if (identical(item$kind, "function") && identical(name, item$name) && is.function(value)) {
+    if (identical(item$kind, "function") && identical(name, wanted) && is.function(value)) {
       return(value)
     }
     if (inherits(value, c("kerasbridge_class", "R6ClassGenerator")) && identical(custom_name(value), item$name)) {

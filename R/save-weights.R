@@ -11,7 +11,9 @@
 #' | `.safetensors` | arrays by `layer/weight`, for other programs; needs the Python package safetensors |
 #' | `.weights.json` | of Keras 3 in several files, none above `max_shard_size` |
 #'
-#' Weights can also be taken from a whole model (`.keras`, `.h5`).
+#' Weights can also be taken from a whole model (`.keras`, `.h5`). Every file is looked at before a value is
+#' read, and compared with the checksums that `save_model_weights()` writes into it; weights that are not
+#' numbers (NaN) are a warning.
 #'
 #' `by_name = TRUE` loads into a model that is built otherwise: each layer whose name is in the file gets
 #' those weights, others stay as they are. `loaded_weights()` then says what became of each layer. It is an
@@ -80,8 +82,20 @@ read_weights <- function(object, filepath, skip_mismatch, by_name, frame, allow 
     by_name = as_bool_arg(by_name, "by_name", frame), allow = as_allow_arg(allow, frame),
     max_size = as_limit_arg(max_size, "max_size", frame), call = frame
   )
+  weights_loaded(object, report)
+}
+
+# The model, with the report at hand for `loaded_weights()`; says what a person should know.
+weights_loaded <- function(object, report) {
   assign("kerasbridge_loaded", new_weights_report(report), envir = reference_of(object))
+  warn_notes(report$notes)
   keep_fresh(object)
+}
+
+warn_notes <- function(notes) {
+  for (note in notes) {
+    rlang::warn(note, class = "kerasbridge_warning")
+  }
 }
 
 new_weights_report <- function(columns) {

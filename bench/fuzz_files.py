@@ -7,8 +7,8 @@ Bytes, JSON values, the structure of the zip and of HDF5 are changed, one to thr
 file is loaded in a child process with a limit on memory; one that takes over the time limit is a hang.
 `--plain` takes files that plain Keras wrote, which hold no checksums. The outcomes are
 
-* refused: `FileError` or its child `UnsafeFileError`;
-* same: loaded, with the predictions of the good file;
+* refused: `FileError` or its child `UnsafeFileError` (an architecture's text: or `ArgumentError`);
+* same: loaded, with the predictions of the good file; of an architecture: built;
 * different: loaded, with other predictions (a fault, unless the file holds no checksums);
 * other: another class of error (a fault);
 * crash, hang (faults).
@@ -32,7 +32,8 @@ from typing import Any, Callable, Optional
 
 ENGINE = Path(__file__).resolve().parents[1] / "inst" / "python"
 sys.path.insert(0, str(ENGINE))
-FORMATS = (".keras", ".h5", ".weights.h5")
+FORMATS = (".keras", ".h5", ".weights.h5", ".older.h5", ".safetensors", ".json", ".yaml")
+WEIGHTS = (".weights.h5", ".older.h5", ".safetensors")
 FAULTS = ("different", "other", "crash", "hang")
 MEMORY = 12 * 2**30  # bytes of address space of a child: TensorFlow alone maps several
 
@@ -60,14 +61,16 @@ def write_good(folder: str, ending: str, plain: bool) -> str:
     """Write the good file of a format; `plain`: as plain Keras does."""
     import keras
     import numpy as np
-    from kerasbridge.saving import save_model, save_weights
+    from kerasbridge.saving import save_config, save_model, save_weights
 
     model = build()
     model.fit(np.ones((4, 6)), np.ones((4, 2)), verbose=0)
     path = os.path.join(folder, f"good{ending}")
-    if ending == ".weights.h5":
+    if ending in (".json", ".yaml"):
+        save_config(model, path, overwrite=True)
+    elif ending == ".weights.h5":
         model.save_weights(path) if plain else save_weights(model, path, overwrite=True)
-    elif ending == ".safetensors":
+    elif ending in WEIGHTS:
         save_weights(model, path, overwrite=True)
     elif plain:
         keras.saving.save_model(model, path)
@@ -86,7 +89,13 @@ def mutate(good: str, target: str, dice: random.Random) -> str:
         kinds += [_zip_json, _zip_json, _zip_structure, _zip_hdf5]
     elif good.endswith(".h5"):
         kinds += [_hdf5_structure, _hdf5_structure]
-        kinds += [] if good.endswith(".weights.h5") else [_hdf5_json, _hdf5_json]
+        kinds += [] if good.endswith(WEIGHTS) else [_hdf5_json, _hdf5_json]
+    elif good.endswith(".safetensors"):
+        kinds += [_tensors_header, _tensors_header, _tensors_bytes]
+    elif good.endswith(".json"):
+        kinds += [_text_json, _text_json]
+    elif good.endswith(".yaml"):
+        kinds += [_text_yaml, _text_yaml]
     kind = dice.choice(kinds)
     shutil.copyfile(good, target)
     return f"{kind.__name__[1:]}: {kind(target, dice)}"
@@ -318,6 +327,73 @@ def _hdf5_structure(path: str, dice: random.Random) -> str:
     return f"kind {how} {name}"
 
 
+def _tensors(path: str, change: Callable[[dict, bytes], tuple]) -> None:
+    """Take a file of safetensors apart, change header and bytes, and put it together."""
+    with open(path, "rb") as file:
+        length = int.from_bytes(file.read(8), "little")
+        header, body = json.loads(file.read(length)), file.read()
+    header, body = change(header, body)
+    text = json.dumps(header).encode()
+    with open(path, "wb") as file:
+        file.write(len(text).to_bytes(8, "little") + text + body)
+
+
+def _tensors_header(path: str, dice: random.Random) -> str:
+    said = []
+
+    def change(header: dict, body: bytes) -> tuple:
+        texts = header.get("__metadata__", {})
+        if dice.random() < 0.3 and "layers" in texts:
+            inner = json.loads(texts["layers"])
+            said.append("layers " + _mutate_json(inner, dice))
+            texts["layers"] = json.dumps(inner)
+        elif dice.random() < 0.3 and "kerasbridge" in texts:
+            inner = json.loads(texts["kerasbridge"])
+            said.append("kerasbridge " + _mutate_json(inner, dice))
+            texts["kerasbridge"] = json.dumps(inner)
+        else:
+            said.append(_mutate_json(header, dice))
+        return header, body
+
+    _tensors(path, change)
+    return " ".join(said)
+
+
+def _tensors_bytes(path: str, dice: random.Random) -> str:
+    """Change the values alone: the header stays as it was."""
+    at = []
+
+    def change(header: dict, body: bytes) -> tuple:
+        data = bytearray(body)
+        for _ in range(dice.randint(1, 3)):
+            at.append(dice.randrange(len(data)))
+            data[at[-1]] ^= 1 << dice.randrange(8)
+        return header, bytes(data)
+
+    _tensors(path, change)
+    return f"values {at}"
+
+
+def _text_json(path: str, dice: random.Random) -> str:
+    with open(path) as file:
+        tree = json.load(file)
+    said = _mutate_json(tree, dice)
+    with open(path, "w") as file:
+        json.dump(tree, file)
+    return said
+
+
+def _text_yaml(path: str, dice: random.Random) -> str:
+    import yaml
+
+    with open(path) as file:
+        tree = yaml.safe_load(file)
+    said = _mutate_json(tree, dice)
+    with open(path, "w") as file:
+        yaml.safe_dump(tree, file, sort_keys=False)
+    return said
+
+
 # ---- loading in a child process ---------------------------------------------------------------------------
 
 
@@ -328,17 +404,27 @@ def child() -> None:
     import warnings
 
     import numpy as np
-    from kerasbridge.errors import FileError
-    from kerasbridge.saving import load_model, load_weights
+    from kerasbridge.errors import ArgumentError, FileError
+    from kerasbridge.saving import load_config, load_model, load_weights
 
     with contextlib.suppress(ValueError, OSError):
         resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
     warnings.simplefilter("ignore")
     x = np.linspace(-1, 1, 24, dtype="float32").reshape(4, 6)
 
+    built: dict = {}  # files of weights go into one model, emptied each time
+
     def outputs(path: str) -> Any:
-        if path.endswith((".weights.h5", ".safetensors")):
-            model = build()
+        if path.endswith((".json", ".yaml")):
+            model = load_config(path)
+            return np.zeros(
+                0
+            )  # its weights are new ones: that it was built is what there is to see
+        if path.endswith(WEIGHTS):
+            if not built:
+                built["model"] = build()
+            model = built["model"]
+            model.set_weights([np.zeros(w.shape, w.dtype) for w in model.get_weights()])
             load_weights(model, path)
         else:
             model = load_model(path)
@@ -354,7 +440,7 @@ def child() -> None:
                 want = got
             same = got.shape == want.shape and np.array_equal(got, want)
             row = ["same" if same else "different", ""]
-        except FileError as err:
+        except (FileError, ArgumentError) as err:
             row = ["refused", str(err)]
         except BaseException as err:  # noqa: B902 - what it is is the outcome
             import traceback

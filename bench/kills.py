@@ -33,7 +33,7 @@ import keras  # noqa: E402
 import numpy as np  # noqa: E402
 from kerasbridge import saving, training  # noqa: E402
 from kerasbridge.data.text import Tokenizer, load_tokenizer, save_tokenizer  # noqa: E402
-from kerasbridge.saving import architecture, saved_model  # noqa: E402
+from kerasbridge.saving import architecture, saved_model, writers  # noqa: E402
 
 
 def model(units=300):
@@ -219,15 +219,35 @@ class CSV(Format):
 class Architecture(Format):
     make = staticmethod(small)
 
+    @staticmethod
+    def described(number):
+        return keras.Sequential([keras.Input((number,)), keras.layers.Dense(1)])
+
     def save(self, made, path, number):
-        architecture.save_config(keras.Sequential([keras.Input((number,))]), path, overwrite=True)
+        architecture.save_config(self.described(number), path, overwrite=True)
 
     def plain(self, made, path, number):
         with open(path, "w") as file:
-            file.write(keras.Sequential([keras.Input((number,))]).to_json())
+            file.write(self.described(number).to_json())
 
     def load(self, path):
         return architecture.load_config(path).input_shape[1]
+
+
+class Picture(Format):
+    make = staticmethod(small)
+
+    def save(self, made, path, number):
+        writers.save_img(path, np.full((200, 200, 3), number % 256), scale=False)
+
+    def plain(self, made, path, number):
+        keras.utils.save_img(path, np.full((200, 200, 3), number % 256), scale=False)
+
+    def load(self, path):
+        found = set(np.unique(keras.utils.img_to_array(keras.utils.load_img(path))))
+        if len(found) != 1:
+            raise AssertionError(f"pixels of several versions: {sorted(found)[:4]}")
+        return int(found.pop())
 
 
 class Words(Format):
@@ -257,6 +277,8 @@ FORMATS = {
     "BackupAndRestore": Backup("backup"),
     "CSVLogger": CSV("log.csv"),
     "architecture .json": Architecture("a.json"),
+    "architecture .yaml": Architecture("a.yaml"),
+    "image .png": Picture("p.png"),
     "tokenizer": Words("t.json"),
 }
 

@@ -1,9 +1,11 @@
-"""Round trips between processes: what one process saves, another reads, with and without this package.
+"""Round trips between processes and languages: what one process saves, another reads.
 
 `python bench/roundtrips.py` makes every model of tests/python/training_models.py and one model for every layer
-class that Keras has, trains the former, saves all in every format, and has two fresh processes read them: one
-with this package, one with plain Keras. Compared are predictions (bit by bit for `.keras`), the state of the
-optimizer, the rate it has arrived at, and the loss of the next epoch. `--limit 5` takes the first few.
+class that Keras has, trains the former, and saves all in every format. Fresh processes read the files: one in
+R, one in Python with this package, one with plain Keras. A fresh R process loads each model, saves it in
+every format itself, and those files are read by the same three. Compared are predictions (bit by bit), the
+state of the optimizer, the rate it has arrived at, and the loss of the next epoch. `--limit 5` takes the
+first few, `--no-r` leaves R out (else its library of packages must hold this one: `R_LIBS`).
 """
 
 from __future__ import annotations
@@ -25,6 +27,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 WHOLE = (".keras", ".h5")
 WEIGHTS = (".weights.h5", ".older.h5", ".safetensors")
+STATELESS = (".older.h5", ".safetensors")  # of weights, without the optimizer's state
 # formats that plain Keras reads by itself, and those that it can't read into a model that it has built
 PLAIN = (".keras", ".weights.h5")
 
@@ -137,13 +140,14 @@ def rate_of(model) -> float:
     return float("nan") if optimizer is None else float(np.asarray(optimizer.learning_rate))
 
 
-def facts(model, x, y) -> dict:
-    """What a model answers: predictions, optimizer state, rate, loss of the next epoch."""
+def facts(model, x, y, trains: bool = True) -> dict:
+    """What a model answers: predictions, optimizer state, rate, loss of the next epoch (if it `trains`)."""
     import numpy as np
 
-    out = model.predict(x, verbose=0)
+    # a layer alone is called as it is: `predict` would compile each of the many
+    out = model.predict(x, verbose=0) if y is not None else model(x, training=False)
     found = {"predict": [np.asarray(o) for o in _flat(out)], "weights": model.get_weights()}
-    if y is not None and getattr(model, "optimizer", None) is not None:
+    if trains and y is not None and getattr(model, "optimizer", None) is not None:
         found["optimizer"] = [np.asarray(v) for v in model.optimizer.variables]
         found["rate"] = rate_of(model)
         found["loss"] = model.fit(x, y, epochs=1, verbose=0, shuffle=False).history["loss"][0]
@@ -199,8 +203,28 @@ def write(folder: str, limit, wanted) -> dict:
             continue
         with open(stem + ".pickle", "wb") as file:
             pickle.dump({"x": x, "y": y, **answers}, file)
+        with open(stem + ".json", "w") as file:
+            json.dump({"x": _described(x), "y": _described(y)}, file)
         report[name] = entry
     return report
+
+
+def _described(value) -> dict:
+    """Arrays in a form that R reads: row-major numbers and their dimensions."""
+    import numpy as np
+
+    def leaf(array):
+        array = np.asarray(array)
+        kind = "integer" if array.dtype.kind in "iub" else "double"
+        return {"dim": list(array.shape), "type": kind, "data": array.ravel().tolist()}
+
+    if value is None:
+        return {"kind": "none"}
+    if isinstance(value, dict):
+        return {"kind": "dict", "names": list(value), "values": [leaf(v) for v in value.values()]}
+    if isinstance(value, (list, tuple)):
+        return {"kind": "list", "values": [leaf(v) for v in value]}
+    return {"kind": "array", "values": [leaf(value)]}
 
 
 def read(index: str, plain: bool) -> dict:
@@ -237,7 +261,8 @@ def read(index: str, plain: bool) -> dict:
                     model = keras.saving.load_model(path, custom_objects=own)
                 else:
                     model = saving.load_model(path, custom_objects=own)
-                row[ending] = compare(wanted, facts(model, wanted["x"], wanted["y"]), ending)
+                found = facts(model, wanted["x"], wanted["y"], ending not in STATELESS)
+                row[ending] = compare(wanted, found, ending)
             except Exception as err:
                 row[ending] = f"{type(err).__name__}: {str(err).splitlines()[0][:110]}"
     return table
@@ -248,27 +273,82 @@ def compare(wanted: dict, found: dict, ending: str) -> str:
     import numpy as np
 
     for key in ("weights", "predict"):
+        if len(wanted[key]) != len(found[key]):
+            return f"{len(found[key])} {key}, not {len(wanted[key])}"
         for one, two in zip(wanted[key], found[key]):
             if not np.array_equal(one, two, equal_nan=one.dtype.kind == "f"):
                 return f"{key} differ"
-    if ending in (".older.h5", ".safetensors") or "loss" not in wanted:
+    if ending in STATELESS or "loss" not in wanted:
         return "same"
     if "loss" not in found:
         return "not compiled"
     for one, two in zip(wanted["optimizer"], found["optimizer"]):
         if not np.array_equal(one, two):
             return "optimizer differs"
-    if wanted["rate"] != found["rate"]:
+    if np.float32(wanted["rate"]) != np.float32(found["rate"]):
         return "rate differs"
     if not np.isclose(wanted["loss"], found["loss"], rtol=1e-5, equal_nan=True):
         return f"next loss {found['loss']:.6g}, not {wanted['loss']:.6g}"
     return "same"
 
 
+def in_r(mode: str, index: str) -> dict:
+    """What bench/roundtrips.R says of an index."""
+    script, out = str(Path(__file__).with_suffix(".R")), index + f".{mode}"
+    done = subprocess.run(["Rscript", script, mode, index, out], capture_output=True, text=True)
+    if not os.path.exists(out):
+        raise RuntimeError(done.stdout[-1000:] + done.stderr[-3000:])
+    return json.loads(Path(out).read_text())
+
+
+def read_in_r(index: str) -> dict:
+    """As `read`, in an R process."""
+    import numpy as np
+
+    table: dict = {}
+    entries = json.loads(Path(index).read_text())
+    for name, row in in_r("read", index).items():
+        with open(entries[name]["stem"] + ".pickle", "rb") as file:
+            wanted = pickle.load(file)  # noqa: S301 - written by this program just before
+        for ending, found in row.items():
+            if "error" in found:
+                table.setdefault(name, {})[ending] = found["error"]
+                continue
+            for key in ("predict", "weights", "optimizer"):
+                kinds = [np.asarray(w) for w in wanted.get(key, [])]
+                found[key] = [
+                    np.asarray([float(v) for v in one["data"]], "float64")
+                    .reshape(one["dim"] if kind.ndim else ())
+                    .astype(kind.dtype)
+                    for one, kind in zip(found.get(key, []), kinds)
+                ]
+            table.setdefault(name, {})[ending] = compare(wanted, found, ending)
+    return table
+
+
+def read_in_python(index: str, plain: bool) -> dict:
+    """`read` in a fresh process."""
+    command = [sys.executable, __file__, "--read", index, *(["--plain"] if plain else [])]
+    environ = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
+    done = subprocess.run(command, capture_output=True, text=True, env=environ)
+    lines = [line for line in done.stdout.splitlines() if line.startswith("OUTCOME")]
+    if not lines:
+        raise RuntimeError(done.stderr[-3000:])
+    return json.loads(lines[-1][len("OUTCOME") :])
+
+
+READERS = {
+    "R": read_in_r,
+    "Python": lambda index: read_in_python(index, False),
+    "plain Keras": lambda index: read_in_python(index, True),
+}
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("cases", nargs="*")
     parser.add_argument("--limit", type=int)
+    parser.add_argument("--no-r", action="store_true", help="leave R out")
     parser.add_argument("--json", help="also write the outcome to this file")
     parser.add_argument("--read", help=argparse.SUPPRESS)
     parser.add_argument("--plain", action="store_true", help=argparse.SUPPRESS)
@@ -276,31 +356,35 @@ def main() -> int:
     if args.read:
         print("OUTCOME" + json.dumps(read(args.read, args.plain)))
         return 0
+    readers = {k: v for k, v in READERS.items() if k != "R" or not args.no_r}
+    outcome: dict = {}
     with tempfile.TemporaryDirectory() as folder:
-        index = os.path.join(folder, "index.json")
+        indexes = {"Python": os.path.join(folder, "index.json")}
         report = write(folder, args.limit, args.cases)
-        Path(index).write_text(json.dumps(report))
-        outcome = {"not made": {n: e for n, e in report.items() if isinstance(e, str)}}
+        Path(indexes["Python"]).write_text(json.dumps(report))
+        outcome["not made"] = {n: e for n, e in report.items() if isinstance(e, str)}
         outcome["refused"] = {n: e["refused"] for n, e in report.items() if "refused" in e}
-        for reader in ("kerasbridge", "plain Keras"):
-            command = [sys.executable, __file__, "--read", index]
-            command += ["--plain"] if reader == "plain Keras" else []
-            environ = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
-            done = subprocess.run(command, capture_output=True, text=True, env=environ)
-            lines = [line for line in done.stdout.splitlines() if line.startswith("OUTCOME")]
-            if not lines:
-                print(done.stderr[-3000:])
-                return 1
-            outcome[reader] = json.loads(lines[-1][len("OUTCOME") :])
+        if not args.no_r:
+            indexes["R"] = os.path.join(folder, "index-R.json")
+            entries = {}
+            for name, row in in_r("write", indexes["Python"]).items():
+                if "error" in row:
+                    outcome["refused"][f"{name} (R)"] = row["error"]
+                else:
+                    entries[name] = {"stem": report[name]["stem"], "files": row}
+            Path(indexes["R"]).write_text(json.dumps(entries))
+        for writer, index in indexes.items():
+            for reader, run in readers.items():
+                outcome[f"{writer} -> {reader}"] = run(index)
     bad = 0
-    print("| reader | format | same | differs or fails |\n|---|---|---|---|")
-    for reader in ("kerasbridge", "plain Keras"):
+    print("| written in, read in | format | same | differs or fails |\n|---|---|---|---|")
+    for title in (f"{writer} -> {reader}" for writer in indexes for reader in readers):
         for ending in (*WHOLE, *WEIGHTS):
-            found = {n: row[ending] for n, row in outcome[reader].items() if ending in row}
+            found = {n: row[ending] for n, row in outcome[title].items() if ending in row}
             if found:
                 other = {n: f for n, f in found.items() if f != "same"}
                 bad += len(other)
-                print(f"| {reader} | {ending} | {len(found) - len(other)} | {len(other)} |")
+                print(f"| {title} | {ending} | {len(found) - len(other)} | {len(other)} |")
                 for name, what in other.items():
                     print(f"  {name}: {what}", file=sys.stderr)
     for part in ("not made", "refused"):

@@ -9,7 +9,7 @@ import pytest
 
 keras = pytest.importorskip("keras")
 
-from kerasbridge.bridge import convert  # noqa: E402
+from kerasbridge.bridge import convert, lending  # noqa: E402
 
 
 @pytest.mark.parametrize(
@@ -52,3 +52,12 @@ def test_tuples_with_names_become_dicts_and_others_stay():
     assert list(convert.without_tuple_names(pair(1, 2))) == ["values", "indices"]
     assert convert.without_tuple_names((1, 2)) == (1, 2)
     assert convert.without_tuple_names([1]) == [1]
+
+
+def test_without_r_no_vector_is_lent():
+    assert lending.lendable(["0x10"]) == [False]
+    with pytest.raises(ValueError, match="can't be read"):
+        lending.lent("0x10")
+    values = np.arange(4.0)
+    kept = lending.owned({"x": values[1:], "y": [np.ones(2)]}, [values])
+    assert not np.may_share_memory(kept["x"], values) and kept["x"].tolist() == [1.0, 2.0, 3.0]

@@ -327,3 +327,17 @@ def test_paths_twice_are_dropped(folder):
         images.ImageGenerator(), files, ["a", "b", "a"], drop_duplicates=True, **read
     )
     assert once.samples == 2
+
+
+@pytest.mark.parametrize("fill_mode", ["nearest", "constant", "wrap"])
+@pytest.mark.parametrize("large", [False, True])
+def test_mirrors_are_part_of_the_one_step(fill_mode, large):
+    rng = np.random.default_rng(3)
+    size = (96, 120) if large else (40, 50)  # with and without averaging
+    image = Image.fromarray(rng.integers(0, 256, (*size, 3), dtype=np.uint8)).resize(size[::-1])
+    matrix = augment.affine_matrix((40, 50), theta=20, tx=3.3, ty=-4.1, shear=7, zx=0.9, zy=1.1)
+    plain = np.asarray(augment.through(image, (40, 50), matrix, fill_mode)).astype(int)
+    for flips in ((True, False), (False, True), (True, True)):
+        seen = np.asarray(augment.through(image, (40, 50), matrix, fill_mode, flips=flips))
+        wanted = plain[:: -1 if flips[1] else 1, :: -1 if flips[0] else 1]
+        assert np.mean(np.abs(seen - wanted) > 1) < 0.01

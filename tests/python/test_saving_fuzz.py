@@ -18,7 +18,7 @@ def fuzz_files():
     return module
 
 
-@pytest.mark.parametrize("ending", [".keras", ".h5", ".weights.h5"])
+@pytest.mark.parametrize("ending", [".keras", ".h5", ".weights.h5", ".safetensors"])
 def test_a_mutated_file_is_refused_or_loads_right(fuzz_files, ending):
     tally, notable = fuzz_files.fuzz(ending, 30, seed=20)
     assert notable == []

@@ -8,7 +8,13 @@ import keras
 import numpy as np
 import pytest
 from kerasbridge.errors import FileError
-from kerasbridge.saving import inspect_model, model_to_json, save_model, save_weights
+from kerasbridge.saving import (
+    export_saved_model,
+    inspect_model,
+    model_to_json,
+    save_model,
+    save_weights,
+)
 
 
 @pytest.fixture
@@ -73,16 +79,22 @@ def test_hostile_and_damaged_files(model, tmp_path):
 
 
 def test_the_command_starts_no_keras(model, tmp_path, run_python):
-    path = tmp_path / "m.keras"
-    save_model(model, path)
+    files = [tmp_path / f"m{e}" for e in (".keras", ".safetensors", ".weights.json")]
+    save_model(model, files[0])
+    for path in files[1:]:
+        save_weights(model, path)
+    if keras.config.backend() == "tensorflow":
+        files.append(tmp_path / "folder")
+        export_saved_model(model, files[-1])
     done = run_python(
         "import sys; from kerasbridge.saving.inspecting import main\n"
-        f"code = main(['inspect', r'{path}', '--json'])\n"
-        "print(code, [m for m in ('keras', 'tensorflow') if m in sys.modules])"
+        f"codes = [main(['inspect', path, '--json']) for path in {[str(f) for f in files]}]\n"
+        "print(sum(codes), [m for m in ('keras', 'tensorflow') if m in sys.modules])"
     )
-    table, last = done.stdout.strip().splitlines()
-    assert last == "0 []"
-    assert json.loads(table)["model"] == "Functional 'net'"
+    *tables, last = done.stdout.strip().splitlines()
+    assert last == "0 []", done.stderr
+    assert json.loads(tables[0])["model"] == "Functional 'net'"
+    assert len({json.loads(table)["parameters"] for table in tables[:3]}) == 1
     done = run_python(
         "import runpy, sys; sys.argv = ['saving', 'inspect', 'none.keras']\n"
         "runpy.run_module('kerasbridge.saving', run_name='__main__')"

@@ -16,6 +16,7 @@ from kerasbridge.saving import (
     model_from_yaml,
     save_model,
 )
+from kerasbridge.saving.door import ModelFileWarning
 from legacy_files import M, Scale, difference, recorded, unpacked
 
 # a case -> names of its inputs where they go by name
@@ -46,13 +47,15 @@ FILES = {
     "tf215__preproc_image.h5": (),
     "tf215__spaces_in_name.keras": (),
     "tfk221__attn.keras": (),
+    "tfk221__graph_ops.h5": (),
 }
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_predictions_are_those_of_the_old_keras(name, tmp_path):
+def test_predictions_are_those_of_the_old_keras(name, tmp_path, recwarn):
     model = load_model(unpacked(name, tmp_path), custom_objects={"Scale": Scale})
     assert difference(model, name.split(".")[0], FILES[name]) <= 1e-6
+    assert not [w for w in recwarn if issubclass(w.category, ModelFileWarning)]
 
 
 @pytest.mark.parametrize(
@@ -68,6 +71,63 @@ def test_architecture_and_weights_apart(case, tmp_path):
     model = model_from_json(legacy_files.text(f"{case}.json"), {"Scale": Scale})
     load_weights(model, unpacked(f"{case}.w.h5", tmp_path))
     assert difference(model, case) <= 1e-6
+
+
+def graph_operation(op, constants, attr=None, name="op"):
+    """The JSON of a model of one operation of a graph, as TensorFlow 2.1 to 2.3 wrote it."""
+    import json
+
+    node = {
+        "name": name,
+        "op": op,
+        "input": ["in"],
+        "attr": {"T": {"type": "DT_FLOAT"}, **(attr or {})},
+    }
+    layers = [
+        {"class_name": "InputLayer", "name": "in", "inbound_nodes": [],
+         "config": {"batch_input_shape": [None, 4], "dtype": "float32", "sparse": False, "name": "in"}},
+        {"class_name": "TensorFlowOpLayer", "name": f"tf_op_layer_{name}",
+         "config": {"name": name, "trainable": True, "dtype": "float32", "node_def": node, "constants": constants},
+         "inbound_nodes": [[["in", 0, 0, {}]]]},
+    ]  # fmt: skip
+    config = {"name": "model", "layers": layers, "input_layers": [["in", 0, 0]],
+              "output_layers": [[f"tf_op_layer_{name}", 0, 0]]}  # fmt: skip
+    return json.dumps(
+        {
+            "class_name": "Model",
+            "config": config,
+            "keras_version": "2.3.0-tf",
+            "backend": "tensorflow",
+        }
+    )
+
+
+@pytest.mark.parametrize(
+    "op, constants, attr, wanted",
+    [
+        ("RealDiv", {"0": 1.0}, None, lambda x: 1 / x),
+        ("Mean", {"1": [1]}, {"keep_dims": {"b": True}}, lambda x: x.mean(1, keepdims=True)),
+        ("StridedSlice", {"1": [0, -1], "2": [0, 0], "3": [1, -2]},
+         {"begin_mask": {"i": "1"}, "end_mask": {"i": "3"}}, lambda x: x[:, -1::-2]),
+        ("PadV2", {"1": [[0, 0], [1, 0]], "2": 7.0}, None, lambda x: np.pad(x, [(0, 0), (1, 0)], constant_values=7)),
+        ("MatMul", {"1": [[1.0, 2, 3, 4], [0, 1, 0, 1]]}, {"transpose_b": {"b": True}},
+         lambda x: x @ np.array([[1, 2, 3, 4], [0, 1, 0, 1]], "f").T),
+    ],
+)  # fmt: skip
+def test_operations_of_graphs(op, constants, attr, wanted):
+    x = np.linspace(1, 2, 12, dtype="float32").reshape(3, 4)
+    model = model_from_json(graph_operation(op, constants, attr))
+    np.testing.assert_allclose(model.predict(x, verbose=0), wanted(x), rtol=1e-6)
+
+
+def test_an_operation_that_is_not_in_the_table_is_named():
+    with pytest.raises(
+        UnsupportedError, match="tf_op_layer_op.*operation ReadFile has no counterpart"
+    ):
+        model_from_json(graph_operation("ReadFile", {}))
+    text = graph_operation("Add", {}).replace('"node_def": {', '"node_def": "bytes", "x": {')
+    with pytest.raises(UnsupportedError, match="stored as bytes"):
+        model_from_json(text)
 
 
 def test_yaml_of_an_old_architecture():

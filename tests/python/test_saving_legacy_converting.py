@@ -17,29 +17,47 @@ KERAS_2 = os.environ.get("KERASBRIDGE_TEST_KERAS2") or (
 )
 
 
-@pytest.mark.skipif(KERAS_2 is None, reason="no Keras 2 on this machine")
-def test_keras_2_writes_what_the_rules_refuse(tmp_path):
+CODE = """
+class Scale(keras.layers.Layer):
+    def __init__(self, k=2.0, **kw):
+        super().__init__(**kw)
+        self.k = k
+    def build(self, shape):
+        self.w = self.add_weight(name='w', shape=(shape[-1],), initializer='ones')
+    def call(self, x):
+        return x * self.w * self.k
+    def get_config(self):
+        return dict(super().get_config(), k=self.k)
+"""
+
+
+def _converts(tmp_path, python):
     import numpy as np
     from kerasbridge.saving import load_model
 
     source = unpacked("k216__custom_layer.h5", tmp_path)
     code = tmp_path / "classes.py"
-    code.write_text(
-        "class Scale(keras.layers.Layer):\n"
-        "    def __init__(self, k=2.0, **kw):\n"
-        "        super().__init__(**kw)\n"
-        "        self.k = k\n"
-        "    def build(self, shape):\n"
-        "        self.w = self.add_weight(name='w', shape=(shape[-1],), initializer='ones')\n"
-        "    def call(self, x):\n"
-        "        return x * self.w * self.k\n"
-        "    def get_config(self):\n"
-        "        return dict(super().get_config(), k=self.k)\n"
-    )
-    folder = convert_model(source, tmp_path / "out", python=KERAS_2, code=str(code))
+    code.write_text(CODE)
+    folder = convert_model(source, tmp_path / "out", python=python, code=str(code))
     case = recorded("k216__custom_layer")
     found = load_model(folder).predict(case["x0"])
     assert float(np.abs(found - case["y0"]).max()) <= 1e-6
+    with pytest.raises(FileError, match="exists already"):
+        convert_model(source, tmp_path / "out", python=python, code=str(code))
+
+
+@pytest.mark.skipif(KERAS_2 is None, reason="no Keras 2 on this machine")
+def test_keras_2_writes_what_the_rules_refuse(tmp_path):
+    _converts(tmp_path, KERAS_2)
+
+
+@pytest.mark.skipif(
+    os.environ.get("KERASBRIDGE_NETWORK") != "true", reason="installs tf-keras: KERASBRIDGE_NETWORK"
+)
+def test_keras_2_is_installed_for_the_one_conversion(tmp_path):
+    before = importlib.util.find_spec("tf_keras")
+    _converts(tmp_path, None)
+    assert importlib.util.find_spec("tf_keras") == before
 
 
 def test_an_environment_without_keras_2_says_so_and_leaves_nothing(tmp_path):

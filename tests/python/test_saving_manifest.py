@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import zipfile
+import zlib
 
 import h5py
 import keras
@@ -119,3 +121,24 @@ def test_weights_of_a_file_are_checked_too(model, tmp_path):
         load_weights(model, path)
     load_weights(model, path, allow="changed")
     assert float(model.layers[0].bias[0]) == 5
+
+
+def test_checksums_of_a_large_file_come_from_several_threads(tmp_path):
+    model = keras.Sequential(
+        [keras.Input((1200,)), keras.layers.Dense(1000), keras.layers.Dense(2000)]
+    )
+    path = save_model(model, tmp_path / "large.h5")
+    assert os.path.getsize(path) > 8 * 2**20
+    with h5py.File(path, "r") as file:
+        parts = json.loads(file.attrs["kerasbridge"])["parts"]
+        found = {}
+        file["model_weights"].visititems(
+            lambda name, item: (
+                found.update({f"/model_weights/{name}": item[()]})
+                if isinstance(item, h5py.Dataset)
+                else None
+            )
+        )
+    assert len(found) == 4
+    for name, values in found.items():
+        assert parts[name]["crc32"] == zlib.crc32(values.tobytes())

@@ -78,7 +78,27 @@ def test_a_model_whose_export_takes_less():
             self.written = (filepath, format)
 
     model = Old()
-    saved_model._export(model, "place", verbose=False)
+    saved_model._export(model, "place")
     assert model.written == ("place", "tf_saved_model")
     with pytest.raises(UnsupportedError, match="`input_signature` came later"):
-        saved_model._export(model, "place", verbose=False, input_signature=[1])
+        saved_model._export(model, "place", signature=[1])
+
+
+def test_an_h5_file_leaves_the_model_as_it_was(model, tmp_path):
+    model.compile(keras.optimizers.SGD(0.25, momentum=0.5), "mse", metrics=["mae"])
+    model.fit(np.ones((4, 3)), np.ones(4), verbose=0)
+    save_model(model, tmp_path / "m.h5")
+    save_model(model, tmp_path / "m.keras")
+    for ending in (".h5", ".keras"):
+        back = load_model(tmp_path / f"m{ending}").optimizer
+        assert isinstance(back, keras.optimizers.SGD) and float(back.momentum) == 0.5
+        assert float(back.learning_rate) == 0.25 and int(back.iterations) == 1
+    assert "SGD" in model.to_json()
+
+
+def test_weights_that_do_not_fit_are_told_by_layer_and_shape(model, tmp_path):
+    save_weights(model, tmp_path / "w.weights.h5")
+    other = keras.Sequential([keras.Input((3,)), keras.layers.Dense(9, name="wide")])
+    with pytest.raises(FileError, match=r"wide.*: .*(9|shape)") as info:
+        load_weights(other, tmp_path / "w.weights.h5")
+    assert "`skip_mismatch = TRUE`" in info.value.hint

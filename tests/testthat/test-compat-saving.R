@@ -136,3 +136,51 @@ test_that("state trees come back and weights are quantized", {
   expect_equal(values(model), before, tolerance = 0.1)
   expect_equal(model$layers[[1]]$quantization_mode, "int8")
 })
+
+test_that("what is permitted can be said under the older names too", {
+  skip_if_no_keras()
+  twice <- reticulate::py_eval("lambda x: x * 2", convert = FALSE)
+  model <- keras_model_sequential(input_shape = 2)
+  model$add(keras$layers$Lambda(twice, name = "doubled"))
+  bytes <- serialize_model(model)
+  expect_error(unserialize_model(bytes), "layer 'doubled'.*allow = \"lambda\"", class = "kerasbridge_error_unsafe_file")
+  expect_equal(predict(unserialize_model(bytes, allow = "lambda"), matrix(3, 1, 2), verbose = 0), matrix(6, 1, 2))
+  path <- withr::local_tempfile(fileext = ".h5")
+  save_model_hdf5(model, path)
+  expect_error(load_model_hdf5(path), "layer 'doubled'", class = "kerasbridge_error_unsafe_file")
+  expect_equal(predict(load_model_hdf5(path, allow = "lambda"), matrix(3, 1, 2), verbose = 0), matrix(6, 1, 2))
+
+  skip_if_not(kerasbridge_info()$backend == "tensorflow", "SavedModels are TensorFlow's")
+  secret <- withr::local_tempfile(lines = "abc")
+  reads <- reticulate::py_run_string(sprintf(
+    "import tensorflow as tf\nm = tf.Module()\nm.f = tf.function(lambda x: {'y': x + tf.cast(tf.strings.length(tf.io.read_file(r'%s')), tf.float32)}, input_signature=[tf.TensorSpec((None,), name='x')])", secret
+  ), convert = FALSE)
+  folder <- withr::local_tempfile()
+  tf$saved_model$save(reads$m, folder, signatures = reads$m$f)
+  for (load in list(load_model, load_model_tf, model_from_saved_model)) {
+    expect_error(load(folder), "operation ReadFile reaches files.*allow = \"saved_model\"", class = "kerasbridge_error_unsafe_file")
+    expect_equal(as.numeric(predict(load(folder, allow = "saved_model"), array(c(1, 2)))), c(5, 6))
+  }
+  seen <- inspect_model(folder)
+  expect_false(seen$safe)
+})
+
+test_that("an archive of endpoints and an image are written beside their targets", {
+  skip_if_no_keras()
+  path <- file.path(withr::local_tempdir(), "a.png")
+  for (shade in c(0, 255)) {
+    image_array_save(array(shade, c(4, 6, 3)), path, scale = FALSE)
+    expect_equal(unique(as.numeric(image_to_array(image_load(path)))), shade)
+  }
+  expect_identical(list.files(dirname(path), all.files = TRUE, no.. = TRUE), "a.png")
+  expect_error(image_array_save(array(0, c(4, 6, 3)), file.path(dirname(path), "no", "a.png")), "does not exist", class = "kerasbridge_error_file")
+  skip_if_not(kerasbridge_info()$backend == "tensorflow", "SavedModels are TensorFlow's")
+  model <- small_model()
+  folder <- withr::local_tempfile()
+  archive <- export_archive()
+  archive$track(model)
+  archive$add_endpoint("serve", model$call, list(keras$InputSpec("float32", list(NULL, 2L))))
+  archive$write_out(folder, verbose = FALSE)
+  expect_equal(predict(load_model(folder), matrix(1, 1, 2)), predict(model, matrix(1, 1, 2), verbose = 0), tolerance = 1e-6)
+  expect_error(archive$write_out(dirname(path), verbose = FALSE), "holds something else")
+})

@@ -253,3 +253,32 @@ test_that("a response may be a list of numbers or a data frame of one column", {
   expect_equal(evaluate(model, x, list(0.5, 2), verbose = 0)$loss, loss)
   expect_equal(evaluate(model, x, data.frame(y = c(0.5, 2)), verbose = 0)$loss, loss)
 })
+
+test_that("long columns are read where they lie, and nothing that is kept points at them", {
+  skip_if_no_keras()
+  rows <- 20000
+  data <- data.frame(
+    number = sin(seq_len(rows)), whole = rev(seq_len(rows)), sequence = seq_len(rows), truth = rep(c(TRUE, FALSE), rows / 2),
+    day = as.Date("2026-01-01") + seq_len(rows), level = factor(rep(c("low", "high"), rows / 2), c("low", "high"), ordered = TRUE)
+  )
+  data$few <- ifelse(data$whole %% 7 == 0, NA, data$whole)
+  expect_true(can_lend())
+  expect_identical(vapply(lent_columns(unname(lapply(data, \(x) list(values = unclass(x)))))[c(1, 2, 4)], \(x) is.character(x$address), NA), rep(TRUE, 3))
+
+  block <- frame_arg(data[1:6], "x", NULL)
+  wanted <- cbind(data$number, data$whole, data$sequence, data$truth, as.numeric(data$day), as.integer(data$level) - 1)
+  found <- reticulate::py_to_r(block)
+  expect_equal(found, wanted, tolerance = 1e-7, ignore_attr = TRUE)
+  expect_error(frame_arg(data["few"], "x", NULL), "'few'", class = "kerasbridge_error_data")
+
+  # an input of float64 called as the column would be the very numbers: it gets memory of its own
+  input <- layer_input(1, name = "number", dtype = "float64")
+  model <- keras_model(input, layer_dense(input, 1, dtype = "float64"))
+  x <- prepare_table(model, data["number"], NULL, "x", NULL)$x
+  before <- reticulate::py_to_r(x)
+  data$number[1] <- 100
+  rm(data)
+  invisible(gc())
+  expect_identical(reticulate::py_to_r(x), before)
+  expect_identical(as.numeric(before), sin(seq_len(rows)))
+})

@@ -144,3 +144,40 @@ test_that("a registered function travels as code too", {
   out <- fresh_session(path, call = "load_model(path, r_code = TRUE)", after = "cat(predict(model, matrix(3, 1, 2), verbose = 0))")
   expect_match(tail(out$output, 1), "^2$")
 })
+
+test_that("classes and functions of an R package are taken from it, never from the file", {
+  skip_if_no_keras()
+  lib <- withr::local_tempdir()
+  source <- file.path(withr::local_tempdir(), "scale.test")
+  dir.create(file.path(source, "R"), recursive = TRUE)
+  writeLines(c("Package: scale.test", "Version: 0.1", "Title: Layers", "Description: Layers.", "License: MIT", "Imports: kerasbridge"), file.path(source, "DESCRIPTION"))
+  writeLines("export(layer_triple, third)", file.path(source, "NAMESPACE"))
+  writeLines(c(
+    "layer_triple <- kerasbridge::Layer('Triple', call = function(inputs) three() * inputs)",
+    "three <- function() 3", "third <- function(x) x / three()"
+  ), file.path(source, "R", "code.R"))
+  installed <- system2(file.path(R.home("bin"), "R"), c("CMD", "INSTALL", "--no-docs", "--no-test-load", "-l", shQuote(lib), shQuote(source)), stdout = TRUE, stderr = TRUE)
+  skip_if_not(dir.exists(file.path(lib, "scale.test")), paste(tail(installed, 1), "(a package can't be installed here)"))
+
+  path <- withr::local_tempfile(fileext = ".keras")
+  lib_line <- sprintf(".libPaths(c('%s', .libPaths()))", lib)
+  made <- run_r(c(
+    lib_line, "library(kerasbridge)",
+    "act <- register_keras_serializable(scale.test::third, name = 'by_three')",
+    "model <- keras_model_sequential(input_shape = 2) |> scale.test::layer_triple() |>",
+    "  layer_dense(1, use_bias = FALSE, kernel_initializer = 'ones', activation = act)",
+    sprintf("save_model(model, '%s')", path)
+  ))
+  expect_identical(made$status, 0L)
+  custom <- inspect_model(path)$custom
+  expect_setequal(custom$origin, c("the R package 'scale.test'", "the R function scale.test::third"))
+  expect_true(all(is.na(custom$source) | lengths(custom$source) == 0))
+
+  alone <- fresh_session(path, lib_line, call = "load_model(path, r_code = TRUE)")
+  expect_identical(alone$status, 3L)
+  text <- paste(alone$output, collapse = " ")
+  expect_match(text, "kerasbridge_error_file")
+  expect_match(text, "'by_three' (the R function scale.test::third", fixed = TRUE)
+  expect_match(text, "`library(scale.test)`", fixed = TRUE)
+  expect_match(tail(fresh_session(path, c(lib_line, "loadNamespace('scale.test')"), after = "cat(predict(model, matrix(2, 1, 2), verbose = 0))")$output, 1), "^4$")
+})

@@ -50,3 +50,23 @@ test_that("weights of another shape are refused by layer and shape", {
   expect_error(set_weights(model, list(matrix("a", 2, 1), 1)), "must be an array of numbers", class = "kerasbridge_error_argument")
   expect_error(set_weights(model, list(matrix(c(1, NA), 2, 1), 1)), "NA", class = "kerasbridge_error")
 })
+
+test_that("weights that are not numbers warn, and damage names its part", {
+  skip_if_no_keras()
+  model <- small_model()
+  set_weights(model, list(matrix(c(1, NaN), 2), array(0)))
+  for (ending in c(".weights.h5", ".h5", ".safetensors")) {
+    path <- withr::local_tempfile(fileext = ending)
+    save_model_weights(model, path)
+    expect_warning(load_model_weights(model, path), "not numbers (NaN)", fixed = TRUE, class = "kerasbridge_warning")
+  }
+  known_weights(model)
+  path <- withr::local_tempfile(fileext = ".safetensors")
+  save_model_weights(model, path)
+  bytes <- readBin(path, "raw", 1e5)
+  bytes[length(bytes)] <- xor(bytes[length(bytes)], as.raw(1))
+  writeBin(bytes, path)
+  expect_error(load_model_weights(model, path), "its values are not what was written", class = "kerasbridge_error_file")
+  expect_no_warning(load_model_weights(model, path, allow = "changed"))
+  expect_identical(inspect_model(path)$parameters, 3L)
+})

@@ -34,6 +34,7 @@ from kerasbridge.bridge.convert import (
 )
 from kerasbridge.bridge.from_r import RCodeError, Signal, pending_r_key, r_function
 from kerasbridge.bridge.holding import hold, release
+from kerasbridge.bridge.lending import lendable, lent
 from kerasbridge.bridge.outcome import Outcome, take_interrupted
 from kerasbridge.bridge.output import Output
 
@@ -55,6 +56,8 @@ __all__ = [
     "dtype_of",
     "has",
     "hold",
+    "lendable",
+    "lent",
     "method",
     "puller",
     "r_function",

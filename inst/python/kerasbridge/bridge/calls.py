@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import os
 import platform
 from typing import Any, Optional
 
@@ -18,10 +19,12 @@ from kerasbridge.runtime import starting as runtime
 _OWN = "kerasbridge.layers."
 # classes of Keras that write files, and those derived from them that write them whole or not at all
 _DURABLE = ("BackupAndRestore", "CSVLogger", "ModelCheckpoint")
-# public names whose place is taken by a function here that looks first
+# public names whose place is taken by a function here that looks first, or writes whole files
 _SAFER = {
-    "keras.models.model_from_json": "kerasbridge.bridge.files:model_from_json",
+    "keras.export.ExportArchive": "kerasbridge.saving.writers:export_archive",
     "keras.utils.get_file": "kerasbridge.saving.downloads:get_file",
+    "keras.utils.plot_model": "kerasbridge.saving.writers:plot_model",
+    "keras.utils.save_img": "kerasbridge.saving.writers:save_img",
 }
 _STOPPABLE = {f"{verb}{end}" for verb in ("fit", "evaluate", "predict") for end in ("", "_pulled")}
 
@@ -141,11 +144,23 @@ def call(symbol: str, args: Optional[list] = None, kwargs: Optional[dict] = None
     """Call the public Keras name `symbol`."""
     function = resolve(symbol)
     kwargs = _fit_arguments(function, symbol, dict(kwargs or {}))
+    if symbol.startswith("keras.applications."):
+        _look_at_weights(kwargs)
     if symbol.startswith("keras.callbacks.") and symbol.split(".")[-1] in _DURABLE:
         from kerasbridge import training
 
         function = getattr(training, symbol.split(".")[-1])
     return without_tuple_names(function(*(args or ()), **kwargs))
+
+
+def _look_at_weights(arguments: dict) -> None:
+    """Look at the file of weights that an application is to take, before Keras opens it."""
+    path = arguments.get("weights")
+    named = isinstance(path, str) and path != "imagenet"
+    if named and os.path.isfile(os.path.expanduser(path)):
+        from kerasbridge.saving.door import check_file
+
+        check_file(path, "weights")
 
 
 def _settle_for(values: Any) -> None:
@@ -173,6 +188,8 @@ def do(verb: str, kwargs: Optional[dict] = None) -> Any:
     """Run a verb of the engine (see `verbs.py`)."""
     arguments = dict(kwargs or {})
     _settle_for(arguments.values())
+    if verb == "densenet":
+        _look_at_weights(arguments)
     if verb not in _STOPPABLE:
         return verbs.lookup(verb)(**arguments)
     arguments["stop"] = stop

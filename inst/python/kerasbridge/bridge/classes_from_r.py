@@ -273,6 +273,7 @@ def class_from_r(
     package: str = "R",
     early: bool = False,
     source: Optional[str] = None,
+    origin: str = "written in R",
 ) -> type:
     """Build and register a class.
 
@@ -286,6 +287,7 @@ def class_from_r(
         package: word before the name in saved files, `package>name`.
         early: run the Keras constructor before R's `initialize` (classes in the older style).
         source: R code that makes the class anew; it is kept in saved files.
+        origin: where that code is from, in words; kept there too.
 
     Raises:
         ArgumentError: `name` can't be the name of a class.
@@ -320,8 +322,7 @@ def class_from_r(
         namespace["_r_early"] = True
     namespace["__module__"] = f"kerasbridge.{package}" if package == "R" else package
     namespace["_r_package"] = package
-    namespace["_r_origin"] = "written in R" if package == "R" else f"the R package '{package}'"
-    namespace["_r_source"] = source
+    namespace["_r_origin"], namespace["_r_source"] = origin, source
     made_class = types.new_class(name, bases, {}, lambda space: space.update(namespace))
     if kind != "plain":
         keras.saving.register_keras_serializable(package=package, name=name)(made_class)

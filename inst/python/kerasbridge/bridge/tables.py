@@ -6,6 +6,7 @@ from typing import Any, Optional, Sequence
 
 import numpy as np
 
+from kerasbridge.bridge.lending import owned, received
 from kerasbridge.data import attached, tables
 from kerasbridge.data.frames import from_columns
 from kerasbridge.data.schema import Column, Schema, as_schema, check_levels, learn_column
@@ -14,14 +15,18 @@ from kerasbridge.data.schema import Column, Schema, as_schema, check_levels, lea
 def prepare(model: Any, columns: Sequence, schema: Any = None) -> tables.Prepared:
     """A table as the inputs of a model, checked against `schema` or else the model's own."""
     known = as_schema(schema) or attached.schema_of(model)
-    return tables.prepare(model, from_columns(columns), known)
+    columns, arrays = received(columns)
+    out = tables.prepare(model, from_columns(columns), known)
+    out.x = owned(out.x, arrays)
+    return out
 
 
 def block(columns: Sequence) -> np.ndarray:
     """A table of numbers as one float32 block (rows, columns)."""
+    columns, arrays = received(columns)
     frame = from_columns(columns)
     schema = tables.learn_or_empty(frame)
-    return tables.block(schema, schema.check(frame))
+    return owned(tables.block(schema, schema.check(frame)), arrays)
 
 
 def classes(column: dict, target: Optional[dict] = None) -> dict:

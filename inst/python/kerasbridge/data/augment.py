@@ -79,16 +79,28 @@ def apply_affine(
 
 
 def through(
-    image: Any, size: tuple, matrix: np.ndarray, fill_mode: str = "nearest", cval: float = 0.0
+    image: Any,
+    size: tuple,
+    matrix: np.ndarray,
+    fill_mode: str = "nearest",
+    cval: float = 0.0,
+    flips: tuple = (False, False),
 ) -> Any:
     """A Pillow image brought to `size` (height, width) and seen through `matrix`, in one step.
 
     Args:
         matrix: places in the image of that size, as `affine_matrix` gives.
         cval: a whole number from 0 to 255 for images of bytes.
+        flips: whether the result is mirrored horizontally, vertically.
     """
     pillow = _pillow()
     place, before, after = _seen((image.size[1], image.size[0]), size, matrix, fill_mode)
+    if flips[0]:  # in the same step: a mirrored array is slow to copy
+        a, b, c, d, e, f = place
+        place = (-a, b, c + a * size[1], -d, e, f + d * size[1])
+    if flips[1]:
+        a, b, c, d, e, f = place
+        place = (a, -b, c + b * size[0], d, -e, f + e * size[0])
     fill: Any = None
     if fill_mode == "constant":
         fill = cval if image.mode == "F" else (int(cval),) * len(image.getbands())
@@ -295,13 +307,13 @@ class Augmentation:
             self.cval == int(self.cval) and 0 <= self.cval <= 255
         )
         if matrix is not None and (whole or image.mode == "F"):
-            image = pixels(through(image, size, matrix, self.fill_mode, self.cval))
-        else:
-            if image.size != size[::-1]:
-                image = image.resize(size[::-1], way)
-            image = pixels(image)
-            if matrix is not None:
-                image = apply_affine(image, matrix, self.fill_mode, self.cval)
+            flips = (change["flip_horizontal"], change["flip_vertical"])
+            return pixels(through(image, size, matrix, self.fill_mode, self.cval, flips))
+        if image.size != size[::-1]:
+            image = image.resize(size[::-1], way)
+        image = pixels(image)
+        if matrix is not None:
+            image = apply_affine(image, matrix, self.fill_mode, self.cval)
         if change["flip_horizontal"]:
             image = image[:, ::-1]
         return image[::-1] if change["flip_vertical"] else image

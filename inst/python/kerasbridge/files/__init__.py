@@ -3,6 +3,9 @@
 A file is written beside its target under a name of its own, flushed to disk, and renamed; a folder is
 exchanged with the old one. A process that is killed, a full disk or an interrupt leaves the old file
 or the new one. What a killed process leaves beside it is cleared by the next write to that folder.
+
+Not written through here: the logs of Keras' TensorBoard callback. They are streams that only grow, each run
+has a file of its own, and its readers pass over a last record that is cut.
 """
 
 from __future__ import annotations

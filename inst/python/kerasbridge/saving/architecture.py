@@ -6,14 +6,24 @@ by PyYAML's safe loader, which makes plain values only, and within limits on siz
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
-from typing import Any, Optional, Union
+from typing import Any, Iterator, Optional, Union
 
-from kerasbridge.errors import ArgumentError, FileError, InstallError, UnsafeFileError
+from kerasbridge.errors import (
+    ArgumentError,
+    FileError,
+    InstallError,
+    KerasBridgeError,
+    UnsafeFileError,
+)
 from kerasbridge.files import write_text
+from kerasbridge.saving.door import check_older_config, first_words, own_error
 from kerasbridge.saving.safety.config import check_allow, check_config
+from kerasbridge.saving.safety.memory import limited_variables, memory_of_computer
+from kerasbridge.saving.safety.texts import Twice, once
 
 PathLike = Union[str, "os.PathLike[str]"]
 
@@ -31,12 +41,16 @@ def model_from_json(text: str, custom_objects: Optional[dict] = None, allow: Any
     """A model, with new weights, from the JSON of `model_to_json` or Keras' `to_json`.
 
     Raises:
-        ArgumentError: the text is not the JSON of a model.
-        UnsafeFileError: it is larger or deeper than any model.
+        ArgumentError: the text is not the JSON of a model, or Keras can't make the model.
+        UnsafeFileError: it is larger or deeper than any model, or names what no model has.
     """
     _check_text(text, "json")
     try:
-        tree = json.loads(text)
+        tree = json.loads(text, object_pairs_hook=once)
+    except Twice as err:
+        raise ArgumentError(
+            f"`json` has the key '{err.args[0][:60]}' twice in one place.", argument="json"
+        ) from err
     except (json.JSONDecodeError, RecursionError) as err:
         raise ArgumentError(
             f"`json` is not valid JSON: {err}.",
@@ -84,7 +98,7 @@ def model_from_yaml(text: str, custom_objects: Optional[dict] = None, allow: Any
 
     Raises:
         InstallError: PyYAML is not installed.
-        ArgumentError: the text is not the YAML of a model.
+        ArgumentError: the text is not the YAML of a model, or Keras can't make the model.
         UnsafeFileError: it asks for objects instead of values, or is too large, deep or repeated.
     """
     _check_text(text, "yaml")
@@ -128,9 +142,21 @@ def load_config(filepath: PathLike, custom_objects: Optional[dict] = None, allow
             hint="For a whole model use load_model().",
             argument="filepath",
         ) from err
-    if os.path.splitext(name)[1].lower() in (".yaml", ".yml"):
-        return model_from_yaml(text, custom_objects, allow)
-    return model_from_json(text, custom_objects, allow)
+    yaml = os.path.splitext(name)[1].lower() in (".yaml", ".yml")
+    try:
+        return (model_from_yaml if yaml else model_from_json)(text, custom_objects, allow)
+    except (ArgumentError, FileError) as err:
+        # what is said of the text is true of the file
+        word = "yaml" if yaml else "json"
+        if f"`{word}`" not in err.message:
+            raise
+        kind = type(err) if isinstance(err, FileError) else FileError
+        raise kind(
+            err.message.replace(f"`{word}`", f"'{name}'"),
+            hint=err.hint,
+            argument="filepath" if err.argument == word else err.argument,
+            details=err.details,
+        ) from err
 
 
 def _check_text(text: Any, argument: str) -> None:
@@ -161,19 +187,39 @@ def _from_tree(tree: Any, custom_objects: Optional[dict], argument: str, allow: 
         )
     from kerasbridge.saving import legacy
 
+    source = f"`{argument}`"
     if legacy.is_older_tree(tree):
         from kerasbridge import layers
-        from kerasbridge.saving.door import check_older_config
 
         layers.register()
-        check_older_config(tree, custom_objects, allow, f"`{argument}`")
-        return legacy.model_from_tree(tree, custom_objects, allow)
-    check_config(
-        tree, custom_objects=custom_objects, allow=allow, live=True, source=f"`{argument}`"
-    )
-    return keras.saving.deserialize_keras_object(
-        tree, custom_objects=custom_objects, safe_mode=not allow
-    )
+        check_older_config(tree, custom_objects, allow, source)
+        with _building(source, argument):
+            return legacy.model_from_tree(tree, custom_objects, allow)
+    check_config(tree, custom_objects=custom_objects, allow=allow, live=True, source=source)
+    with _building(source, argument):
+        return keras.saving.deserialize_keras_object(
+            tree, custom_objects=custom_objects, safe_mode=not allow
+        )
+
+
+@contextlib.contextmanager
+def _building(source: str, argument: str) -> Iterator[None]:
+    """Around the call of Keras: no more memory than there is, and one class for what goes wrong."""
+    try:
+        with limited_variables(memory_of_computer(), None, source):
+            yield
+    except KerasBridgeError:
+        raise
+    except Exception as err:  # noqa: B902 - a dozen classes come from Keras and the backend
+        ours = own_error(err)
+        if ours is not None:
+            raise ours from err
+        raise ArgumentError(
+            f"{source} describes no model that Keras can make: {first_words(err)}",
+            hint="It was changed by hand, or written by a later Keras.",
+            argument=argument,
+            details={"type": type(err).__name__},
+        ) from err
 
 
 def _yaml() -> Any:
@@ -247,6 +293,8 @@ def _count(yaml: Any, node: Any, known: dict, above: set) -> int:
             if isinstance(node, yaml.MappingNode)
             else node.value
         )
+        if isinstance(node, yaml.MappingNode):
+            _check_keys([key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)])
         above.add(id(node))
         known[id(node)] = 1 + sum(_count(yaml, part, known, above) for part in parts)
         above.discard(id(node))
@@ -256,3 +304,12 @@ def _count(yaml: Any, node: Any, known: dict, above: set) -> int:
                 argument="yaml",
             )
     return known[id(node)]
+
+
+def _check_keys(keys: list) -> None:
+    if len(set(keys)) == len(keys):
+        return
+    for key in (k for i, k in enumerate(keys) if k in keys[:i]):
+        raise ArgumentError(
+            f"`yaml` has the key '{str(key)[:60]}' twice in one place.", argument="yaml"
+        )

@@ -15,6 +15,11 @@ from typing import Any, Optional, Union
 from kerasbridge.errors import FileError, UnsafeFileError
 from kerasbridge.saving.safety.archives import check_zip, data_offset, read_member
 from kerasbridge.saving.safety.hdf5 import Range, check_hdf5, open_hdf5
+from kerasbridge.saving.safety.tensors import (
+    check_safetensors,
+    is_safetensors,
+    structure_of_arrays,
+)
 from kerasbridge.saving.safety.texts import check_text_size, damaged, read_json
 
 PathLike = Union[str, "os.PathLike[str]"]
@@ -26,12 +31,13 @@ _WORDS = {
     "h5": "a whole model (.h5)",
     "weights": "weights alone, layout of Keras 3",
     "older_weights": "weights alone, layout of Keras 1 and 2",
+    "safetensors": "weights alone (safetensors)",
 }
 
 
 @dataclass
 class Contents:
-    """A file looked at: its `kind` (keras, h5, weights, older_weights), texts, parts and datasets."""
+    """A file looked at: its `kind` (a key of the words above), texts, parts and datasets."""
 
     path: str
     kind: str
@@ -42,7 +48,7 @@ class Contents:
     manifest: Optional[dict] = None
     members: dict = field(default_factory=dict)  # of a zip: name -> ZipInfo
     datasets: list = field(default_factory=list)
-    structure: int = 0  # checksum of all names, shapes and attributes of HDF5
+    structure: int = 0  # checksum of all names, shapes and attributes of HDF5 or safetensors
     texts: dict = field(default_factory=dict)  # checksums of the texts of HDF5
 
     @property
@@ -75,9 +81,12 @@ def check_source(path: PathLike) -> str:
     """
     name = os.path.expanduser(os.fspath(path))
     if not os.path.exists(name):
+        checkpoint = os.path.exists(name + ".index")
         raise FileError(
             f"There is no file '{name}'.",
-            hint=f"The current folder is '{os.getcwd()}'.",
+            hint="It is a TensorFlow checkpoint: `load_model_weights_tf()`."
+            if checkpoint
+            else f"The current folder is '{os.getcwd()}'.",
             argument="filepath",
         )
     if os.path.isfile(name) and os.path.getsize(name) == 0:
@@ -97,7 +106,7 @@ def read_contents(filepath: PathLike, max_size: Optional[int] = None) -> Content
     """Look at a file.
 
     Args:
-        filepath: a `.keras`, `.h5`, or `.weights.h5` file under any name.
+        filepath: a `.keras`, `.h5`, `.weights.h5` or `.safetensors` file under any name.
         max_size: bytes that the content may have once expanded; by default 256 MiB, for larger files
             20 times their size.
 
@@ -118,9 +127,14 @@ def read_contents(filepath: PathLike, max_size: Optional[int] = None) -> Content
         raise FileError(f"'{name}' is not an ordinary file.", argument="filepath")
     kind = sniff(name)
     if kind is None:
+        if is_safetensors(name):
+            return _read_safetensors(name, max_size)
+        text = name.lower().endswith((".json", ".yaml", ".yml"))
         raise FileError(
             f"'{name}' is not a model file.",
-            hint="A model file is a .keras (zip) or an .h5 (HDF5) file.",
+            hint="An architecture without weights: `load_model_config()`."
+            if text
+            else "A model file is a .keras (zip) or an .h5 (HDF5) file.",
             argument="filepath",
         )
     return _read_zip(name, max_size) if kind == "zip" else _read_hdf5(name, max_size)
@@ -253,6 +267,18 @@ def _read_hdf5(path: str, max_size: Optional[int]) -> Contents:
         raise damaged(source, "model_config", "it does not describe a model")
     if out.kind == "h5" and not older:
         raise damaged(source, "model_weights", "this part is missing", size)
+    return out
+
+
+def _read_safetensors(path: str, max_size: Optional[int]) -> Contents:
+    source = f"'{path}'"
+    datasets, texts = check_safetensors(path, source, max_size)
+    out = Contents(path, "safetensors", os.path.getsize(path), datasets=datasets)
+    out.structure = structure_of_arrays([(s.path, s.shape, s.dtype) for s in datasets], texts)
+    if "keras_version" in texts:
+        out.versions["keras_version"] = texts["keras_version"]
+    if "kerasbridge" in texts:
+        out.manifest = _as_manifest(read_json(texts["kerasbridge"], "kerasbridge", source), source)
     return out
 
 

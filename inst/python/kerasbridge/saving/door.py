@@ -20,7 +20,10 @@ from kerasbridge.saving.safety.config import (
 )
 from kerasbridge.saving.safety.memory import limited_variables, variables_limit
 from kerasbridge.saving.safety.texts import damaged
+from kerasbridge.saving.unused import unused_weights
 from kerasbridge.saving.verifying import Verification
+
+NOT_NUMBERS = "holds weights that are not numbers (NaN)"
 
 
 class ModelFileWarning(UserWarning):
@@ -134,8 +137,11 @@ class Door:
             check_older_config(part, self.custom_objects, self.allow, self.source, self.max_layers)
 
     @contextlib.contextmanager
-    def building(self) -> Iterator[None]:
+    def building(self, way_on: str = "") -> Iterator[None]:
         """Around the call of Keras: a limit on memory, and one class for what goes wrong.
+
+        Args:
+            way_on: what else a person may do, for the error's hint.
 
         Raises:
             FileError: Keras can't make the model; its own words come along.
@@ -149,43 +155,34 @@ class Door:
         except (KeyboardInterrupt, SystemExit, GeneratorExit):
             raise
         except BaseException as err:  # noqa: B902 - a dozen classes come from Keras and the backend
-            ours = _ours(err)
+            ours = own_error(err)
             if ours is not None:
                 raise ours from err
             self._verification.finish()
-            raise self._failed(err) from err
+            version = self.contents.versions.get("keras_version")
+            raise not_loaded(self.source, err, version, way_on) from err
 
-    def _failed(self, err: BaseException) -> FileError:
-        lines = [line.strip() for line in str(err).splitlines() if line.strip()]
-        said = next(
-            (line for line in lines if "Exception encountered" in line), lines[0] if lines else ""
-        )
-        said = said[:300] or type(err).__name__
-        version = self.contents.versions.get("keras_version")
-        written = f" (written by Keras {version})" if version else ""
-        return FileError(
-            f"{self.source}{written} can't be loaded: {said}",
-            hint="It is damaged, was changed by hand, or does not belong to this model.",
-            argument="filepath",
-            details={"type": type(err).__name__},
-        )
-
-    def finish_weights(self, model: Any) -> None:
+    def finish_weights(self, model: Any) -> list:
         """The last looks at weights that were loaded; warns of values that are no numbers.
+
+        Returns:
+            What was warned of, in sentences.
 
         Raises:
             FileError: names the part that is damaged.
         """
         bad = self._verification.finish()
-        if bad:
-            more = f" and {len(bad) - 3} more" if len(bad) > 3 else ""
-            text = f"{self.source} holds weights that are not numbers (NaN): {', '.join(bad[:3])}{more}."
-            warnings.warn(text, ModelFileWarning, stacklevel=3)
-            attach(model, "notes", [*details(model).get("notes", []), text])
+        if not bad:
+            return []
+        return [warn_of(model, f"{self.source} {NOT_NUMBERS}: {few(bad)}.")]
 
     def finish(self, model: Any) -> Any:
         """The model with the details that travelled in its file."""
         self.finish_weights(model)
+        unused = unused_weights(model, self.contents)
+        if unused:
+            names = few([f"'{layer}' ({reason})" for layer, reason, _ in unused])
+            warn_of(model, f"{self.source} holds weights that are not used: {names}.")
         held = (self.contents.manifest or {}).get("details", {})
         try:
             as_schema(held.get("schema"))
@@ -197,6 +194,57 @@ class Door:
             if key != "notes":
                 attach(model, key, value)
         return model
+
+
+def not_loaded(
+    source: str, err: BaseException, version: Optional[str] = None, way_on: str = ""
+) -> FileError:
+    """The error for a file that was looked at and that Keras can't read; has its words."""
+    written = f" (written by Keras {version})" if version else ""
+    return FileError(
+        f"{source}{written} can't be loaded: {first_words(err)}",
+        hint=f"It is damaged, was changed by hand, or does not belong to this model. {way_on}".strip(),
+        argument="filepath",
+        details={"type": type(err).__name__},
+    )
+
+
+def first_words(err: BaseException) -> str:
+    """The line of a long message of Keras that says what is wrong."""
+    lines = [line.strip() for line in str(err).splitlines() if line.strip()]
+    said = next(
+        (line for line in lines if "Exception encountered" in line), lines[0] if lines else ""
+    )
+    if said.endswith(":") and said in lines[:-1]:  # what is wrong stands in the line below
+        said = f"{said} {lines[lines.index(said) + 1]}"
+    return said[:400] or type(err).__name__
+
+
+def warn_of(model: Any, text: str) -> str:
+    """Say something of a model that was loaded, and keep it with the model; returns the text."""
+    warnings.warn(text, ModelFileWarning, stacklevel=4)
+    attach(model, "notes", [*details(model).get("notes", []), text])
+    return text
+
+
+def few(names: list) -> str:
+    """The first names of a list, and how many more there are."""
+    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+    return ", ".join(names[:3]) + more
+
+
+def check_file(filepath: PathLike, argument: str = "filepath") -> None:
+    """Look at a file that Keras itself is going to read, and compare its checksums.
+
+    Raises:
+        FileError, UnsafeFileError: see `Door`; names `argument`.
+    """
+    try:
+        door = Door(filepath)
+        door._verification.finish()
+    except FileError as err:
+        err.argument = argument
+        raise
 
 
 def check_older_config(
@@ -224,7 +272,7 @@ def check_older_config(
         raise_refused(refused, source)
 
 
-def _ours(err: BaseException) -> Optional[KerasBridgeError]:
+def own_error(err: BaseException) -> Optional[KerasBridgeError]:
     """An error of this package behind one of Keras'."""
     seen: set = set()
     node: Optional[BaseException] = err

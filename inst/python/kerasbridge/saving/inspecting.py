@@ -20,6 +20,7 @@ from kerasbridge.saving.contents import (
     read_contents,
 )
 from kerasbridge.saving.safety.config import ALLOW, audit_config
+from kerasbridge.saving.safety.graphs import audit_graph
 from kerasbridge.saving.safety.texts import MAX_TEXT, read_json
 
 _FIELDS = (
@@ -53,7 +54,8 @@ def inspect_model(filepath: PathLike, max_size: Optional[int] = None) -> Inspect
     Only headers and descriptions are read, no weights: checksums are not compared.
 
     Args:
-        filepath: a `.keras`, `.h5`, `.weights.h5`, `.json` or `.yaml` file, or the folder of a SavedModel.
+        filepath: a `.keras`, `.h5`, `.weights.h5`, `.safetensors`, `.weights.json`, `.json` or `.yaml`
+            file, or the folder of a SavedModel.
         max_size: bytes that the content may have; see `read_contents`.
 
     Raises:
@@ -62,6 +64,8 @@ def inspect_model(filepath: PathLike, max_size: Optional[int] = None) -> Inspect
     name = check_source(filepath)
     if os.path.isdir(name):
         return _folder(name)
+    if name.endswith(".weights.json"):
+        return _shards(name)
     if os.path.splitext(name)[1].lower() in (".json", ".yaml", ".yml"):
         return _architecture(name)
     try:
@@ -100,11 +104,37 @@ def _folder(name: str) -> Inspection:
     out["size"] = sum(os.path.getsize(file) for file in files)
     out["compiled"] = os.path.isfile(os.path.join(name, "assets.extra", "model.keras"))
     trained = "holds the whole model too" if out["compiled"] else "predicts, can't be trained"
-    out["verdict"] = (
-        f"{trained}; its operations may read and write files: load it only if you trust it"
-    )
-    out["safe"] = False
+    try:
+        findings = audit_graph(name)
+    except UnsafeFileError as err:
+        out.update(verdict=str(err.message), safe=False, findings=[err.message])
+        return out
+    out["findings"] = list(dict.fromkeys(map(str, findings)))
+    out["safe"] = not findings
+    words = {found.kind: f'"{found.word}"' for found in findings}
+    verdict = f"refused unless you allow {', '.join(words.values())}" if words else "safe"
+    out["verdict"] = f"{verdict}; {trained}"
     return out
+
+
+def _shards(name: str) -> Inspection:
+    """A list of several files of weights, with what those hold together."""
+    from kerasbridge.saving.sharded import shards_of
+
+    out = _empty(name, "weights alone in several files")
+    folder, datasets, sizes = os.path.dirname(os.path.abspath(name)), [], 0
+    try:
+        for shard in sorted(shards_of(name)):
+            contents = read_contents(os.path.join(folder, shard))
+            datasets += contents.datasets
+            sizes += contents.size
+            out["parts"] += len((contents.manifest or {}).get("parts", {}))
+    except UnsafeFileError as err:
+        out.update(verdict=str(err.message), safe=False, findings=[err.message])
+        return out
+    whole = _described(Contents(name, "weights", out["size"] + sizes, datasets=datasets))
+    whole.update(what=out["what"], parts=out["parts"], size=out["size"] + sizes)
+    return whole
 
 
 def _architecture(name: str) -> Inspection:
@@ -211,7 +241,8 @@ def _layers_of_weights(contents: Contents, weights: list) -> list:
     rows: dict = {}
     for stored in weights:
         parts = stored.path.split("/")
-        name = parts[0] if contents.kind == "older_weights" else "/".join(parts[:2])
+        flat = contents.kind in ("older_weights", "safetensors")
+        name = parts[0] if flat else "/".join(parts[:2])
         row = rows.setdefault(name, {"name": name, "class": "", "shape": None, "parameters": 0})
         row["parameters"] += math.prod(stored.shape)
     return list(rows.values())
@@ -278,7 +309,7 @@ def _judge(out: Inspection, audits: list, manifest: dict) -> None:
                 }
             )
     out["findings"] = [str(found) for found in findings]
-    kinds = list(dict.fromkeys(found.kind for found in findings))
+    kinds = list(dict.fromkeys(found.word for found in findings))
     out["safe"] = not findings
     if not findings:
         needs = f"; needs {len(out['custom'])} that Keras does not have" if out["custom"] else ""

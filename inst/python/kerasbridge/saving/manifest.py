@@ -20,6 +20,7 @@ HDF5 file; plain Keras leaves both alone. Its fields:
 from __future__ import annotations
 
 import json
+import os
 import sys
 import time
 from typing import Any, Optional
@@ -31,6 +32,7 @@ from kerasbridge.saving.safety.texts import damaged
 from kerasbridge.saving.sweeping import Sweep, dataset_checksums
 
 FORMAT = 1
+_THREADED = 8 * 2**20  # bytes from which on several threads compute checksums
 
 __all__ = ["FORMAT", "attach", "check_manifest", "details", "forget", "make", "plain_text"]
 
@@ -133,7 +135,8 @@ def part_checksums(contents: Contents) -> dict:
         }
     out = {name: {"crc32": value} for name, value in contents.texts.items()}
     out["structure"] = {"crc32": contents.structure}
+    threads = min(4, os.cpu_count() or 1) if contents.size > _THREADED else 1
     with open(contents.path, "rb") as file:
-        for path, value in dataset_checksums(contents, Sweep(file)).items():
+        for path, value in dataset_checksums(contents, Sweep(file), threads).items():
             out[path] = {"crc32": value}
     return out

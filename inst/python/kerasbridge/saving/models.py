@@ -18,7 +18,8 @@ from kerasbridge.saving.door import Door
 from kerasbridge.saving.report import WeightsReport
 from kerasbridge.saving.safety import config
 from kerasbridge.saving.sizes import stored_size
-from kerasbridge.saving.writing import add_manifest
+from kerasbridge.saving.unused import unused_weights
+from kerasbridge.saving.writing import add_manifest, settings_kept
 
 PathLike = Union[str, "os.PathLike[str]"]
 MODEL_ENDINGS = (".keras", ".h5", ".hdf5")
@@ -56,7 +57,7 @@ def save_model(model, filepath: PathLike, overwrite: bool = False, include_optim
         if name.endswith(".keras"):
             keras.saving.save_model(model, temporary, include_optimizer=include_optimizer)
         else:
-            with _quiet_legacy_warning():
+            with _quiet_legacy_warning(), settings_kept(model):
                 keras.saving.save_model(
                     model, temporary, overwrite=True, include_optimizer=include_optimizer
                 )
@@ -102,8 +103,9 @@ def load_model(
         compile: restore loss, metrics and optimizer.
         safe_mode: False allows all that `allow` can allow.
         allow: what is permitted although it is not safe, one or more of "lambda" (Python byte code),
-            "pickle" (TorchModuleWrapper), "saved_model" (TFSMLayer), "vocabulary" (a vocabulary read
-            from a file of this computer), "changed" (parts that don't fit their checksum).
+            "pickle" (TorchModuleWrapper), "saved_model" (TFSMLayer; operations of a SavedModel that
+            reach files, the network or Python), "vocabulary" (a vocabulary read from a file of this
+            computer), "changed" (parts that don't fit their checksum).
         max_size: bytes that the content and the model may have. By default 256 MiB, for larger files 20
             times their size, and for the model 64 MiB beyond five times the stored weights.
         max_layers: number of layers from which on a model is refused; 10,000 by default.
@@ -113,15 +115,16 @@ def load_model(
         UnsafeFileError: it would run code, read other files, or is dishonest about its size.
     """
     name = check_source(filepath)
+    allow = allow if safe_mode else config.ALLOW
     if os.path.isfile(os.path.join(name, "saved_model.pb")):
         from kerasbridge.saving.saved_model import load_model_tf
 
-        return load_model_tf(name, custom_objects=custom_objects, compile=compile)
+        return load_model_tf(name, custom_objects, compile, allow)
     layers.register()
     door = Door(
         name,
         custom_objects=custom_objects,
-        allow=config.ALLOW if not safe_mode else allow,
+        allow=allow,
         max_size=max_size,
         max_layers=max_layers,
     )
@@ -236,7 +239,7 @@ def load_weights(
     """
     from kerasbridge.saving import named_weights
     from kerasbridge.saving.older_weights import read_lists
-    from kerasbridge.saving.safetensors_file import is_safetensors, load_safetensors
+    from kerasbridge.saving.safetensors_file import load_safetensors
 
     name = check_source(filepath)
     if not model.built:
@@ -245,16 +248,14 @@ def load_weights(
             hint="Say the shape of its input when it is made, or call it on data once.",
             argument="object",
         )
-    if os.path.isfile(name) and sniff(name) is None:
-        if name.endswith(".weights.json"):
-            return _load_sharded(model, name, skip_mismatch, by_name)
-        if is_safetensors(name):
-            return load_safetensors(model, name, skip_mismatch, by_name)
-        raise FileError(f"'{name}' is not a file of weights.", argument="filepath")
+    if name.endswith(".weights.json") and sniff(name) is None:
+        return _load_sharded(model, name, skip_mismatch, by_name, allow, max_size)
     door = Door(name, allow=allow, max_size=max_size)
     tree = door.contents.kind in ("keras", "weights")
-    with door.building():
-        if tree and (by_name or skip_mismatch):
+    with door.building("`by_name = TRUE` with `skip_mismatch = TRUE` loads what fits."):
+        if door.contents.kind == "safetensors":
+            report = load_safetensors(model, name, skip_mismatch, by_name)
+        elif tree and (by_name or skip_mismatch):
             report = named_weights.load_tree(model, name, skip_mismatch, by_name)
         elif by_name or skip_mismatch:
             with read_lists(name) as source:
@@ -269,11 +270,15 @@ def load_weights(
             ending = {"keras": ".keras", "weights": ".weights.h5"}.get(door.contents.kind, ".h5")
             with _named(name, ending) as path:
                 report = named_weights.loaded_whole(model, lambda: model.load_weights(path))
-    door.finish_weights(model)
+            for layer, reason, count in unused_weights(model, door.contents):
+                report.add(layer, "unused", reason, count)
+    report.notes += door.finish_weights(model)
     return report
 
 
-def _load_sharded(model, name: str, skip_mismatch: bool, by_name: bool) -> WeightsReport:
+def _load_sharded(
+    model, name: str, skip_mismatch: bool, by_name: bool, allow: Any, max_size: Optional[int]
+) -> WeightsReport:
     from kerasbridge.saving.named_weights import loaded_whole
     from kerasbridge.saving.sharded import load_sharded
 
@@ -283,7 +288,10 @@ def _load_sharded(model, name: str, skip_mismatch: bool, by_name: bool) -> Weigh
             hint="Load them there, save them to one file, and load that by name.",
             argument="by_name" if by_name else "skip_mismatch",
         )
-    return loaded_whole(model, lambda: load_sharded(model, name))
+    notes: list = []
+    report = loaded_whole(model, lambda: notes.extend(load_sharded(model, name, allow, max_size)))
+    report.notes += notes
+    return report
 
 
 @contextlib.contextmanager
@@ -312,12 +320,19 @@ def model_to_bytes(model, include_optimizer: bool = True) -> bytes:
 
 
 def model_from_bytes(
-    content: bytes, custom_objects: Optional[dict[str, Any]] = None, compile: bool = True
+    content: bytes,
+    custom_objects: Optional[dict[str, Any]] = None,
+    compile: bool = True,
+    allow: Any = (),
 ):
     """The model that `model_to_bytes` wrote (or the content of an `.h5` file).
 
+    Args:
+        allow: as for `load_model`.
+
     Raises:
         FileError: the bytes are not a model.
+        UnsafeFileError: see `load_model`.
     """
     content = bytes(content)
     ending = {"zip": ".keras", "hdf5": ".h5"}.get(MAGIC.get(content[:4], ""))
@@ -327,4 +342,4 @@ def model_from_bytes(
         path = os.path.join(folder, "model" + ending)
         with open(path, "wb") as file:
             file.write(content)
-        return load_model(path, custom_objects=custom_objects, compile=compile)
+        return load_model(path, custom_objects=custom_objects, compile=compile, allow=allow)

@@ -145,7 +145,7 @@ def _count(node: _Node) -> int:
 
 
 # parts of the root that are not of the model itself
-_APART = ("optimizer", "loss_tracker", "metrics", "_metrics")
+APART = ("optimizer", "loss_tracker", "metrics", "_metrics")
 
 
 def load_tree(model: Any, path: str, skip_mismatch: bool, by_name: bool) -> WeightsReport:
@@ -164,11 +164,11 @@ def load_tree(model: Any, path: str, skip_mismatch: bool, by_name: bool) -> Weig
             here, there = _Node(mine, by_name), _Node(theirs, by_name)
             for node in (here, there):
                 # what a model keeps under names of its own (a subclassed one) counts as its layers
-                for key in [k for k in node.parts if k not in _APART]:
+                for key in [k for k in node.parts if k not in APART]:
                     part = node.parts.pop(key)
                     if part.all_arrays() or part.layers:
                         node.layers[(part.name or key) if by_name else key] = part
-                for key in _APART:
+                for key in APART:
                     node.parts.pop(key, None)
             _exchange(here, there, "", report, jobs)
             report.layer = [name or model.name for name in report.layer]

@@ -10,14 +10,20 @@ from kerasbridge.errors import ArgumentError
 
 
 def register_object(
-    target: Any, name: Optional[str] = None, package: str = "Custom", source: Optional[str] = None
+    target: Any,
+    name: Optional[str] = None,
+    package: str = "Custom",
+    source: Optional[str] = None,
+    origin: Optional[str] = None,
 ) -> Any:
     """Register a class or function as `package>name`; returns it.
 
-    `source`: R code that makes it, kept in saved files.
+    Args:
+        source: R code that makes it, kept in saved files.
+        origin: where it comes from in words, kept there too.
     """
-    if source is not None:
-        target._r_origin, target._r_source = "written in R", source
+    if origin is not None:
+        target._r_origin, target._r_source = origin, source
     return keras.saving.register_keras_serializable(package=package, name=name)(target)
 
 

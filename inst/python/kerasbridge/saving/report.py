@@ -16,6 +16,7 @@ class WeightsReport:
             "unused" (in the file alone).
         reason: why, for all but the loaded ones; else "".
         weights: the number of arrays.
+        notes: what else a person should know, in sentences.
     """
 
     def __init__(self) -> None:
@@ -23,6 +24,7 @@ class WeightsReport:
         self.status: list[str] = []
         self.reason: list[str] = []
         self.weights: list[int] = []
+        self.notes: list[str] = []
 
     def add(self, layer: str, status: str, reason: str = "", weights: int = 0) -> None:
         self.layer.append(layer)
@@ -35,12 +37,13 @@ class WeightsReport:
         return [name for name, one in zip(self.layer, self.status) if one == status]
 
     def as_dict(self) -> dict:
-        """Columns: layer, status, weights, reason."""
+        """Columns: layer, status, weights, reason; and the notes."""
         return {
             "layer": self.layer,
             "status": self.status,
             "weights": self.weights,
             "reason": self.reason,
+            "notes": self.notes,
         }
 
     def refuse(self, path: str, skip_mismatch: bool, by_name: bool) -> None:
@@ -75,7 +78,9 @@ class WeightsReport:
             f"{name:<{wide}}  {status:<7}  {reason}".rstrip()
             for name, status, reason in zip(self.layer, self.status, self.reason)
         ]
-        return "\n".join([f"<{len(self.names('loaded'))} of {len(self.layer)} loaded>", *lines])
+        own = [status for status in self.status if status != "unused"]
+        title = f"<{own.count('loaded')} of {len(own)} loaded>"
+        return "\n".join([title, *lines, *self.notes])
 
 
 def shapes_differ(model: Iterable, file: Iterable) -> Optional[str]:

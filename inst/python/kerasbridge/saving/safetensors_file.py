@@ -1,7 +1,8 @@
 """Weights as safetensors: plain arrays by name, read by many programs, without any code in the file.
 
 Names are `<layer>/<weight>`, such as `dense/kernel` or `encoder/lstm_cell/bias`; the text field
-`layers` of the file's header lists for each layer its names in the order of the layer's weights.
+`layers` of the file's header lists for each layer its names in the order of the layer's weights, the
+text field `kerasbridge` is the manifest.
 Format: https://huggingface.co/docs/safetensors
 """
 
@@ -15,8 +16,11 @@ import numpy as np
 
 from kerasbridge.errors import ArgumentError, FileError, InstallError
 from kerasbridge.files import leftovers, replacing
+from kerasbridge.saving import manifest
+from kerasbridge.saving.contents import checksum
 from kerasbridge.saving.named_weights import load_lists, ordered
 from kerasbridge.saving.report import WeightsReport
+from kerasbridge.saving.safety.tensors import structure_of_arrays
 
 PathLike = Union[str, "os.PathLike[str]"]
 
@@ -91,6 +95,10 @@ def write_safetensors(model: Any, path: PathLike, overwrite: bool) -> None:
         "keras_version": keras.__version__,
         "layers": json.dumps({layer: [n for n, _ in found] for layer, found in table.items()}),
     }
+    parts = {f"/{name}": {"crc32": checksum(_octets(array))} for name, array in arrays.items()}
+    described = [(name, array.shape, array.dtype) for name, array in arrays.items()]
+    parts["structure"] = {"crc32": structure_of_arrays(described, header)}
+    header["kerasbridge"] = manifest.plain_text(manifest.make(model, parts, []))
     with replacing(path, overwrite) as temporary:
         # the library writes to a name of its own beside the one it is given: in a folder that the next
         # save clears, should this process be killed
@@ -100,18 +108,17 @@ def write_safetensors(model: Any, path: PathLike, overwrite: bool) -> None:
             os.replace(written, temporary)
 
 
-def is_safetensors(path: PathLike) -> bool:
-    """Whether a file begins as safetensors do: the length of a header in JSON, then that header."""
-    with open(path, "rb") as file:
-        start = file.read(9)
-    size = os.path.getsize(path)
-    return len(start) == 9 and start[8:] == b"{" and int.from_bytes(start[:8], "little") < size
+def _octets(array: np.ndarray) -> np.ndarray:
+    """The bytes of an array as they lie in the file, without a copy."""
+    return array.reshape(-1).view(np.uint8)
 
 
 def load_safetensors(
     model: Any, path: str, skip_mismatch: bool = False, by_name: bool = False
 ) -> WeightsReport:
     """Load weights by the names in the file; layers of other programs are told by the names alone.
+
+    The file has been looked at: see `safety/tensors.py`.
 
     Raises:
         FileError: the file is damaged, or its weights don't fit.

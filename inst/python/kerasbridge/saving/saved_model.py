@@ -7,14 +7,23 @@ puts the whole model beside it, in `assets.extra`, the place that TensorFlow lea
 from __future__ import annotations
 
 import inspect
+import keyword
 import os
+import re
 from typing import Any, Optional, Union
 
 import numpy as np
 
 from kerasbridge.errors import ArgumentError, DataError, FileError, UnsupportedError
 from kerasbridge.files import recover, replacing_files, replacing_folder
+from kerasbridge.saving.door import NOT_NUMBERS, few, warn_of
 from kerasbridge.saving.legacy import metadata
+from kerasbridge.saving.named_weights import loaded_whole
+from kerasbridge.saving.report import WeightsReport
+from kerasbridge.saving.safety.config import check_allow, raise_refused
+from kerasbridge.saving.safety.graphs import audit_graph
+from kerasbridge.saving.safety.texts import damaged
+from kerasbridge.saving.sweeping import has_not_numbers
 
 PathLike = Union[str, "os.PathLike[str]"]
 WHOLE_MODEL = os.path.join("assets.extra", "model.keras")
@@ -50,28 +59,59 @@ def export_saved_model(
     _check_built(model)
     name = os.path.expanduser(os.fspath(filepath))
     with replacing_folder(name, overwrite) as temporary:
-        _export(model, temporary, bool(verbose), input_signature)
+        _export(model, temporary, input_signature, verbose)
     return name
 
 
-def _export(model: Any, folder: str, verbose: bool, input_signature: Any = None) -> None:
+def _export(model: Any, folder: str, signature: Any = None, verbose: bool = False) -> None:
     """`model.export()`, which took neither `verbose` nor `input_signature` at first."""
     import keras
 
     takes = inspect.signature(model.export).parameters
     arguments: dict[str, Any] = {"format": "tf_saved_model"}
     if "verbose" in takes:
-        arguments["verbose"] = verbose
-    if input_signature is not None:
-        if "input_signature" not in takes:
-            raise UnsupportedError(
-                f"Keras {keras.__version__}, which is installed, exports a model for the inputs that it "
-                "has; `input_signature` came later.",
-                hint="Install a newer Keras, or leave it out.",
-                argument="input_signature",
-            )
-        arguments["input_signature"] = input_signature
+        arguments["verbose"] = bool(verbose)
+    if "input_signature" in takes:
+        signature = _signature(model) if signature is None else signature
+        if signature is not None:
+            arguments["input_signature"] = signature
+    elif signature is not None:
+        raise UnsupportedError(
+            f"Keras {keras.__version__}, which is installed, exports a model for the inputs that it "
+            "has; `input_signature` came later.",
+            hint="Install a newer Keras, or leave it out.",
+            argument="input_signature",
+        )
     model.export(folder, **arguments)
+
+
+def _signature(model: Any) -> Any:
+    """A signature with other names where those of the inputs can't be names of arguments ("in", "x y").
+
+    None where they can, so that Keras makes its own.
+    """
+    import keras
+
+    inputs = getattr(model, "inputs", None) or []
+    if isinstance(model.input if inputs else None, dict) or all(map(_is_name, _names(inputs))):
+        return None
+    taken: set = set()
+    specs = []
+    for tensor, name in zip(inputs, _names(inputs)):
+        name = re.sub(r"\W", "_", name)
+        while not _is_name(name) or name in taken:
+            name += "_"
+        taken.add(name)
+        specs.append(keras.InputSpec(dtype=tensor.dtype, shape=tensor.shape, name=name))
+    return [specs] if isinstance(model.input, (list, tuple)) else specs
+
+
+def _names(tensors: list) -> list:
+    return [str(tensor.name) for tensor in tensors]
+
+
+def _is_name(text: str) -> bool:
+    return text.isidentifier() and not keyword.iskeyword(text)
 
 
 def save_model_tf(
@@ -84,7 +124,7 @@ def save_model_tf(
     _check_built(model)
     name = os.path.expanduser(os.fspath(filepath))
     with replacing_folder(name, overwrite) as temporary:
-        _export(model, temporary, verbose=False)
+        _export(model, temporary)
         os.makedirs(os.path.dirname(os.path.join(temporary, WHOLE_MODEL)), exist_ok=True)
         keras.saving.save_model(
             model, os.path.join(temporary, WHOLE_MODEL), include_optimizer=include_optimizer
@@ -93,21 +133,48 @@ def save_model_tf(
 
 
 def load_model_tf(
-    filepath: PathLike, custom_objects: Optional[dict[str, Any]] = None, compile: bool = True
+    filepath: PathLike,
+    custom_objects: Optional[dict[str, Any]] = None,
+    compile: bool = True,
+    allow: Any = (),
 ) -> Any:
-    """The whole model of a folder that `save_model_tf` wrote, an `InferenceModel` of any other."""
+    """The whole model of a folder that `save_model_tf` wrote, an `InferenceModel` of any other.
+
+    Args:
+        allow: as for `load_model`.
+    """
     from kerasbridge.saving.models import load_model
 
     name = _check_folder(filepath)
     whole = os.path.join(name, WHOLE_MODEL)
     if os.path.isfile(whole):
-        return load_model(whole, custom_objects=custom_objects, compile=compile)
-    return InferenceModel(name)
+        return load_model(whole, custom_objects=custom_objects, compile=compile, allow=allow)
+    return load_saved_model(name, allow=allow)
 
 
-def load_saved_model(filepath: PathLike, endpoint: Optional[str] = None) -> InferenceModel:
-    """The computation of a SavedModel folder."""
-    return InferenceModel(_check_folder(filepath), endpoint)
+def load_saved_model(
+    filepath: PathLike, endpoint: Optional[str] = None, allow: Any = ()
+) -> InferenceModel:
+    """The computation of a SavedModel folder, whose operations are looked at first.
+
+    Args:
+        endpoint: name of the signature; None takes the one for serving.
+        allow: "saved_model" permits operations that reach files, the network or Python, "vocabulary"
+            tables read from a file that is no asset of the folder.
+
+    Raises:
+        UnsafeFileError: there are such operations; names the function they stand in.
+    """
+    allowed = set(check_allow(allow))
+    name = _check_folder(filepath)
+    refused = [found for found in audit_graph(name) if found.word not in allowed]
+    if refused:
+        raise_refused(refused, f"'{name}'")
+    model = InferenceModel(name, endpoint)
+    bad = [v.name for v in model.variables if has_not_numbers(v.numpy())]
+    if bad:
+        warn_of(model, f"'{name}' {NOT_NUMBERS}: {few(bad)}.")
+    return model
 
 
 def _check_built(model: Any) -> None:
@@ -177,6 +244,11 @@ class InferenceModel:
         inputs, outputs = metadata.order(folder)
         self._specs = {name: keywords[name] for name in metadata.sorted_by(list(keywords), inputs)}
         self.outputs = metadata.sorted_by(list(self._function.structured_outputs), outputs)
+
+    @property
+    def variables(self) -> list:
+        """The variables of the folder, which can be read but not trained."""
+        return list(getattr(self._loaded, "variables", ()))
 
     @property
     def inputs(self) -> dict:
@@ -268,8 +340,15 @@ def save_weights_tf(model: Any, filepath: PathLike, overwrite: bool = True) -> s
     return name
 
 
-def load_weights_tf(model: Any, filepath: PathLike) -> Any:
-    """Weights of a checkpoint of `save_weights_tf`, into a model of the same architecture."""
+def load_weights_tf(model: Any, filepath: PathLike) -> WeightsReport:
+    """Weights of a checkpoint of `save_weights_tf`, into a model of the same architecture.
+
+    Returns:
+        What became of each layer.
+
+    Raises:
+        FileError: there is none, it is damaged (TensorFlow keeps checksums), or of another model.
+    """
     tf = _tensorflow()
     name = os.path.expanduser(os.fspath(filepath))
     recover(os.path.dirname(os.path.abspath(name)))
@@ -277,13 +356,22 @@ def load_weights_tf(model: Any, filepath: PathLike) -> Any:
         raise FileError(
             f"There is no checkpoint '{name}' (no file '{name}.index').", argument="filepath"
         )
-    status = tf.train.Checkpoint(model=model).read(name)
+
+    def read() -> None:
+        tf.train.Checkpoint(model=model).read(name).assert_existing_objects_matched()
+
     try:
-        status.assert_existing_objects_matched()
+        report = loaded_whole(model, read)
     except AssertionError as err:
         raise FileError(
             f"The checkpoint '{name}' does not hold the weights of this model.",
             hint="It must have been written from a model of the same layers.",
             argument="filepath",
         ) from err
-    return model
+    except Exception as err:  # noqa: B902 - TensorFlow raises an IndexError for a file cut short
+        said = (str(err).splitlines() or [type(err).__name__])[0][:200]
+        raise damaged(f"'{name}'", "", said) from err
+    bad = [w.path for w in model.weights if has_not_numbers(np.asarray(w))]
+    if bad:
+        report.notes.append(warn_of(model, f"'{name}' {NOT_NUMBERS}: {few(bad)}."))
+    return report

@@ -13,13 +13,20 @@ import json
 import os
 import re
 import secrets
-from typing import Any, Union
+from typing import Any, Optional, Union
 
-from kerasbridge.errors import ArgumentError, FileError, UnsupportedError
+from kerasbridge.errors import ArgumentError, FileError, UnsafeFileError, UnsupportedError
 from kerasbridge.files import check_room, check_target, recover, replacing, workplace
 from kerasbridge.files.folders import flush
 from kerasbridge.files.single import explained, one_at_a_time
+from kerasbridge.saving import manifest
+from kerasbridge.saving.contents import Contents, checksum, read_contents
+from kerasbridge.saving.door import Door, not_loaded
+from kerasbridge.saving.safety.config import check_allow
+from kerasbridge.saving.safety.texts import check_text_size, read_json
 from kerasbridge.saving.sizes import array_bytes, stored_size
+from kerasbridge.saving.verifying import changed
+from kerasbridge.saving.writing import add_manifest
 
 PathLike = Union[str, "os.PathLike[str]"]
 ENDING = ".weights.json"
@@ -56,6 +63,7 @@ def write_sharded(model: Any, path: PathLike, overwrite: bool, max_shard_size: f
         written = os.path.join(work, f"{base}-{token}{ENDING}")
         model.save_weights(written, max_shard_size=max_shard_size)
         shards = [name for name in os.listdir(work) if name.endswith(".weights.h5")]
+        _add_checksums(model, written, [os.path.join(work, name) for name in shards])
         try:
             for name in shards:
                 flush(os.path.join(work, name))
@@ -96,45 +104,109 @@ def _clear(folder: str, base: str) -> None:
                 os.unlink(os.path.join(folder, name))
 
 
+def _add_checksums(model: Any, listed: str, shards: list) -> None:
+    """A manifest in each shard, and in the list how to tell that a shard is the one it was."""
+    for shard in shards:
+        add_manifest(model, shard)
+    with open(listed, encoding="utf-8") as file:
+        table = json.load(file)
+    table["metadata"]["kerasbridge"] = {
+        "format": manifest.FORMAT,
+        "map": _checksum_of_map(table),
+        "shards": {os.path.basename(shard): _identity(read_contents(shard)) for shard in shards},
+    }
+    with open(listed, "w", encoding="utf-8") as file:
+        json.dump(table, file, indent=1)
+
+
+def _identity(contents: Contents) -> int:
+    """Checksum of a shard's manifest, which has the checksums of all else in it."""
+    return checksum(manifest.plain_text(contents.manifest or {}).encode("utf-8"))
+
+
+def _checksum_of_map(table: dict) -> int:
+    return checksum(json.dumps(table["weight_map"], sort_keys=True).encode("utf-8"))
+
+
+def _read_list(path: PathLike) -> dict:
+    """The list of shards, looked at.
+
+    Raises:
+        FileError: it is not such a list, is damaged, or names a file outside of its folder.
+    """
+    source = f"'{os.fspath(path)}'"
+    check_text_size(os.path.getsize(path), "", source)
+    with open(path, "rb") as file:
+        table = read_json(file.read(), "", source)
+    try:
+        names = [
+            n for v in table["weight_map"].values() for n in (v if isinstance(v, list) else [v])
+        ]
+        told = table.get("metadata", {}).get("kerasbridge")
+        known = {} if told is None else {name: int(crc) for name, crc in told["shards"].items()}
+        fits = told is None or told["map"] == _checksum_of_map(table)
+    except (ValueError, KeyError, TypeError, AttributeError) as err:
+        raise FileError(
+            f"{source} is not a list of files of weights, or damaged.", argument="filepath"
+        ) from err
+    for name in names:
+        if os.path.basename(str(name)) != name or name in ("", os.curdir, os.pardir):
+            raise UnsafeFileError(
+                f"{source} names a file outside of its folder: '{name}'.", argument="filepath"
+            )
+    if not fits:
+        raise changed(source, "weight_map", "it is not what was written")
+    return {"names": set(names), "known": known if told is not None else None}
+
+
 def shards_of(path: PathLike) -> set[str]:
     """Names of the files that a list of shards names.
 
     Raises:
-        FileError: it is not such a list, or names a file outside of its folder.
+        FileError: see `_read_list`.
     """
-    try:
-        with open(path, encoding="utf-8") as file:
-            table = json.load(file)["weight_map"]
-        names = {n for v in table.values() for n in (v if isinstance(v, list) else [v])}
-    except (ValueError, KeyError, TypeError, AttributeError) as err:
-        raise FileError(
-            f"'{os.fspath(path)}' is not a list of files of weights, or damaged.",
-            argument="filepath",
-        ) from err
-    for name in names:
-        if os.path.basename(str(name)) != name or name in ("", os.curdir, os.pardir):
-            raise FileError(
-                f"'{os.fspath(path)}' names a file outside of its folder: '{name}'.",
-                argument="filepath",
-            )
-    return names
+    return _read_list(path)["names"]
 
 
-def load_sharded(model: Any, path: str) -> None:
-    """Load weights that `write_sharded` or Keras wrote.
+def load_sharded(model: Any, path: str, allow: Any = (), max_size: Optional[int] = None) -> list:
+    """Load weights that `write_sharded` or Keras wrote; every shard is looked at first.
+
+    Args:
+        allow, max_size: as for `load_weights`; the size is that of one shard.
+
+    Returns:
+        What a person should know of the values, in sentences.
 
     Raises:
-        FileError: the list is damaged, or a file that it names is missing.
+        FileError: the list or a shard is damaged, missing, or of another model.
+        UnsafeFileError: a shard reads other files, or is dishonest about its size.
     """
-    for name in sorted(shards_of(path)):
-        shard = os.path.join(os.path.dirname(os.path.abspath(path)), name)
-        if not os.path.isfile(shard):
+    listed = _read_list(path)
+    folder = os.path.dirname(os.path.abspath(path))
+    for name in sorted(listed["names"]):
+        if not os.path.isfile(os.path.join(folder, name)):
             raise FileError(
                 f"'{path}' names the file '{name}', which is missing.",
                 hint="The files of weights that were saved in pieces belong together.",
                 argument="filepath",
             )
+    first = _opened_first(folder, os.path.basename(path)[: -len(ENDING)])
+    looked_at = listed["names"] | ({os.path.basename(first)} if os.path.exists(first) else set())
+    doors = {
+        name: Door(os.path.join(folder, name), allow=allow, max_size=max_size)
+        for name in sorted(looked_at)
+    }
+    if listed["known"] is not None and "changed" not in check_allow(allow):
+        for name in sorted(listed["names"]):
+            if listed["known"].get(name) != _identity(doors[name].contents):
+                raise changed(f"'{path}'", name, "this file is not the one that was written")
     optimizer = getattr(model, "optimizer", None)
     if optimizer is not None and not optimizer.built:
         optimizer.build(model.trainable_variables)  # Keras drops the state of one that isn't
-    model.load_weights(path)
+    try:
+        model.load_weights(path)
+    except Exception as err:  # Keras and HDF5 have several classes for it
+        for door in doors.values():
+            door.finish_weights(model)  # damage of a shard says more
+        raise not_loaded(f"'{path}'", err) from err
+    return [note for door in doors.values() for note in door.finish_weights(model)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zlib
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Iterable, Optional
 
 BLOCK = 2**20  # bytes at a time
@@ -40,9 +41,7 @@ class Sweep:
                 break
             value = zlib.crc32(view[:got], value)
             if kind is not None and not bad:
-                # the least value is NaN if any is
-                numbers = np.frombuffer(view[: got - got % kind.itemsize], kind)
-                bad = bool(numbers.size and np.isnan(numbers.min()))
+                bad = has_not_numbers(np.frombuffer(view[: got - got % kind.itemsize], kind))
             size -= got
         if bad:
             self.not_numbers.append(stored.path)
@@ -63,17 +62,31 @@ class Sweep:
         return self.checksum(start + at, size - at, value)
 
 
-def dataset_checksums(contents: Any, sweep: Sweep) -> dict:
+def has_not_numbers(values: Any) -> bool:
+    """Whether an array of floats holds NaN."""
+    import numpy as np
+
+    # the least value is NaN if any is
+    return bool(str(values.dtype) in _FLOATS and values.size and np.isnan(values.min()))
+
+
+def dataset_checksums(contents: Any, sweep: Sweep, threads: int = 1) -> dict:
     """Path -> CRC-32 of the values of each dataset of an HDF5 file, straight from its bytes.
 
-    `sweep` goes over the same file.
+    `sweep` goes over the same file; further threads open it for themselves.
     """
-    out, later = {}, []
+    near, later = [], []
     for stored in contents.datasets:
-        if stored.offset is None and stored.nbytes:
-            later.append(stored)
-        else:
-            out[f"/{stored.path}"] = sweep.checksum(stored.offset or 0, stored.nbytes, 0, stored)
+        (later if stored.offset is None and stored.nbytes else near).append(stored)
+    out = {}
+    if threads > 1:
+        with ThreadPoolExecutor(threads) as pool:
+            shares = pool.map(lambda share: _apart(contents.path, share), _shares(near, threads))
+            for found, not_numbers in shares:
+                out.update(found)
+                sweep.not_numbers.extend(not_numbers)
+    else:
+        out.update(_checksums(near, sweep))
     if later:
         import h5py
         import numpy as np
@@ -82,6 +95,27 @@ def dataset_checksums(contents: Any, sweep: Sweep) -> dict:
             for stored in later:
                 values = np.ascontiguousarray(opened[stored.path][()])
                 out[f"/{stored.path}"] = zlib.crc32(values.tobytes()) & 0xFFFFFFFF
-                if stored.dtype in _FLOATS and values.size and np.isnan(values.min()):
+                if has_not_numbers(values):
                     sweep.not_numbers.append(stored.path)
+    return out
+
+
+def _checksums(datasets: Iterable, sweep: Sweep) -> dict:
+    return {f"/{s.path}": sweep.checksum(s.offset or 0, s.nbytes, 0, s) for s in datasets}
+
+
+def _apart(path: str, datasets: Iterable) -> tuple:
+    with open(path, "rb") as file:
+        sweep = Sweep(file)
+        return _checksums(datasets, sweep), sweep.not_numbers
+
+
+def _shares(datasets: list, number: int) -> list:
+    """The datasets in `number` lists of about as many bytes each."""
+    out: list = [[] for _ in range(number)]
+    sizes = [0] * number
+    for stored in sorted(datasets, key=lambda s: -s.nbytes):
+        least = sizes.index(min(sizes))
+        out[least].append(stored)
+        sizes[least] += stored.nbytes
     return out

@@ -6,7 +6,7 @@ import contextlib
 import os
 import threading
 import zipfile
-from typing import Any
+from typing import Any, Iterator
 
 from kerasbridge.saving import manifest
 from kerasbridge.saving.contents import MANIFEST, Contents, read_contents
@@ -19,6 +19,22 @@ _UNLIMITED = 2**62
 def _flush(path: str) -> None:
     with contextlib.suppress(OSError), open(path, "rb+") as file:
         os.fsync(file.fileno())
+
+
+@contextlib.contextmanager
+def settings_kept(model: Any) -> Iterator[None]:
+    """Around Keras' writer of `.h5`, which takes the optimizer out of what the model was compiled with.
+
+    Without it, all that is written of the model afterwards (`.keras`, JSON) lacks its optimizer.
+    """
+    held = getattr(getattr(model, "_compile_config", None), "config", None)
+    before = dict(held) if isinstance(held, dict) else None
+    try:
+        yield
+    finally:
+        if before is not None:
+            held.clear()
+            held.update(before)
 
 
 def add_manifest(model: Any, path: str) -> None:

@@ -9,38 +9,10 @@ from __future__ import annotations
 
 import json
 import os
-from typing import Iterator
+
+from kerasbridge.saving.safety.wire import fields
 
 LIMIT = 64 * 2**20  # bytes
-
-
-def _number(data: bytes, at: int) -> tuple:
-    value = shift = 0
-    while True:
-        byte = data[at]
-        value |= (byte & 127) << shift
-        at, shift = at + 1, shift + 7
-        if byte < 128 or shift > 63:
-            return value, at
-
-
-def _fields(data: bytes) -> Iterator[tuple]:
-    """(number, value) of each field; texts and messages as bytes."""
-    at = 0
-    while at < len(data):
-        key, at = _number(data, at)
-        kind = key & 7
-        if kind == 0:
-            value, at = _number(data, at)
-        elif kind == 2:
-            size, at = _number(data, at)
-            value, at = data[at : at + size], at + size
-        else:
-            size = {1: 8, 5: 4}.get(kind)
-            if size is None:
-                return
-            value, at = data[at : at + size], at + size
-        yield key >> 3, value
 
 
 def order(folder: str) -> tuple:
@@ -51,10 +23,10 @@ def order(folder: str) -> tuple:
             return (), ()
         with open(path, "rb") as file:
             data = file.read()
-        for number, value in _fields(data):
-            node = dict(_fields(value)) if number == 1 else {}
+        for number, value in fields(data):
+            node = dict(fields(value)) if number == 1 else {}
             if node.get(3) == b"root":
-                return _ends(json.loads(node[5]))
+                return _ends(json.loads(bytes(node[5])))
     except (OSError, IndexError, KeyError, ValueError, TypeError, RecursionError):
         pass
     return (), ()

@@ -12,6 +12,7 @@ from typing import Any, Callable
 import keras
 from keras import ops
 
+from kerasbridge.saving.legacy import graph_operations
 from kerasbridge.saving.legacy.context import Context
 
 FUNCTIONS: dict[str, Callable] = {}
@@ -289,7 +290,7 @@ def apply(entry: dict, inputs: Any, options: dict, ctx: Context) -> Any:
             )
         out = function(inputs, **options)
     else:
-        raise ctx.refusal("operations of TensorFlow 2.0 to 2.3 are stored as parts of a graph.")
+        out = graph_operations.apply(config, inputs, ctx)
     _rename(out, config.get("name") or entry.get("name"))
     return out
 

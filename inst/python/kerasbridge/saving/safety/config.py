@@ -23,6 +23,7 @@ MAX_VALUES = 20_000_000  # values in one configuration
 MAX_LAYERS = 10_000
 
 _MODULE = re.compile(r"^[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*$")
+_R_PACKAGE = re.compile(r"^the R (?:package '|function )([A-Za-z0-9._]+)(?:'|::)")
 _FAMILIES = ("keras", "keras_hub", "keras_nlp", "keras_cv", "tf_keras", "keras_core")
 _VOCABULARIES = ("StringLookup", "IntegerLookup", "TextVectorization", "IndexLookup", "Hashing")
 _STDLIB = frozenset(getattr(sys, "stdlib_module_names", sys.builtin_module_names)) | {
@@ -45,6 +46,10 @@ _WHAT = {
     "saved_model": (
         "loads a SavedModel from elsewhere, whose operations may read and write files",
         'If you trust both: `allow = "saved_model"`. A SavedModel folder alone: `load_model()` on the folder.',
+    ),
+    "operation": (
+        "reaches files, the network or Python",
+        'If you trust its maker: `allow = "saved_model"`.',
     ),
     "vocabulary": (
         "reads its vocabulary from a file of this computer",
@@ -76,6 +81,11 @@ class Finding:
     def permit(self) -> str:
         """The one argument that permits it, or why none does."""
         return _WHAT[self.kind][1]
+
+    @property
+    def word(self) -> str:
+        """The word of `allow` that permits it, where there is one; else its kind."""
+        return "saved_model" if self.kind == "operation" else self.kind
 
     def __str__(self) -> str:
         where = f"In the {self.layer}: " if self.layer else ""
@@ -267,7 +277,7 @@ def raise_refused(refused: list, source: str) -> None:
     raise UnsafeFileError(
         f"{source} is refused. {first}{more}",
         hint=first.permit,
-        argument="allow" if first.kind in ALLOW else "filepath",
+        argument="allow" if first.word in ALLOW else "filepath",
         details={
             "findings": [{"kind": f.kind, "layer": f.layer, "what": str(f)} for f in refused[:100]]
         },
@@ -277,7 +287,7 @@ def raise_refused(refused: list, source: str) -> None:
 def raise_missing(missing: list, source: str, origins: Optional[dict] = None) -> None:
     """Raise one error that lists every missing class and function and the ways to supply them."""
     origins = origins or {}
-    lines, seen, has_code, from_r = [], set(), False, False
+    lines, seen, has_code, from_r, packages = [], set(), False, False, {}
     for item in missing:
         if (item.kind, item.name) in seen:
             continue
@@ -285,7 +295,8 @@ def raise_missing(missing: list, source: str, origins: Optional[dict] = None) ->
         told = origins.get(item.registered or "") or origins.get(item.name) or {}
         origin = told.get("origin") or item.origin
         has_code = has_code or bool(told.get("source"))
-        from_r = from_r or origin.startswith(("written in R", "the R package"))
+        from_r = from_r or origin.startswith("written in R")
+        packages.update(dict.fromkeys(_R_PACKAGE.findall(origin)))
         where = f", used by the {item.layer}" if item.layer else ""
         lines.append(f"{item.kind} '{item.name}' ({origin}{where})")
     names_list = ", ".join(f"{item} = ..." for item in dict.fromkeys(m.name for m in missing))
@@ -294,6 +305,9 @@ def raise_missing(missing: list, source: str, origins: Optional[dict] = None) ->
         hints.append(
             "or, in R, let the code run that the file holds: `r_code = TRUE`; `inspect_model()` shows it"
         )
+    elif packages:
+        load = ", ".join(f"`library({package})`" for package in packages)
+        hints.append(f"or load the R package that defines them first: {load}")
     elif from_r:
         hints.append(
             "or run the R code that defines them first (in plain Python: it needs R, or Python classes of the same names)"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+import os
 import threading
 from typing import Any, Iterator, Optional
 
@@ -18,9 +19,20 @@ def variables_limit(stored: int, max_size: Optional[int] = None) -> int:
     return int(max_size) if max_size is not None else FREE + TIMES * stored
 
 
+def memory_of_computer() -> int:
+    """Bytes of memory that this computer has; where it doesn't tell, 64 GiB."""
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):  # no such question on this system
+        return 64 * 2**30
+
+
 @contextlib.contextmanager
-def limited_variables(limit: int, stored: int, source: str) -> Iterator[None]:
+def limited_variables(limit: int, stored: Optional[int], source: str) -> Iterator[None]:
     """Refuse, in this thread, variables of more than `limit` bytes before they take any memory.
+
+    Args:
+        stored: bytes of the weights beside the description; None where there are none.
 
     Raises:
         UnsafeFileError: says what the file stores and what the model asks for.
@@ -38,6 +50,13 @@ def limited_variables(limit: int, stored: int, source: str) -> Iterator[None]:
             shape = kwargs.get("shape", args[1] if len(args) > 1 else None)
             dtype = kwargs.get("dtype", args[2] if len(args) > 2 else None)
             made["bytes"] += _bytes(shape, dtype)
+            if made["bytes"] > limit and stored is None:
+                raise UnsafeFileError(
+                    f"{source} is refused. It describes a model of over {made['bytes']:,} bytes; this "
+                    f"computer has {limit:,}.",
+                    hint="No argument permits that: it needs a larger computer, or was changed by hand.",
+                    argument="filepath",
+                )
             if made["bytes"] > limit:
                 raise UnsafeFileError(
                     f"{source} is refused. It stores {stored:,} bytes of weights and describes a model of "

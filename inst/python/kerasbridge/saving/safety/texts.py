@@ -44,8 +44,8 @@ def read_json(content: Union[bytes, str], part: str, source: str) -> Any:
             argument="filepath",
         )
     try:
-        return json.loads(data.decode("utf-8"), object_pairs_hook=_once)
-    except _Twice as err:
+        return json.loads(data.decode("utf-8"), object_pairs_hook=once)
+    except Twice as err:
         raise damaged(source, part, f"the key '{err.args[0][:60]}' stands twice") from err
     except (ValueError, RecursionError) as err:
         raise damaged(source, part, f"no JSON: {str(err)[:200]}") from err
@@ -73,17 +73,22 @@ def damaged(source: str, part: str, how: str, size: Any = None) -> FileError:
     )
 
 
-class _Twice(ValueError):
-    pass
+class Twice(ValueError):
+    """A key that stands twice in one dict."""
 
 
-def _once(pairs: list) -> dict:
+def once(pairs: list) -> dict:
+    """The dict of these pairs.
+
+    Raises:
+        Twice: a key comes again.
+    """
     found = dict(pairs)
     if len(found) != len(pairs):
         seen = set()
         for key, _ in pairs:
             if key in seen:
-                raise _Twice(key)
+                raise Twice(key)
             seen.add(key)
     return found
 

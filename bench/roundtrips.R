@@ -1,0 +1,96 @@
+# The R side of bench/roundtrips.py, in a process of its own:
+#   Rscript bench/roundtrips.R read INDEX OUT    loads every file, predicts, trains one epoch
+#   Rscript bench/roundtrips.R write INDEX OUT   loads each `.keras` file and saves it in every format
+# INDEX is that of roundtrips.py; OUT gets a JSON of what was found, by case and ending.
+
+arguments <- commandArgs(trailingOnly = TRUE)
+here <- dirname(normalizePath(sub("^--file=", "", grep("^--file=", commandArgs(), value = TRUE))))
+Sys.setenv(TF_CPP_MIN_LOG_LEVEL = "3", CUDA_VISIBLE_DEVICES = "-1")
+options(kerasbridge.keep = FALSE)
+library(kerasbridge)
+kerasbridge_info()
+reticulate::py_run_string(sprintf("import sys; sys.path.insert(0, r'%s/../tests/python')", here))
+module <- reticulate::import("training_models", convert = FALSE)
+own <- Filter(\(x) inherits(x, "python.builtin.type"), sapply(names(module), \(n) module[[n]], simplify = FALSE))
+
+whole <- c(".keras", ".h5")
+
+leaf <- function(x) {
+  data <- if (is.list(x$data)) vapply(x$data, \(v) as.numeric(v), 0) else x$data
+  if (identical(x$type, "integer")) data <- as.integer(data)
+  dim <- as.integer(unlist(x$dim))
+  if (length(dim) < 2) array(data, length(data)) else aperm(array(data, rev(dim)), rev(seq_along(dim)))
+}
+
+value <- function(x) {
+  switch(x$kind,
+    none = NULL,
+    array = leaf(x$values[[1]]),
+    list = lapply(x$values, leaf),
+    dict = stats::setNames(lapply(x$values, leaf), unlist(x$names))
+  )
+}
+
+plain <- function(x) {
+  x <- as.array(x)
+  dim <- if (is.null(dim(x))) length(x) else dim(x)
+  list(dim = I(as.integer(dim)), data = I(as.numeric(if (length(dim) > 1) aperm(x, rev(seq_along(dim))) else x)))
+}
+
+flat <- function(x) if (is.list(x) && !is.object(x)) unlist(lapply(x, flat), recursive = FALSE, use.names = FALSE) else list(x)
+
+facts <- function(model, entry, ending) {
+  given <- jsonlite::read_json(paste0(entry$stem, ".json"))
+  x <- value(given$x)
+  out <- list(predict = lapply(flat(predict(model, x, verbose = 0)), plain), weights = lapply(get_weights(model), plain))
+  y <- value(given$y)
+  if (!is.null(y) && !is.null(model$optimizer) && !ending %in% c(".older.h5", ".safetensors")) {
+    out$optimizer <- lapply(model$optimizer$variables, plain)
+    out$rate <- as.numeric(as.array(model$optimizer$learning_rate))
+    out$loss <- fit(model, x, y, epochs = 1, shuffle = FALSE, verbose = 0)$metrics$loss[[1]]
+  }
+  out
+}
+
+fails <- function(e) list(error = substr(paste0(class(e)[[1]], ": ", conditionMessage(e)), 1, 200))
+
+index <- jsonlite::read_json(arguments[[2]])
+outcome <- list()
+for (name in names(index)) {
+  entry <- index[[name]]
+  if (is.character(entry)) next
+  base <- entry$files[[".keras"]]
+  row <- list()
+  if (arguments[[1]] == "write") {
+    row <- tryCatch(
+      {
+        model <- load_model(base, custom_objects = own)
+        for (ending in names(entry$files)) {
+          path <- paste0(entry$stem, "-R", ending)
+          if (ending %in% whole) save_model(model, path) else save_model_weights(model, path)
+          row[[ending]] <- path
+        }
+        row
+      },
+      error = fails
+    )
+  } else {
+    for (ending in names(entry$files)) {
+      row[[ending]] <- tryCatch(
+        {
+          if (ending %in% whole) {
+            model <- load_model(entry$files[[ending]], custom_objects = own)
+          } else {
+            model <- load_model(base, custom_objects = own)
+            set_weights(model, lapply(get_weights(model), \(w) w * 0))
+            load_model_weights(model, entry$files[[ending]])
+          }
+          facts(model, entry, ending)
+        },
+        error = fails
+      )
+    }
+  }
+  outcome[[name]] <- row
+}
+jsonlite::write_json(outcome, arguments[[3]], auto_unbox = TRUE, digits = NA)

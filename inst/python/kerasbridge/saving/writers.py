@@ -1,0 +1,51 @@
+"""Keras' own writers of images, drawings and SavedModels, through `kerasbridge.files`: whole or not at all."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import keras
+
+from kerasbridge.files import replacing, replacing_folder
+
+
+def save_img(path: Any, x: Any, **arguments: Any) -> None:
+    """`keras.utils.save_img`; an older file stays until the new one is whole.
+
+    Raises:
+        FileError: the folder is missing or read-only, or the disk is full.
+    """
+    with replacing(path, argument="path") as temporary:
+        keras.utils.save_img(temporary, x, **arguments)
+
+
+def plot_model(model: Any, to_file: Any = "model.png", **arguments: Any) -> Any:
+    """`keras.utils.plot_model`; an older file stays until the new one is whole.
+
+    Raises:
+        FileError: the folder is missing or read-only, or the disk is full.
+        ImportError: pydot or graphviz is missing.
+    """
+    with replacing(to_file, argument="to_file") as temporary:
+        shown = keras.utils.plot_model(model, to_file=temporary, **arguments)
+        if not os.path.getsize(temporary):  # Keras in a notebook prints what is missing instead
+            raise ImportError("`plot_model()` needs the Python package pydot, and graphviz.")
+    return shown
+
+
+def export_archive() -> Any:
+    """A `keras.export.ExportArchive` whose `write_out` replaces an older SavedModel in one step.
+
+    Raises (`write_out`):
+        FileError: the parent folder is missing, or the target holds something else than a SavedModel.
+    """
+    archive = keras.export.ExportArchive()
+    write = archive.write_out
+
+    def write_out(filepath: Any, options: Any = None, verbose: bool = True) -> None:
+        with replacing_folder(filepath) as temporary:
+            write(temporary, options=options, verbose=verbose)
+
+    archive.write_out = write_out
+    return archive

@@ -1,0 +1,79 @@
+"""Architectures as text and files: what is wrong with one is said of the text or the file."""
+
+from __future__ import annotations
+
+import json
+
+import keras
+import pytest
+from kerasbridge.errors import ArgumentError, FileError, UnsafeFileError
+from kerasbridge.saving import (
+    load_config,
+    load_model,
+    model_from_json,
+    model_from_yaml,
+    model_to_json,
+    save_config,
+)
+
+
+@pytest.fixture
+def tree():
+    model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(4, name="wide")])
+    return json.loads(model_to_json(model))
+
+
+def dense(tree):
+    layer = tree["config"]["layers"][-1]
+    layer.pop("build_config", None)
+    return layer["config"]
+
+
+@pytest.mark.parametrize("ending", [".json", ".yaml"])
+def test_a_round_trip_and_a_change_by_hand(tree, tmp_path, ending):
+    path = tmp_path / f"a{ending}"
+    save_config(model_from_json(json.dumps(tree)), path)
+    if ending == ".yaml":
+        path.write_text(path.read_text().replace("units: 4", "units: 5"))
+    assert load_config(path).output_shape == (None, 5 if ending == ".yaml" else 4)
+
+
+def test_a_model_larger_than_the_computer_is_refused_before_it_takes_memory(tree, tmp_path):
+    dense(tree)["units"] = 2 * 10**12
+    with pytest.raises(UnsafeFileError, match=r"`json` is refused.*over [\d,]{16,} bytes"):
+        model_from_json(json.dumps(tree))
+    path = tmp_path / "a.json"
+    path.write_text(json.dumps(tree))
+    with pytest.raises(UnsafeFileError, match=r"a\.json' is refused") as info:
+        load_config(path)
+    assert info.value.argument == "filepath"
+
+
+@pytest.mark.parametrize("value", ["x", None, -3, [1], {"a": 1}, 1.5])
+def test_what_keras_can_not_make_is_one_class_of_error(tree, tmp_path, value):
+    dense(tree)["units"] = value
+    with pytest.raises(
+        ArgumentError, match="`json` describes no model that Keras can make: ."
+    ) as info:
+        model_from_json(json.dumps(tree))
+    assert info.value.argument == "json"
+    path = tmp_path / "a.json"
+    path.write_text(json.dumps(tree))
+    with pytest.raises(FileError, match=r"a\.json' describes no model"):
+        load_config(path)
+
+
+def test_a_key_that_stands_twice_is_said(tmp_path):
+    with pytest.raises(ArgumentError, match="`json` has the key 'a' twice"):
+        model_from_json('{"class_name": "Sequential", "config": {"a": 1, "a": 2}}')
+    with pytest.raises(ArgumentError, match="`yaml` has the key 'units' twice"):
+        model_from_yaml("class_name: Sequential\nconfig:\n  units: 1\n  units: 2\n")
+    text = tmp_path / "a.json"
+    text.write_text("{}")
+    with pytest.raises(FileError, match="not a model file") as info:
+        load_model(text)
+    assert "load_model_config()" in info.value.hint
+    path = tmp_path / "a.yaml"
+    path.write_text("a: 1\nb: 2\n")
+    with pytest.raises(FileError, match=r"a\.yaml' does not describe a model"):
+        load_config(path)
