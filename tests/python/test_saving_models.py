@@ -70,6 +70,17 @@ def test_weights_round_trip(model, tmp_path):
         save_weights(model, tmp_path / "w.txt")
 
 
+@pytest.mark.parametrize("name", ["x", "x y"])
+def test_a_sequential_model_that_was_never_called_is_exported(tmp_path, name):
+    from kerasbridge.saving import saved_model
+
+    model = keras.Sequential([keras.Input((3,), name=name), keras.layers.Dense(2)])
+    path = saved_model.export_saved_model(model, tmp_path / "served")
+    again = keras.layers.TFSMLayer(path)
+    x = np.ones((4, 3), "float32")
+    np.testing.assert_allclose(again(x), model.predict(x, verbose=0), rtol=1e-6)
+
+
 def test_a_model_whose_export_takes_less():
     from kerasbridge.saving import saved_model
 

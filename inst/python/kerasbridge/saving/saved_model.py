@@ -93,7 +93,11 @@ def _signature(model: Any) -> Any:
     import keras
 
     inputs = getattr(model, "inputs", None) or []
-    if isinstance(model.input if inputs else None, dict) or all(map(_is_name, _names(inputs))):
+    try:
+        structure = model.input if inputs else None
+    except (AttributeError, ValueError):  # a Sequential that has never been called: one tensor
+        structure = None
+    if isinstance(structure, dict) or all(map(_is_name, _names(inputs))):
         return None
     taken: set = set()
     specs = []
@@ -103,7 +107,7 @@ def _signature(model: Any) -> Any:
             name += "_"
         taken.add(name)
         specs.append(keras.InputSpec(dtype=tensor.dtype, shape=tensor.shape, name=name))
-    return [specs] if isinstance(model.input, (list, tuple)) else specs
+    return [specs] if isinstance(structure, (list, tuple)) else specs
 
 
 def _names(tensors: list) -> list:
