@@ -368,7 +368,16 @@ k_tile <- function(x, n) k_call("keras.ops.tile", c(x = "tensor", n = "repeats:i
 
 #' @rdname k_shapes
 #' @export
-k_reverse <- function(x, axes) k_call("keras.ops.flip", c(x = "tensor", axes = "axis:axes"))
+k_reverse <- function(x, axes) {
+  frame <- rlang::current_env()
+  x <- k_tensor(x, "x", frame)
+  axes <- as_axes_arg(axes, "axes", frame)
+  # one by one: until Keras 3.3 several at once fail
+  for (axis in if (inherits(axes, "kb_tag")) axes$value else axes) {
+    x <- k_ops("flip", x, axis = axis, call = frame)
+  }
+  x
+}
 
 #' @rdname k_shapes
 #' @export

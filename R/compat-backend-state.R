@@ -403,6 +403,9 @@ k_manual_variable_initialization <- function(value) {
 #' @rdname k_sessions
 #' @export
 k_reset_uids <- function() {
-  bridge_call("keras.utils.clear_session", list(free_memory = FALSE), call = rlang::current_env())
+  frame <- rlang::current_env()
+  bridge_start(frame)
+  newer <- utils::compareVersion(the$keras_version, "3.3") >= 0 # before, memory was freed whatever one said
+  bridge_call("keras.utils.clear_session", if (newer) list(free_memory = FALSE) else list(), call = frame)
   invisible(NULL)
 }

@@ -669,7 +669,7 @@ layer_spectral_normalization <- function(
 #' model <- keras_model_sequential(input_shape = 4) |>
 #'   layer_dense(units = 1)
 #' folder <- tempfile()
-#' model$export(folder, verbose = FALSE)
+#' export_savedmodel(model, folder)
 #' reloaded <- layer_tfsm(filepath = folder)
 #' reloaded(op_ones(c(1, 4)))
 #' @export

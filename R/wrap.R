@@ -111,13 +111,17 @@ wrap_function <- function(symbol, frame, types, extra = character(), positional 
 # Where Keras refuses `code` for an axis beyond those of its first argument, say so in R's terms. `value`
 # gives an argument as the user typed it.
 explaining_axes <- function(code, subject, types, value, call) {
+  axes <- names(types)[sub("^!", "", types) %in% c("axis", "axes")]
   explain <- function() {
+    if (!length(axes)) {
+      return()
+    }
     x <- value(subject)
     if (is.list(x) && !is_python(x) && length(x)) {
       x <- x[[1]]
     }
     rank <- if (is_tensor(x) || is.array(x)) length(dim(x)) else if (is.atomic(x) && length(x) > 1) 1L
-    for (arg in names(types)[sub("^!", "", types) %in% c("axis", "axes")]) {
+    for (arg in axes) {
       beyond <- if (length(rank) && is.numeric(value(arg))) Filter(\(a) abs(a) > rank, value(arg))
       if (length(beyond)) {
         abort_argument(arg, sprintf("names axis %s; `%s` has %d.", format(beyond[[1]]), subject, rank), call = call)

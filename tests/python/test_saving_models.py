@@ -5,7 +5,7 @@ from __future__ import annotations
 import keras
 import numpy as np
 import pytest
-from kerasbridge.errors import FileError
+from kerasbridge.errors import FileError, UnsupportedError
 from kerasbridge.saving import load_model, load_weights, save_model, save_weights
 
 
@@ -68,6 +68,31 @@ def test_weights_round_trip(model, tmp_path):
         np.testing.assert_array_equal(a, b)
     with pytest.raises(FileError, match="does not end in"):
         save_weights(model, tmp_path / "w.txt")
+
+
+@pytest.mark.parametrize("name", ["x", "x y"])
+def test_a_sequential_model_that_was_never_called_is_exported(tmp_path, name):
+    from kerasbridge.saving import saved_model
+
+    model = keras.Sequential([keras.Input((3,), name=name), keras.layers.Dense(2)])
+    path = saved_model.export_saved_model(model, tmp_path / "served")
+    again = keras.layers.TFSMLayer(path)
+    x = np.ones((4, 3), "float32")
+    np.testing.assert_allclose(again(x), model.predict(x, verbose=0), rtol=1e-6)
+
+
+def test_a_model_whose_export_takes_less():
+    from kerasbridge.saving import saved_model
+
+    class Old:
+        def export(self, filepath, format="tf_saved_model"):
+            self.written = (filepath, format)
+
+    model = Old()
+    saved_model._export(model, "place")
+    assert model.written == ("place", "tf_saved_model")
+    with pytest.raises(UnsupportedError, match="`input_signature` came later"):
+        saved_model._export(model, "place", signature=[1])
 
 
 def test_an_h5_file_leaves_the_model_as_it_was(model, tmp_path):

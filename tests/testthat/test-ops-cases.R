@@ -15,6 +15,7 @@ older_op_faults <- paste0("keras.ops.", c(
   "svd", # unpacks three results where there is one
   "expand_dims", "flip", # several axes at once
   "full", "full_like", # whole numbers given as doubles
+  "image.map_coordinates", # the last row and column count as outside
   "take", "take_along_axis" # negative positions; tensors of positions
 ))
 newest <- is_keras_available("3.15")

@@ -6,7 +6,7 @@ from typing import Any, Optional
 
 import keras
 
-from kerasbridge.errors import ArgumentError
+from kerasbridge.errors import ArgumentError, UnsupportedError
 
 
 def register_object(
@@ -50,13 +50,23 @@ def _check_compiled(model: Any) -> None:
         )
 
 
+def _check_has_state_tree(model: Any) -> None:
+    if not hasattr(model, "get_state_tree"):
+        raise UnsupportedError(
+            f"Keras {keras.__version__}, which is installed, has no state trees.",
+            hint="They came with Keras 3.6; get_weights() and set_weights() do without.",
+        )
+
+
 def get_state_tree(model: Any) -> dict:
     """All state of a compiled model by name, as arrays."""
     _check_compiled(model)
+    _check_has_state_tree(model)
     return model.get_state_tree(value_format="numpy_array")
 
 
 def set_state_tree(model: Any, state: dict) -> None:
     """Set all state; the tree is that of `get_state_tree`."""
     _check_compiled(model)
+    _check_has_state_tree(model)
     model.set_state_tree(state)

@@ -6,6 +6,7 @@ puts the whole model beside it, in `assets.extra`, the place that TensorFlow lea
 
 from __future__ import annotations
 
+import inspect
 import keyword
 import os
 import re
@@ -63,11 +64,25 @@ def export_saved_model(
 
 
 def _export(model: Any, folder: str, signature: Any = None, verbose: bool = False) -> None:
-    arguments = {"verbose": bool(verbose)}
-    signature = _signature(model) if signature is None else signature
-    if signature is not None:
-        arguments["input_signature"] = signature
-    model.export(folder, format="tf_saved_model", **arguments)
+    """`model.export()`, which took neither `verbose` nor `input_signature` at first."""
+    import keras
+
+    takes = inspect.signature(model.export).parameters
+    arguments: dict[str, Any] = {"format": "tf_saved_model"}
+    if "verbose" in takes:
+        arguments["verbose"] = bool(verbose)
+    if "input_signature" in takes:
+        signature = _signature(model) if signature is None else signature
+        if signature is not None:
+            arguments["input_signature"] = signature
+    elif signature is not None:
+        raise UnsupportedError(
+            f"Keras {keras.__version__}, which is installed, exports a model for the inputs that it "
+            "has; `input_signature` came later.",
+            hint="Install a newer Keras, or leave it out.",
+            argument="input_signature",
+        )
+    model.export(folder, **arguments)
 
 
 def _signature(model: Any) -> Any:
@@ -78,8 +93,11 @@ def _signature(model: Any) -> Any:
     import keras
 
     inputs = getattr(model, "inputs", None) or []
-    form = getattr(model, "input", None)  # a Sequential has none
-    if isinstance(form, dict) or all(map(_is_name, _names(inputs))):
+    try:
+        structure = model.input if inputs else None
+    except (AttributeError, ValueError):  # a Sequential that has never been called: one tensor
+        structure = None
+    if isinstance(structure, dict) or all(map(_is_name, _names(inputs))):
         return None
     taken: set = set()
     specs = []
@@ -89,7 +107,7 @@ def _signature(model: Any) -> Any:
             name += "_"
         taken.add(name)
         specs.append(keras.InputSpec(dtype=tensor.dtype, shape=tensor.shape, name=name))
-    return [specs] if isinstance(form, (list, tuple)) else specs
+    return [specs] if isinstance(structure, (list, tuple)) else specs
 
 
 def _names(tensors: list) -> list:
