@@ -27,7 +27,7 @@ to_python <- function(x) {
     kb_dict = to_dict(lapply(x$value, to_python)),
     kb_int_dict = raw$as_dict(to_list(as.list(names(x$value))), to_list(unname(x$value))),
     kb_tensor = raw$as_tensor(x$value, x$dtype),
-    kb_data = raw$data_array(x$value),
+    kb_data = data_to_python(x),
     kb_puller = raw$puller(as_python_function(x$value)),
     kb_sparse = raw$sparse_rows(x$layout, x$first, x$second, x$value, x$shape),
     kb_function = as_python_function(x$value, x$name, isTRUE(x$signature), x$described %||% FALSE),
@@ -36,6 +36,17 @@ to_python <- function(x) {
     kb_bigint = raw$whole_number(x$value),
     kb_slice = raw$as_slice(x$value[[1]], x$value[[2]], x$value[[3]]),
     stop("unknown tag ", class(x)[[1]])
+  )
+}
+
+# Training data as one float32 block; what is too large for that is an error about the argument.
+data_to_python <- function(x) {
+  tryCatch(
+    the$raw$data_array(x$value),
+    error = \(e) abort_kind(
+      "data", sprintf("`%s` can't be handed over: %s", x$arg %||% "data", first_line(sub("^[A-Za-z_.]+: ", "", conditionMessage(e)))),
+      argument = x$arg, call = NULL
+    )
   )
 }
 

@@ -20,19 +20,24 @@ delayed_module <- function(name) {
     convert = TRUE,
     delay_load = list(
       before_load = \() bridge_start(),
-      on_error = \(e) abort_not_found(conditionMessage(e))
+      on_error = \(e) abort_not_found(e)
     )
   )
   the[[key]]
 }
 
-# Point reticulate at the environment to use, unless the user has chosen one.
-bridge_environment <- function() {
+# Point reticulate at the environment to use and start its Python. One that was chosen, or found, and can't be
+# started is an error: reticulate would look for another one without a word.
+bridge_environment <- function(call = rlang::caller_env()) {
   if (reticulate::py_available(initialize = FALSE)) {
     return(invisible())
   }
   if (Sys.getenv("TF_CPP_MIN_LOG_LEVEL") == "") {
     Sys.setenv(TF_CPP_MIN_LOG_LEVEL = "2")
+  }
+  # a console's code page (Windows) lacks signs that Python prints, which would be an error
+  if (Sys.getenv("PYTHONIOENCODING") == "") {
+    Sys.setenv(PYTHONIOENCODING = "utf-8")
   }
   certificates <- certificate_variables()
   if (length(certificates)) {
@@ -42,15 +47,39 @@ bridge_environment <- function() {
   if (Sys.getenv("KERAS_BACKEND") == "" && !is.null(backend <- env_backend(found$path))) {
     Sys.setenv(KERAS_BACKEND = backend)
   }
-  if (is.null(found$python) || found$reason == "RETICULATE_PYTHON names it") {
+  if (is.null(found$python)) {
+    if (found$chosen) abort_not_started(found, "There is no Python at that place.", call = call)
     return(invisible())
   }
   # the variable keeps reticulate from searching the machine, which costs seconds and warns about
   # other projects' files in the current folder
+  before <- Sys.getenv("RETICULATE_PYTHON", unset = NA)
   Sys.setenv(RETICULATE_PYTHON = found$python)
-  on.exit(Sys.unsetenv("RETICULATE_PYTHON"))
-  reticulate::py_available(initialize = TRUE)
+  on.exit(if (is.na(before)) Sys.unsetenv("RETICULATE_PYTHON") else Sys.setenv(RETICULATE_PYTHON = before))
+  if (!suppressWarnings(reticulate::py_available(initialize = TRUE))) {
+    said <- tryCatch(suppressWarnings(reticulate::py_config()), error = conditionMessage)
+    abort_not_started(found, if (is.character(said)) said else "", call = call)
+  }
   invisible()
+}
+
+abort_not_started <- function(found, said, call) {
+  known <- NULL
+  if (!is.null(found$python) && !runs_python(found$python, 10)) {
+    said <- "It doesn't run, or is older than Python 3.9."
+  } else if (is.null(known <- explain_message(said))) {
+    said <- first_line(said)
+  }
+  abort_kind(
+    "install",
+    c(
+      sprintf("R can't start the Python %s (%s).", found$python %||% found$path, found$reason),
+      x = if (is.null(known)) said else known$cause,
+      i = if (is.null(known)) "Correct or remove what names it, or make the environment again: `install_kerasbridge()`." else known$fix,
+      i = "`kerasbridge_doctor()` looks at everything and says what to mend."
+    ),
+    python = found$python, call = call
+  )
 }
 
 # The interpreter that use_python(), use_virtualenv() or use_condaenv() named in this session, or NULL.
@@ -72,15 +101,15 @@ bridge_start <- function(call = rlang::caller_env()) {
     check_process(call)
     return(invisible())
   }
-  bridge_environment()
+  bridge_environment(call)
   started <- tryCatch(
     {
-      the$bridge <- import_bridge(convert = TRUE)
-      the$raw <- import_bridge(convert = FALSE)
+      the$bridge <- import_bridge(convert = TRUE, call)
+      the$raw <- import_bridge(convert = FALSE, call)
       the$interrupt_signal <- the$raw$Signal("interrupt")
-      the$bridge$start(NULL, as.character(getRversion()))
+      the$bridge$start(NULL, as.character(getRversion()), if (start_is_shown()) to_python(r_output()))
     },
-    error = \(e) abort_not_found(conditionMessage(e), call = call)
+    error = \(e) abort_not_found(e, call = call)
   )
   if (!started$ok) {
     abort_from_python(started$error, call = call)
@@ -96,13 +125,18 @@ bridge_start <- function(call = rlang::caller_env()) {
   invisible()
 }
 
+# Whether a person is told that the start takes long: one who looks on, and has not asked for silence.
+start_is_shown <- function() {
+  shows_progress() && isTRUE(getOption("kerasbridge.progress", TRUE)) && !identical(as.character(getOption("kerasbridge.verbose", "auto")), "0")
+}
+
 # Run a verb that needs neither Keras nor a backend; Python starts, if it hasn't, and nothing else.
 bridge_look <- function(verb, ..., call = rlang::caller_env()) {
   if (the$started) {
     return(bridge_do(verb, ..., call = call))
   }
-  bridge_environment()
-  bridge <- tryCatch(import_bridge(convert = TRUE), error = \(e) abort_not_found(conditionMessage(e), call = call))
+  bridge_environment(call)
+  bridge <- tryCatch(import_bridge(convert = TRUE, call), error = \(e) abort_not_found(e, call = call))
   unwrap(bridge$do(verb, list(...)), call)
 }
 
@@ -117,14 +151,14 @@ env_backend <- function(path) {
   if (length(backend) && backend[[1]] %in% c("jax", "torch", "openvino")) backend[[1]]
 }
 
-import_bridge <- function(convert) {
-  check_numpy()
+import_bridge <- function(convert, call) {
+  check_numpy(call)
   path <- system.file("python", package = "kerasbridge")
   reticulate::import_from_path("kerasbridge.bridge", path = path, convert = convert)
 }
 
 # reticulate before 1.38 can't exchange arrays with numpy 2: say so instead of failing on each array.
-check_numpy <- function() {
+check_numpy <- function(call) {
   if (utils::packageVersion("reticulate") >= "1.38") {
     return(invisible())
   }
@@ -136,12 +170,17 @@ check_numpy <- function() {
       "install",
       paste0("numpy ", version, " needs reticulate 1.38 or newer; this is reticulate ",
              utils::packageVersion("reticulate"), "."),
-      i = "Install numpy below 2 (1.26.4 works with TensorFlow 2.21), or a newer reticulate."
+      i = "Install numpy below 2 into that environment (1.26.4 works with TensorFlow 2.21), or a newer reticulate; `install_kerasbridge()` makes an environment that fits.",
+      call = call
     )
   }
 }
 
-abort_not_found <- function(reason, call = rlang::caller_env()) {
+abort_not_found <- function(error, call = rlang::caller_env()) {
+  if (inherits(error, "kerasbridge_error")) {
+    stop(error) # it says already what is wrong
+  }
+  reason <- conditionMessage(error)
   if (reticulate::py_available(initialize = FALSE) && grepl("No module named|was not found", reason)) {
     abort_wrong_python(reason, call)
   }

@@ -39,11 +39,11 @@ describe_value <- function(x) {
     return("a function")
   }
   if (!is.null(dim(x))) {
-    return(sprintf("a %s array of shape (%s)", typeof(x), paste(dim(x), collapse = ", ")))
+    return(sub("^a (?=[aeiou])", "an ", sprintf("a %s array of shape (%s)", typeof(x), paste(dim(x), collapse = ", ")), perl = TRUE))
   }
   if (length(x) == 1 && is.atomic(x)) {
     return(if (is.character(x)) encodeString(substr(x, 1, 60), quote = "\"") else paste(format(x)))
   }
   what <- if (is.factor(x)) "a factor" else if (is.list(x)) "a list" else paste0("a ", typeof(x), " vector")
-  sprintf("%s of length %d", what, length(x))
+  sub("^a (?=[aeiou])", "an ", sprintf("%s of length %d", what, length(x)), perl = TRUE)
 }

@@ -23,7 +23,8 @@ modernize_script <- function(path, output = NULL, overwrite = FALSE) {
   frame <- rlang::current_env()
   check_install_string(path, "path", frame)
   check_install_string(output, "output", frame, optional = TRUE)
-  if (!file.exists(path)) {
+  check_install_flag(overwrite, "overwrite", frame)
+  if (!file.exists(path) || dir.exists(path)) {
     abort_kind("file", sprintf("There is no file '%s'.", path), argument = "path", call = frame)
   }
   lines <- readLines(path, warn = FALSE, encoding = "UTF-8")
@@ -34,7 +35,7 @@ modernize_script <- function(path, output = NULL, overwrite = FALSE) {
     if (file.exists(output) && !overwrite) {
       abort_kind("file", sprintf("'%s' exists.", output), i = "Say `overwrite = TRUE` to replace it.", argument = "output", call = frame)
     }
-    writeLines(changed, output, useBytes = TRUE)
+    write_script(changed, output, frame)
   }
   report <- structure(edit_report(lines, changed, edits), class = c("kerasbridge_modernized", "data.frame"))
   if (is.null(output)) print(report)
@@ -106,6 +107,10 @@ package_edits <- function(tokens) {
     for (j in seq_len(nrow(inner))) {
       text <- sub("keras3?", "kerasbridge", inner$text[[j]])
       edits <- c(edits, list(an_edit(inner$line1[[j]], inner$col1[[j]], inner$col2[[j]], text)))
+    }
+    if (any(gsub("[\"']", "", tokens$text[tokens$parent %in% first$id]) == "tensorflow")) {
+      note <- "library(tensorflow) can be left out: `tf` is here too, and so is install_tensorflow()."
+      edits <- c(edits, list(an_edit(tokens$line1[[i]], NA, NA, NA, note)))
     }
   }
   join_edits(edits)
@@ -182,6 +187,22 @@ apply_edits <- function(lines, edits) {
     lines[[edits$line[[i]]]] <- paste0(substr(line, 1, edits$from[[i]] - 1), edits$text[[i]], substring(line, edits$to[[i]] + 1))
   }
   lines
+}
+
+# Beside its target first, so that a full disk leaves the old one.
+write_script <- function(lines, output, call) {
+  beside <- paste0(output, ".part")
+  on.exit(unlink(beside))
+  written <- tryCatch(
+    {
+      writeLines(lines, beside, useBytes = TRUE)
+      file.rename(beside, output)
+    },
+    error = \(e) FALSE, warning = \(w) FALSE
+  )
+  if (!written) {
+    abort_kind("file", sprintf("'%s' can't be written.", output), i = "Name a file in a folder that is yours.", argument = "output", call = call)
+  }
 }
 
 edit_report <- function(lines, changed, edits) {

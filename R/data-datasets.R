@@ -16,13 +16,14 @@ load_dataset <- function(name, arguments, frame) {
 #'
 #' Files are looked up in the folder `datasets` of Keras, which lies in `~/.keras` or where the
 #' environment variable `KERAS_HOME` says, and are downloaded into it once if they are not there. A
-#' download is checked by its SHA-256 sum. Without a network the error says which address to fetch and
-#' where to put the file. [dataset_digits()] needs no download.
+#' download is checked by its SHA-256 sum. Without a network the error says which address to fetch,
+#' where to put the file, and what its sum is. [dataset_digits()] needs no download.
 #'
 #' The Boston data have a column built on ethnic composition and are kept for comparison with older work
 #' only; the California data are the better choice.
 #'
-#' @param path File name in that folder, or the full path of a file.
+#' @param path File name in that folder, or the full path of a file; for `dataset_fashion_mnist()` of a folder with
+#'   its four files. `NULL` is the usual name.
 #' @param label_mode `"fine"` for 100 classes, `"coarse"` for 20 groups of them.
 #' @param num_words Keep words numbered below this, the most frequent ones; others become `oov_char`.
 #' @param skip_top Leave out this many of the most frequent words.
@@ -54,17 +55,24 @@ dataset_mnist <- function(path = "mnist.npz") {
 
 #' @rdname classic_datasets
 #' @export
-dataset_fashion_mnist <- function() load_dataset("fashion_mnist", list(), rlang::current_env())
-
-#' @rdname classic_datasets
-#' @export
-dataset_cifar10 <- function() load_dataset("cifar10", list(), rlang::current_env())
-
-#' @rdname classic_datasets
-#' @export
-dataset_cifar100 <- function(label_mode = c("fine", "coarse")) {
+dataset_fashion_mnist <- function(path = "fashion-mnist") {
   frame <- rlang::current_env()
-  load_dataset("cifar100", list(label_mode = rlang::arg_match(label_mode)), frame)
+  load_dataset("fashion_mnist", list(path = as_path_arg(path, "path", frame)), frame)
+}
+
+#' @rdname classic_datasets
+#' @export
+dataset_cifar10 <- function(path = NULL) {
+  frame <- rlang::current_env()
+  load_dataset("cifar10", list(path = if (!is.null(path)) as_path_arg(path, "path", frame)), frame)
+}
+
+#' @rdname classic_datasets
+#' @export
+dataset_cifar100 <- function(label_mode = c("fine", "coarse"), path = NULL) {
+  frame <- rlang::current_env()
+  arguments <- list(label_mode = rlang::arg_match(label_mode), path = if (!is.null(path)) as_path_arg(path, "path", frame))
+  load_dataset("cifar100", arguments, frame)
 }
 
 #' @rdname classic_datasets

@@ -26,7 +26,9 @@
 #'
 #' @param formula Which columns, and perhaps what is predicted: `~ .`, `price ~ carat + cut`. A cross such as
 #'   `cut:color` hashes the combinations of two factors or texts into one-hot bins.
-#' @param data A data frame.
+#' @param data A data frame; or a [source_csv()] or [source_parquet()] for data larger than memory, which is read once,
+#'   part by part. Medians and quantiles are then those of a random sample of 100,000 rows. To train on it, give the
+#'   source with `encode = "columns"` to [fit()][fit.kerasbridge_model].
 #' @param encodings Encodings by column where the default won't do: `c(city = "embedding")`, or with options
 #'   `list(age = list(how = "bucketize", bins = 5))`.
 #' @param cross_bins Bins of each cross.
@@ -55,21 +57,37 @@ learn_features <- function(formula, data, encodings, na, unknown, cross_bins, ca
   if (!rlang::is_formula(formula)) {
     abort_argument("formula", paste0("must be a formula such as `price ~ .`, not ", describe_value(formula), "."), call = call)
   }
-  parts <- formula_parts(formula, data, call, crosses = TRUE)
+  columns <- if (is_python(data)) as.character(unlist(bridge_do("source_columns", source = data, call = call)))
+  parts <- formula_parts(formula, if (length(columns)) no_rows(columns) else data, call, crosses = TRUE)
   bins <- as_count(cross_bins, "cross_bins", call)
-  target <- response_target(parts$y, parts$name, call)
-  json <- bridge_do(
-    "features_learn",
-    columns = frame_columns(parts$x, "data", call), target = target$column,
+  rules <- list(
     encodings = if (!is.null(encodings)) as_encodings_arg(encodings, call),
     crosses = tagged(lapply(parts$crosses, \(names) tagged(list(columns = tagged(as.list(names), "list"), bins = bins), "dict")), "list"),
-    missing = as_rules_arg(na, "na", call), unknown = as_rules_arg(unknown, "unknown", call), call = call
+    missing = as_rules_arg(na, "na", call), unknown = as_rules_arg(unknown, "unknown", call)
   )
+  if (length(columns)) {
+    if (!is.null(parts$name) && !parts$name %in% columns) {
+      abort_argument("formula", paste0("computes `", parts$name, "`; with a source the response is one of its columns."), call = call)
+    }
+    names <- tagged(as.list(names(parts$x)), "list")
+    learnt <- rlang::exec(bridge_do, "features_learn_source", source = data, names = names, target = parts$name, !!!rules, call = call)
+    json <- learnt$features
+  } else {
+    target <- response_target(parts$y, parts$name, call)
+    json <- rlang::exec(bridge_do, "features_learn", columns = frame_columns(parts$x, "data", call), target = target$column, !!!rules, call = call)
+    y <- target$y
+    plain <- identical(target$kind, "number") && NCOL(y) == 1 && length(y) > 1
+    learnt <- list(kind = target$kind, outputs = NCOL(y), mean = if (plain) mean(y), deviation = if (plain) stats::sd(y))
+  }
   for (name in as.character(unlist(bridge_do("features_describe", features = json, call = call)$constants))) {
     rlang::warn(sprintf("Column '%s' holds one value only: there is nothing to learn from it.", name), class = "kerasbridge_warning_data")
   }
-  list(features = structure(list(json = json), class = "kerasbridge_features"), y = target$y, kind = target$kind)
+  learnt$features <- structure(list(json = json), class = "kerasbridge_features")
+  learnt
 }
+
+# A data frame of these columns without rows, for the reading of a formula.
+no_rows <- function(columns) structure(rlang::set_names(rep(list(numeric()), length(columns)), columns), row.names = integer(), class = "data.frame")
 
 # A response as the schema's target (or NULL) and numbers.
 response_target <- function(y, name, call) {
@@ -194,17 +212,15 @@ keras_model_tabular <- function(formula, data, hidden = c(64, 64), activation = 
   }
   check_fraction(dropout, "dropout", frame)
   learnt <- learn_features(formula, data, encodings, na, unknown, cross_bins, frame)
-  y <- learnt$y
-  if (is.null(y)) {
+  if (is.null(learnt$kind)) {
     abort_argument("formula", "says nothing on its left side: what is predicted?", "For example `price ~ .`.", call = frame)
   }
-  numeric <- learnt$kind == "number"
-  spread <- if (numeric && NCOL(y) == 1 && length(y) > 1) stats::sd(y)
+  outputs <- if (learnt$kind == "number") learnt$outputs %||% 1L else 1L
   out <- bridge_do(
     "tabular_model",
     features = learnt$features$json, hidden = tagged(as.list(as.integer(hidden)), "list"),
     activation = convert_arg(activation, "callable", "activation", frame), dropout = as.double(dropout),
-    outputs = if (numeric) NCOL(y) else 1L, mean = if (!is.null(spread)) mean(y), deviation = spread,
+    outputs = outputs, mean = learnt$mean, deviation = learnt$deviation,
     network = if (!is.null(network)) as_function_arg(network, "network", frame),
     name = convert_arg(name, "string", "name", frame), call = frame
   )

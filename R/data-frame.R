@@ -112,11 +112,11 @@ coded_column <- function(x, name, kind) {
 }
 
 # A data frame of numbers as one block, with no model to check it against.
-frame_arg <- function(x, arg, call) {
+frame_arg <- function(x, arg, call, na = "refuse") {
   if (ncol(x) == 1 && is.factor(x[[1]])) {
     return(as_data_arg(x[[1]], arg, call))
   }
-  bridge_keep("table_block", columns = frame_columns(x, arg, call, lend = TRUE), call = call)
+  bridge_keep("table_block", columns = frame_columns(x, arg, call, lend = TRUE), pass_missing = na == "pass", call = call)
 }
 
 # ---- formulas ---------------------------------------------------------------------------------------
@@ -176,13 +176,13 @@ take_columns <- function(data, names) {
 
 # x, y and validation data as the engine takes them. `schema`: what to keep with the model once it was
 # trained (JSON, or NULL for nothing new).
-training_data <- function(model, x, y, data, schema, validation_data, call, learn = FALSE) {
+training_data <- function(model, x, y, data, schema, validation_data, call, learn = FALSE, na = "refuse") {
   known <- model_schema_json(model)
   given <- if (is.null(schema)) known else schema_json(schema, call)
   parts <- table_parts(model, x, y, data, given, call)
   table <- NULL
   if (is.data.frame(parts$x)) {
-    table <- prepare_table(model, parts$x, given, "x", call)
+    table <- prepare_table(model, parts$x, given, "x", call, na)
     parts$x <- table$x
   }
   keep <- if (is.null(table)) given else table$schema
@@ -204,7 +204,7 @@ training_data <- function(model, x, y, data, schema, validation_data, call, lear
   }
   if (is.list(validation_data) && !is.data.frame(validation_data) && length(validation_data) > 1) {
     at <- if (all(c("x", "y") %in% names(validation_data))) c("x", "y") else 1:2
-    validation_data[at[[1]]] <- list(prepare_x(model, validation_data[[at[[1]]]], keep, "validation_data[[1]]", call))
+    validation_data[at[[1]]] <- list(prepare_x(model, validation_data[[at[[1]]]], keep, "validation_data[[1]]", call, na))
     v <- validation_data[[at[[2]]]]
     if (is.factor(v) || is.character(v) && !is.null(target$levels)) {
       validation_data[[at[[2]]]] <- class_codes(v, target, "validation_data[[2]]", call)$codes
@@ -212,7 +212,7 @@ training_data <- function(model, x, y, data, schema, validation_data, call, lear
   } else if (is.data.frame(validation_data)) {
     more <- table_parts(model, if (rlang::is_formula(x)) x, NULL, validation_data, keep, call)
     more$y <- if (is.factor(more$y) || is.character(more$y)) class_codes(more$y, target, "validation_data", call)$codes else more$y
-    validation_data <- list(prepare_x(model, more$x, keep, "validation_data", call), more$y)
+    validation_data <- list(prepare_x(model, more$x, keep, "validation_data", call, na), more$y)
   }
   list(x = parts$x, y = parts$y, validation_data = validation_data, schema = if (learn && !identical(keep, known)) keep)
 }
@@ -255,12 +255,14 @@ table_parts <- function(model, x, y, data, schema, call) {
 }
 
 # A data frame ready for the model; anything else as it is.
-prepare_x <- function(model, x, schema, arg, call) {
-  if (is.data.frame(x)) prepare_table(model, x, schema, arg, call)$x else x
+prepare_x <- function(model, x, schema, arg, call, na = "refuse") {
+  if (is.data.frame(x)) prepare_table(model, x, schema, arg, call, na)$x else x
 }
 
-prepare_table <- function(model, x, schema, arg, call) {
-  prepared <- bridge_keep("table_prepare", model = model, columns = frame_columns(x, arg, call, lend = TRUE), schema = schema, call = call)
+prepare_table <- function(model, x, schema, arg, call, na = "refuse") {
+  prepared <- bridge_keep(
+    "table_prepare", model = model, columns = frame_columns(x, arg, call, lend = TRUE), schema = schema, pass_missing = na == "pass", call = call
+  )
   for (text in as.character(unlist(py_attribute(prepared, "warnings")))) {
     rlang::warn(text, class = "kerasbridge_warning_data")
   }

@@ -1,18 +1,18 @@
 # R data on its way to training: vectors, matrices, arrays, lists, data frames of numbers, tensors.
 
-# One input (x or y), or a list of them by position or name.
-as_data_arg <- function(x, arg, call) {
+# One input (x or y), or a list of them by position or name. `na`: "refuse" or "pass" (doubles).
+as_data_arg <- function(x, arg, call, na = "refuse") {
   if (is.null(x) || is_python(x)) {
     return(x)
   }
   if (is.data.frame(x)) {
-    return(frame_arg(x, arg, call))
+    return(frame_arg(x, arg, call, na))
   }
   if (is_sparse_matrix(x)) {
-    return(sparse_arg(x, arg, call))
+    return(sparse_arg(x, arg, call, na))
   }
   if (is.list(x)) {
-    converted <- Map(\(v, i) as_data_arg(v, sprintf("%s[[%s]]", arg, i), call), x, if (is.null(names(x))) seq_along(x) else names(x))
+    converted <- Map(\(v, i) as_data_arg(v, sprintf("%s[[%s]]", arg, i), call, na), x, if (is.null(names(x))) seq_along(x) else names(x))
     return(tagged(converted, if (is.null(names(x))) "list" else "dict"))
   }
   if (is.factor(x)) {
@@ -29,8 +29,8 @@ as_data_arg <- function(x, arg, call) {
   if (!(is.numeric(x) || is.logical(x) || is.character(x))) {
     abort_kind("data", paste0("`", arg, "` must be numbers, not ", describe_value(x), "."), argument = arg, call = call)
   }
-  refuse_na_data(x, arg, call)
-  tagged(as_array(x), "data")
+  if (na == "pass") refuse_na_passing(x, arg, call) else refuse_na_data(x, arg, call)
+  tagged(as_array(x), "data", arg = arg)
 }
 
 # Missing and non-finite values train to nothing without a word: refuse them, with their place.
@@ -85,7 +85,7 @@ dead_columns <- function(bad, x) {
 }
 
 # validation_data: list(x, y) or list(x, y, weights), named or not, or something Python holds.
-as_validation_arg <- function(x, arg, call) {
+as_validation_arg <- function(x, arg, call, na = "refuse") {
   if (is.null(x) || is_python(x)) {
     return(x)
   }
@@ -95,7 +95,7 @@ as_validation_arg <- function(x, arg, call) {
   if (!is.null(names(x)) && all(c("x", "y") %in% names(x))) {
     x <- x[c("x", "y", setdiff(names(x), c("x", "y")))]
   }
-  parts <- lapply(seq_along(x), \(i) as_data_arg(x[[i]], paste0(arg, "[[", i, "]]"), call))
+  parts <- lapply(seq_along(x), \(i) as_data_arg(x[[i]], paste0(arg, "[[", i, "]]"), call, na))
   tagged(parts, "tuple")
 }
 

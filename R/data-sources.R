@@ -26,7 +26,8 @@
 #' Numbers and logicals become numbers. Text becomes a factor; its levels are those of `levels` or
 #' `schema`, else they are learnt in one pass and sorted. `encode` says what a factor becomes: `"one_hot"` (a
 #' column of 0 and 1 for each level), `"codes"` (its number from 0), or `"columns"`, with which `x` is a
-#' named list of columns for a model with an input for each. A factor as `y` gives class numbers from 0; the
+#' named list of columns for a model with an input for each: text for its inputs of type `"string"`, such as
+#' those of [keras_model_tabular()], the number of the level for others. A factor as `y` gives class numbers from 0; the
 #' model keeps the levels, so that `predict(type = "class")` returns a factor. Dates are refused: write them
 #' as numbers that mean something.
 #'

@@ -2,7 +2,7 @@
 
 is_sparse_matrix <- function(x) isS4(x) && !is_python(x) && !is.null(attr(x, "Dim"))
 
-sparse_arg <- function(x, arg, call) {
+sparse_arg <- function(x, arg, call, na = "refuse") {
   layout <- sparse_layout(x)
   if (is.null(layout)) {
     dense <- inherits(x, "denseMatrix")
@@ -13,7 +13,7 @@ sparse_arg <- function(x, arg, call) {
     )
   }
   values <- if (inherits(x, "nsparseMatrix")) NULL else as.double(x@x)
-  if (!is.null(values) && !all(is.finite(values))) {
+  if (na != "pass" && !is.null(values) && !all(is.finite(values))) {
     bad <- which(!is.finite(values))[[1]]
     at <- sparse_place(x, layout, bad)
     abort_kind(

@@ -47,7 +47,9 @@ explain_error <- function(error, call) {
     abort_argument("error", paste0("must be a condition or the text of a message, not ", describe_value(error), "."), call = call)
   }
   known <- explain_message(text)
-  if (is.null(known)) {
+  if (is.null(known) && inherits(error, "kerasbridge_error")) {
+    cat("This error says itself what is wrong:\n", conditionMessage(error), "\n", sep = "")
+  } else if (is.null(known)) {
     cat("This message is not among the known ones. `kerasbridge_doctor()` looks at the installation.\n")
   } else {
     cat("Cause:      ", known$cause, "\nWhat to do: ", known$fix, "\n", sep = "")
@@ -106,44 +108,58 @@ session_row <- function() {
 
 # ---- Python's part: `python -m kerasbridge.environment doctor` -----------------------------------------
 
-doctor_of_python <- function(deep, candidates = interpreter_candidates()) {
+doctor_of_python <- function(deep, candidates = interpreter_candidates(), end = Sys.time() + 18) {
   chosen <- find_environment()
   reason <- paste0(chosen$reason, set_where(chosen$reason))
-  if (!is.null(chosen$python) && runs_python(chosen$python)) {
-    return(ask_doctor(chosen$python, chosen$python, reason, deep))
+  if (!is.null(chosen$python) && runs_python(chosen$python, 5)) {
+    return(ask_doctor(chosen$python, chosen$python, reason, deep, end))
   }
   broken <- if (!is.null(chosen$path)) {
     doctor_row(
       "Python", "problem", paste0(chosen$python %||% chosen$path, ", because ", reason),
-      if (is.null(chosen$python)) "There is no Python at that place." else "It doesn't run, or is older than 3.9.",
+      if (is.null(chosen$python)) "There is no Python at that place." else "It doesn't run (or not within 5 seconds), or is older than 3.9.",
       "Correct or remove that setting, or make the environment again: install_kerasbridge()"
     )
   }
-  other <- first_working(setdiff(candidates, chosen$python))
+  other <- first_working(setdiff(candidates, chosen$python), end - 8)
   if (is.null(other)) {
     return(rbind(broken, doctor_row("any Python", "problem", "none that runs was found", "There is no usable Python on this machine.", "Debian or Ubuntu, as root: apt-get install python3-venv; then install_kerasbridge()")))
   }
   why <- if (is.null(broken)) "it is the first that runs; no environment with Keras 3 was found" else "it is the first that runs"
-  rbind(broken, ask_doctor(other, other, why, deep))
+  rbind(broken, ask_doctor(other, other, why, deep, end))
 }
 
-ask_doctor <- function(looker, python, reason, deep) {
+# `end`: when an answer must be there; what else the engine looks at takes 5 seconds at most.
+ask_doctor <- function(looker, python, reason, deep, end) {
+  left <- as.numeric(difftime(end, Sys.time(), units = "secs"))
   report <- tempfile("kerasbridge-", fileext = ".dcf")
   on.exit(unlink(report))
   arguments <- c(
     "-m", "kerasbridge.environment", "doctor", "--report", report, "--python", python, "--why", reason,
     "--reticulate", tryCatch(installed_reticulate(), error = \(e) "1.28"),
+    "--seconds", format(max(2, left - 5)),
     if (nzchar(Sys.getenv("LD_LIBRARY_PATH"))) c("--library-path", Sys.getenv("LD_LIBRARY_PATH")),
+    if (nzchar(Sys.getenv("PYTHONPATH"))) c("--python-path", Sys.getenv("PYTHONPATH")),
     if (!deep) "--shallow"
   )
   settings <- list(PYTHONPATH = engine_folder(), LD_LIBRARY_PATH = NA, PYTHONHOME = NA, PYTHONDONTWRITEBYTECODE = "1")
-  output <- with_variables(settings, suppressWarnings(system2(looker, shQuote(arguments), stdout = TRUE, stderr = TRUE, timeout = 60)))
+  output <- with_variables(settings, suppressWarnings(system2(looker, shQuote(arguments), stdout = TRUE, stderr = TRUE, timeout = ceiling(left))))
   rows <- if (file.exists(report)) tryCatch(as.data.frame(read.dcf(report, keep.white = "found")), error = \(e) NULL)
   if (is.null(rows) || nrow(rows) == 0) {
     return(doctor_row("Python", "problem", looker, foreign_interpreter(output, attr(output, "status")), "install_kerasbridge()"))
   }
   rows[rows == "-"] <- ""
+  rows$fix <- beside_setting(rows$fix, reason)
   python_home_row(rows)
+}
+
+# A new environment is of no use while a setting names another one.
+beside_setting <- function(fix, reason) {
+  setting <- regmatches(reason, regexpr("^(RETICULATE_PYTHON_ENV|RETICULATE_PYTHON|use_python\\(\\))", reason))
+  if (length(setting) == 0) {
+    return(fix)
+  }
+  gsub("(install_kerasbridge\\([^)]*\\))", paste0("\\1, and take away what names the other (", setting, ")"), fix)
 }
 
 # PYTHONHOME is cleared for the process that looks; its own row says so.
@@ -155,20 +171,23 @@ python_home_row <- function(rows) {
   rows
 }
 
-first_working <- function(candidates) {
+first_working <- function(candidates, end) {
   for (candidate in candidates) {
-    if (runs_python(candidate)) {
+    if (Sys.time() > end) {
+      break
+    }
+    if (runs_python(candidate, 2)) {
       return(candidate)
     }
   }
   NULL
 }
 
-runs_python <- function(python) {
+runs_python <- function(python, seconds) {
   settings <- list(LD_LIBRARY_PATH = NA, PYTHONHOME = NA, PYTHONPATH = NA)
   status <- with_variables(settings, suppressWarnings(system2(
     python, c("-c", shQuote("import sys; sys.exit(sys.version_info < (3, 9))")),
-    stdout = FALSE, stderr = FALSE, timeout = 10
+    stdout = FALSE, stderr = FALSE, timeout = seconds
   )))
   identical(as.integer(status), 0L)
 }
@@ -193,7 +212,7 @@ print.kerasbridge_doctor <- function(x, ...) {
   if (!all(c("check", "status", "found", "cause", "fix") %in% names(x))) {
     return(NextMethod())
   }
-  cat(doctor_lines(x), sep = "\n")
+  writeLines(doctor_lines(x))
   invisible(x)
 }
 
@@ -215,15 +234,23 @@ doctor_lines <- function(rows) {
 
 write_doctor_report <- function(rows, file, call) {
   lines <- c(paste("kerasbridge", utils::packageVersion("kerasbridge")), doctor_lines(rows))
-  home <- path.expand("~")
-  user <- Sys.info()[["user"]]
-  lines <- gsub(home, "~", lines, fixed = TRUE)
-  if (nchar(user) > 2 && user != "root") {
-    lines <- gsub(paste0("\\b", user, "\\b"), "user", lines)
-  }
+  lines <- without_names(lines)
   tryCatch(
     writeLines(lines, file),
     error = \(e) abort_argument("report", paste0("can't be written: ", file, "."), "Name a file in a folder that is yours.", call = call),
     warning = \(w) abort_argument("report", paste0("can't be written: ", file, "."), "Name a file in a folder that is yours.", call = call)
   )
+}
+
+# The lines without the home folder, under any of its names, and without the user's name.
+without_names <- function(lines, home = c(path.expand("~"), Sys.getenv(c("HOME", "USERPROFILE"))), user = Sys.info()[["user"]]) {
+  home <- home[nchar(home) > 1]
+  home <- unique(c(home, normalizePath(home, mustWork = FALSE), normalizePath(home, "/", mustWork = FALSE)))
+  for (folder in home[order(nchar(home), decreasing = TRUE)]) {
+    lines <- gsub(folder, "~", lines, fixed = TRUE)
+  }
+  if (nchar(user) > 2 && user != "root") {
+    lines <- gsub(paste0("(?<![[:alnum:]])\\Q", user, "\\E(?![[:alnum:]])"), "user", lines, perl = TRUE)
+  }
+  lines
 }

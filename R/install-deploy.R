@@ -37,14 +37,15 @@ bundle_wheels <- function(dir, version = NULL, gpu = FALSE, backend = "tensorflo
 #' Write down the environment of a model
 #'
 #' Writes `requirements.txt`, with the exact version of every package in the Python environment in use, and a
-#' `Dockerfile` that makes an image with them and with this version of R. For the R packages use renv: put its
-#' `renv.lock` beside the `Dockerfile`.
+#' `Dockerfile` that makes an image with them, with the same version of Python, and with this version of R. For the R
+#' packages use renv: put its `renv.lock` beside the `Dockerfile`. An image without R needs a wheel of this package's
+#' Python side, which is written too. `pip install -r requirements.txt` makes such an environment without Docker.
 #'
 #' @param path An existing folder.
 #' @param model A model file in that folder that goes into the image.
 #' @param r Whether the image has R and this package. Without R (`FALSE`) it serves the model, see
 #'   [serve_model()].
-#' @param overwrite Replace the two files if they exist.
+#' @param overwrite Replace the files if they exist; without it nothing is written where one does.
 #' @return The paths of the files, invisibly.
 #' @seealso [serve_model()], [bundle_wheels()]
 #' @examplesIf is_keras_available()

@@ -10,8 +10,12 @@
 #' to do.
 #'
 #' No argument is needed in the ordinary case. pip's own settings (package
-#' index, proxy, certificates) are respected; `options(kerasbridge.ca_file = "certificates.pem")`
-#' names an organisation's certificates for pip, uv and the downloads of data sets at once.
+#' index, proxy, certificates) are respected; `options(kerasbridge.ca_file = "certificates.pem")`, or the
+#' environment variable `REQUESTS_CA_BUNDLE`, names an organisation's certificates for pip, uv and the
+#' downloads of data sets at once.
+#'
+#' Interpreters are looked for on `PATH`, in the usual folders, and among those that uv and pyenv have
+#' fetched. Where none fits, the error names the command that fetches one.
 #'
 #' @param version TensorFlow's version: `NULL` for the newest that fits, or
 #'   `"2.18"`, `"2.18.1"`, `">=2.18"`, `"latest"`.
@@ -24,7 +28,8 @@
 #' @param envname Name of the environment, or a path with a slash in it. The
 #'   environment variable `KERASBRIDGE_VENV`, where it is set, names the place
 #'   of the default one.
-#' @param python Path of the Python to use; `NULL` to look for one.
+#' @param python Path of the Python to use, or a version such as `"3.11"` of one that is on the machine; `NULL` to
+#'   look for one.
 #' @param from A folder of wheels to install from, on a machine without a
 #'   network.
 #' @param dry_run Whether to print what would be done, and do nothing.
@@ -100,6 +105,7 @@ install_environment <- function(version = NULL, gpu = FALSE, backend = "tensorfl
   check_install_string(envname, "envname", call)
   check_install_string(python, "python", call, optional = TRUE)
   check_install_string(from, "from", call, optional = TRUE)
+  check_r_fits(call = call)
   path <- if (identical(envname, "r-kerasbridge")) {
     kerasbridge_env_path(envname)
   } else {
@@ -124,10 +130,35 @@ install_environment <- function(version = NULL, gpu = FALSE, backend = "tensorfl
   if (!isTRUE(answer$ok)) {
     abort_answer(answer, call)
   }
+  writeLines(next_steps(answer$status, answer$path, answer$python))
   invisible(list(
     status = answer$status, path = answer$path, python = answer$python,
     interpreter = interpreter,
     requirements = strsplit(answer$requirements, "; ", fixed = TRUE)[[1]]
+  ))
+}
+
+# R for Intel on an Apple processor can't load a Python for Apple processors, and TensorFlow has no other.
+check_r_fits <- function(row = r_row(), call = rlang::caller_env()) {
+  if (row$status == "problem") {
+    abort_install(row$cause, hint = row$fix, call = call)
+  }
+}
+
+# What is left to do by hand: tell R of an environment in an unusual place, or start R anew.
+next_steps <- function(status, path, python, bound = bound_python(), used = find_environment()$path) {
+  if (status == "planned") {
+    return(character())
+  }
+  named <- if (nzchar(Sys.getenv("RETICULATE_PYTHON"))) c("RETICULATE_PYTHON", python) else c("KERASBRIDGE_VENV", path)
+  same <- \(a, b) identical(normalizePath(a, mustWork = FALSE), normalizePath(b, mustWork = FALSE))
+  as.character(c(
+    if (is.null(used) || !same(used, path)) {
+      sprintf("R uses it after Sys.setenv(%s = \"%s\"), or with that variable in .Renviron.", named[[1]], named[[2]])
+    },
+    if (!is.null(bound) && (status == "installed" || !same(dirname(bound), dirname(python)))) {
+      "Restart R to use it: this session runs a Python already."
+    }
   ))
 }
 
@@ -136,18 +167,22 @@ install_environment <- function(version = NULL, gpu = FALSE, backend = "tensorfl
 find_interpreter <- function(python = NULL, wishes = c("--reticulate", installed_reticulate()),
                              call = rlang::caller_env()) {
   if (!is.null(python)) {
-    candidates <- path.expand(python)
-    if (!nzchar(Sys.which(candidates))) {
+    candidates <- if (grepl("^3[.][0-9]+$", python)) {
+      python_of_version(python)
+    } else {
+      env_python(path.expand(python)) %||% Sys.which(python)[[1]]
+    }
+    if (!nzchar(candidates)) {
       abort_install(
         sprintf("There is no Python at `python = \"%s\"`.", python),
-        hint = "Give the path of an interpreter, such as \"/usr/bin/python3\", or leave it out.",
+        hint = "Give the path of an interpreter, such as \"/usr/bin/python3\", or the version of one that is here, such as \"3.11\" (`uv python install 3.11` fetches one).",
         argument = "python", call = call
       )
     }
   } else {
     candidates <- interpreter_candidates()
   }
-  passed_over <- character()
+  passed_over <- list()
   for (candidate in candidates) {
     answer <- run_environment(candidate, c("interpreter", wishes), stream = FALSE)
     if (isTRUE(answer$ok)) {
@@ -156,7 +191,7 @@ find_interpreter <- function(python = NULL, wishes = c("--reticulate", installed
     if (!is.null(answer$argument) && answer$argument != "python") {
       abort_answer(answer, call) # no interpreter can mend this wish
     }
-    passed_over[[candidate]] <- paste(c(answer$message, answer$hint), collapse = " ")
+    passed_over[[candidate]] <- answer
   }
   if (length(candidates) == 0) {
     abort_install(
@@ -170,10 +205,32 @@ find_interpreter <- function(python = NULL, wishes = c("--reticulate", installed
   }
   abort_install(
     if (is.null(python)) "No Python that was found can be used." else "This Python can't be used.",
-    bullets = sprintf("%s: %s", names(passed_over), passed_over),
-    hint = "Mend one of them, or name another: python = \"/path/to/python3\".",
+    bullets = passed_over_lines(passed_over),
+    hint = unusable_hint(passed_over),
     argument = if (!is.null(python)) "python", call = call
   )
+}
+
+# The first interpreter on the machine of a version such as "3.11"; "" if there is none.
+python_of_version <- function(version) {
+  here <- interpreter_candidates()
+  named <- sub("[.]exe$", "", basename(here)) == paste0("python", version)
+  placed <- grepl(paste0("(cpython-|versions/)", gsub(".", "[.]", version, fixed = TRUE), "[.-]"), here)
+  c(here[named | placed], "")[[1]]
+}
+
+# At most four of the interpreters that were tried, each with what is wrong with it.
+passed_over_lines <- function(answers, most = 4) {
+  lines <- sprintf("%s: %s", names(answers), vapply(answers, \(a) a$message, ""))
+  if (length(lines) <= most) {
+    return(lines)
+  }
+  c(lines[seq_len(most - 1)], sprintf("... and %d more", length(lines) - most + 1))
+}
+
+unusable_hint <- function(answers) {
+  hints <- unlist(lapply(answers, \(a) a$hint))
+  if (length(hints)) hints[[1]] else "Name another: python = \"/path/to/python3\"."
 }
 
 interpreter_candidates <- function() {
@@ -188,9 +245,32 @@ interpreter_candidates <- function() {
     programs <- c("python3", paste0("python3.", c(11, 12, 13, 10, 9)), "python")
     found <- as.vector(outer(folders, programs, file.path))
   }
-  found <- c(if (nzchar(named) && named != "managed") path.expand(named), found)
+  found <- c(if (nzchar(named) && named != "managed") path.expand(named), found, fetched_pythons())
   found <- found[file.exists(found) & !dir.exists(found)]
   found[!duplicated(normalizePath(found, mustWork = FALSE)) | grepl("shims", found)]
+}
+
+# The interpreters that uv, pyenv or Windows' installer put where PATH doesn't lead, 3.11 first.
+fetched_pythons <- function() {
+  home <- path.expand("~")
+  given <- \(name, usual) if (nzchar(Sys.getenv(name))) Sys.getenv(name) else usual
+  found <- if (.Platform$OS.type == "windows") {
+    Sys.glob(c(
+      file.path(given("UV_PYTHON_INSTALL_DIR", file.path(Sys.getenv("APPDATA"), "uv", "python")), "*", "python.exe"),
+      file.path(Sys.getenv("LOCALAPPDATA"), "Programs", "Python", "Python3*", "python.exe")
+    ))
+  } else {
+    share <- given("XDG_DATA_HOME", file.path(home, ".local", "share"))
+    Sys.glob(file.path(
+      c(
+        file.path(given("UV_PYTHON_INSTALL_DIR", file.path(share, "uv", "python")), "cpython-3*"),
+        file.path(given("PYENV_ROOT", file.path(home, ".pyenv")), "versions", "3*")
+      ),
+      "bin", "python3"
+    ))
+  }
+  preferred <- grepl("(cpython-3[.]|versions/3[.]|Python3)11", found)
+  c(found[preferred], rev(found[!preferred]))
 }
 
 # Runs `python -m kerasbridge.environment ...`. Returns a list: ok, the fields of the report the
@@ -223,7 +303,8 @@ run_environment <- function(python, arguments, stream) {
   out
 }
 
-# options(kerasbridge.ca_file = ): an organisation's certificates, for pip, uv and downloads.
+# options(kerasbridge.ca_file = ): an organisation's certificates, for pip, uv and downloads. (Without it the
+# engine makes one of the variables serve for all.)
 certificate_variables <- function(file = getOption("kerasbridge.ca_file")) {
   if (is.null(file)) {
     return(list())
@@ -251,7 +332,9 @@ run_streaming <- function(command, stream) {
     if (stream) cat(line, "\n", sep = "")
   }
   status <- close(con)
-  list(lines = lines, status = if (is.null(status)) 0L else as.integer(status))
+  status <- if (is.null(status)) 0L else as.integer(status)
+  # of a shell's child that ended by itself the status stands in the upper byte
+  list(lines = lines, status = if (status > 255L) status %/% 256L else status)
 }
 
 # What to say about an interpreter that couldn't run the engine at all.
@@ -285,7 +368,7 @@ r_argument <- function(name) {
   if (is.null(name)) {
     return(NULL)
   }
-  names <- c(path = "envname", keras = "version")
+  names <- c(path = "envname", keras = "version", to = "dir")
   if (name %in% names(names)) names[[name]] else name
 }
 
@@ -295,10 +378,10 @@ wish_argument <- function(flag, value, argument, call) {
   if (is.null(value)) {
     return(NULL)
   }
-  if (inherits(value, "numeric_version")) {
+  if (inherits(value, "numeric_version") || is.factor(value)) {
     value <- as.character(value)
   }
-  if (length(value) != 1 || !(is.character(value) || is.numeric(value) || is.logical(value))) {
+  if (length(value) != 1 || is.object(value) || !(is.character(value) || is.numeric(value) || is.logical(value))) {
     abort_install(
       sprintf("`%s` must be one version, not %s.", argument, describe_value(value)),
       hint = "Use NULL for the newest, or a string such as \"2.18\".",

@@ -37,9 +37,11 @@ as_prediction <- function(model, out, type, call) {
   if (is.list(out) || length(dim(out)) != 2) {
     abort_argument("type", "can be \"class\" only for a model with one output of one row a sample.", call = call)
   }
-  number <- if (ncol(out) == 1) as.integer(out[, 1] > 0.5) else max.col(out, ties.method = "first") - 1L
-  if (!nrow(out)) {
-    number <- integer()
+  number <- rep(NA_integer_, nrow(out))
+  there <- rowSums(is.na(out)) == 0
+  if (any(there)) {
+    part <- out[there, , drop = FALSE]
+    number[there] <- if (ncol(out) == 1) as.integer(part[, 1] > 0.5) else max.col(part, ties.method = "first") - 1L
   }
   if (is.null(levels)) {
     return(stats::setNames(number, rownames(out)))

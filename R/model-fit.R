@@ -43,6 +43,9 @@
 #'   `log(price)`), its right side names columns. Without `x` the columns that the model knows are taken.
 #' @param schema A schema from [frame_schema()], for rules on missing values and unknown levels. Without one
 #'   it is taken from the data.
+#' @param na Values that are not there (NA, NaN) or not finite: `"refuse"` stops and says where they are;
+#'   `"pass"` lets those of doubles through, for models that deal with NaN themselves. Rules by column, such as
+#'   the median, are a matter of [frame_schema()].
 #' @param ... Older spellings such as `nb_epoch`.
 #' @return A history: a list of class `kerasbridge_history` with `metrics` (a named list of numbers by
 #'   epoch, `NA` where an epoch has none), `params`, `epoch` (from 1), `interrupted`, `engine`,
@@ -66,13 +69,15 @@ fit.kerasbridge_model <- function(object, x = NULL, y = NULL, ..., batch_size = 
                                   max_queue_size = 10, workers = 1,
                                   verbose = getOption("kerasbridge.verbose", "auto"),
                                   engine = getOption("kerasbridge.engine", "auto"), data = NULL, schema = NULL,
-                                  resume = NULL, expand = FALSE) {
+                                  resume = NULL, expand = FALSE, na = c("refuse", "pass")) {
   frame <- rlang::current_env()
   check_alive(object, "object", frame)
   settle_dots(list(...), names(formals()), frame)
+  na <- as_na_arg(na, c("refuse", "pass"), frame)
   initial_epoch <- resumed_epoch(resume, initial_epoch, epochs, frame)
   if (is_pulled(x)) {
     refuse_beside_generator(list(y = y, sample_weight = sample_weight, batch_size = batch_size), frame)
+    refuse_na_rule(na, frame)
     if (!identical(as.double(validation_split), 0)) {
       abort_argument("validation_split", "needs data with a known number of rows.", "Give `validation_data`.", call = frame)
     }
@@ -81,13 +86,13 @@ fit.kerasbridge_model <- function(object, x = NULL, y = NULL, ..., batch_size = 
   }
   check_compiled(object, frame)
   check_fraction(validation_split, "validation_split", frame)
-  given <- training_data(object, x, y, data, schema, validation_data, frame, learn = TRUE)
+  given <- training_data(object, x, y, data, schema, validation_data, frame, learn = TRUE, na = na)
   class_weight <- level_weights(object, class_weight, given$schema, frame)
   if (is_pulled(validation_data)) {
     source <- bridge_do(
       "row_source",
-      x = as_data_arg(given$x, "x", frame), y = as_data_arg(given$y, "y", frame),
-      sample_weight = as_data_arg(sample_weight, "sample_weight", frame),
+      x = as_data_arg(given$x, "x", frame, na), y = as_data_arg(given$y, "y", frame, na),
+      sample_weight = as_data_arg(sample_weight, "sample_weight", frame, na),
       batch_size = as_count(batch_size, "batch_size", frame), shuffle = as_bool_arg(shuffle, "shuffle", frame), call = frame
     )
     done <- fit_pulled(object, source, steps_per_epoch, epochs, callbacks, validation_data, validation_steps, validation_freq, class_weight, initial_epoch, verbose, frame)
@@ -98,17 +103,17 @@ fit.kerasbridge_model <- function(object, x = NULL, y = NULL, ..., batch_size = 
   history <- bridge_do(
     "fit",
     model = object,
-    x = as_data_arg(given$x, "x", frame),
-    y = as_data_arg(given$y, "y", frame),
+    x = as_data_arg(given$x, "x", frame, na),
+    y = as_data_arg(given$y, "y", frame, na),
     batch_size = as_count(batch_size, "batch_size", frame),
     epochs = as_count(epochs, "epochs", frame),
     verbose = as_verbose(verbose, frame),
     callbacks = as_callbacks_arg(callbacks, frame),
     validation_split = as.double(validation_split),
-    validation_data = as_validation_arg(given$validation_data, "validation_data", frame),
+    validation_data = as_validation_arg(given$validation_data, "validation_data", frame, na),
     shuffle = as_bool_arg(shuffle, "shuffle", frame),
     class_weight = as_class_weight_arg(class_weight, "class_weight", frame),
-    sample_weight = as_data_arg(sample_weight, "sample_weight", frame),
+    sample_weight = as_data_arg(sample_weight, "sample_weight", frame, na),
     initial_epoch = as_count(initial_epoch, "initial_epoch", frame, least = 0),
     steps_per_epoch = as_steps(steps_per_epoch, "steps_per_epoch", frame),
     validation_steps = as_steps(validation_steps, "validation_steps", frame),
@@ -151,24 +156,26 @@ evaluate.kerasbridge_model <- function(object, x = NULL, y = NULL, ..., batch_si
                                        verbose = getOption("kerasbridge.verbose", "auto"), sample_weight = NULL,
                                        steps = NULL, callbacks = NULL,
                                        engine = getOption("kerasbridge.engine", "auto"), data = NULL,
-                                       expand = FALSE) {
+                                       expand = FALSE, na = c("refuse", "pass")) {
   frame <- rlang::current_env()
   check_alive(object, "object", frame)
   settle_dots(list(...), names(formals()), frame)
+  na <- as_na_arg(na, c("refuse", "pass"), frame)
   if (is_pulled(x)) {
     refuse_beside_generator(list(y = y, sample_weight = sample_weight, batch_size = batch_size), frame)
+    refuse_na_rule(na, frame)
     return(evaluate_pulled(object, x, steps, callbacks, verbose, frame))
   }
   check_compiled(object, frame)
-  given <- training_data(object, x, y, data, NULL, NULL, frame)
+  given <- training_data(object, x, y, data, NULL, NULL, frame, na = na)
   out <- bridge_do(
     "evaluate",
     model = object,
-    x = as_data_arg(given$x, "x", frame),
-    y = as_data_arg(given$y, "y", frame),
+    x = as_data_arg(given$x, "x", frame, na),
+    y = as_data_arg(given$y, "y", frame, na),
     batch_size = as_count(batch_size, "batch_size", frame),
     verbose = as_verbose(verbose, frame),
-    sample_weight = as_data_arg(sample_weight, "sample_weight", frame),
+    sample_weight = as_data_arg(sample_weight, "sample_weight", frame, na),
     steps = as_steps(steps, "steps", frame),
     callbacks = as_callbacks_arg(callbacks, frame),
     engine = as_string_arg(engine, "engine", frame),
@@ -189,6 +196,9 @@ evaluate.kerasbridge_model <- function(object, x = NULL, y = NULL, ..., batch_si
 #' @param batch_size Samples a step; chosen by the memory at hand if `NULL`.
 #' @param type `"response"` (or `"prob"`, the same) for the model's output; `"class"` for the class of
 #'   each row: a factor if the model was trained on one, else class numbers from 0.
+#' @param na Values that are not there (NA, NaN) or not finite: `"refuse"` stops and says where they are;
+#'   `"exclude"` predicts `NA` for their rows (but for columns with a rule of [frame_schema()]); `"pass"` lets those of
+#'   doubles through to the model.
 #' @return An array with a row for each sample (row names of `x` are kept); for a model of several
 #'   outputs a list of arrays. With `type = "class"` a factor or an integer vector. The columns of a
 #'   classifier that was trained on a factor are named by its levels.
@@ -199,19 +209,23 @@ evaluate.kerasbridge_model <- function(object, x = NULL, y = NULL, ..., batch_si
 predict.kerasbridge_model <- function(object, x, ..., type = c("response", "prob", "class"), batch_size = NULL,
                                       verbose = getOption("kerasbridge.verbose", "auto"), steps = NULL,
                                       callbacks = NULL, engine = getOption("kerasbridge.engine", "auto"),
-                                      expand = FALSE) {
+                                      expand = FALSE, na = c("refuse", "exclude", "pass")) {
   frame <- rlang::current_env()
   check_alive(object, "object", frame)
+  na <- as_na_arg(na, c("refuse", "exclude", "pass"), frame)
   type <- rlang::arg_match(type, error_call = frame)
   settle_dots(list(...), names(formals()), frame)
   if (is_pulled(x)) {
     refuse_beside_generator(list(batch_size = batch_size), frame)
+    refuse_na_rule(na, frame)
     return(run_pulled("predict_pulled", object, x, steps, callbacks, verbose, frame))
   }
+  kept <- if (na == "exclude") !rows_missing(object, x, frame)
+  some <- !is.null(kept) && !all(kept)
   out <- bridge_do(
     "predict",
     model = object,
-    x = batch_arg(object, x, frame),
+    x = batch_arg(object, if (some) take_rows(x, kept) else x, frame, if (na == "pass") "pass" else "refuse"),
     batch_size = as_count(batch_size, "batch_size", frame),
     verbose = as_verbose(verbose, frame),
     steps = as_steps(steps, "steps", frame),
@@ -222,7 +236,7 @@ predict.kerasbridge_model <- function(object, x, ..., type = c("response", "prob
     call = frame
   )
   settle_kept(object)
-  as_prediction(object, keep_row_names(out, x), type, frame)
+  as_prediction(object, keep_row_names(if (some) spread_rows(out, kept) else out, x), type, frame)
 }
 
 keep_row_names <- function(out, x) {
@@ -298,7 +312,9 @@ predict_on_batch <- function(object, x) {
   bridge_do("predict_on_batch", model = object, x = batch_arg(object, x, frame), call = frame)
 }
 
-batch_arg <- function(model, x, call) as_data_arg(prepare_x(model, x, model_schema_json(model), "x", call), "x", call)
+batch_arg <- function(model, x, call, na = "refuse") {
+  as_data_arg(prepare_x(model, x, model_schema_json(model), "x", call, na), "x", call, na)
+}
 
 #' Compile the prediction of a model in advance
 #'

@@ -58,8 +58,9 @@ print.kerasbridge_history <- function(x, ...) {
   invisible(x)
 }
 
+# NaN is a value, NA an epoch without one.
 last_value <- function(v) {
-  v <- v[!is.na(v)]
+  v <- v[!is.na(v) | is.nan(v)]
   if (length(v)) v[[length(v)]] else NA_real_
 }
 

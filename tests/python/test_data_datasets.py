@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
 import io
 import pickle
 import tarfile
@@ -152,7 +153,44 @@ def test_without_a_network_the_error_says_what_to_fetch(home, monkeypatch):
     with pytest.raises(FileError, match="can't be downloaded") as caught:
         datasets.mnist()
     assert caught.value.details == {
-        "file": "mnist.npz", "url": "http://127.0.0.1:9/mnist.npz", "folder": str(home),
-    }  # fmt: skip
+        "file": "mnist.npz",
+        "url": "http://127.0.0.1:9/mnist.npz",
+        "folder": str(home),
+        "sha256": "0" * 64,
+    }
     assert str(home / "mnist.npz") in caught.value.hint
+    assert f"SHA-256 sum is {'0' * 64}" in caught.value.hint
     assert list(home.iterdir()) == []
+
+
+def test_every_file_has_a_sum():
+    assert all(len(digest) == 64 and int(digest, 16) > 0 for _, digest in datasets.FILES.values())
+
+
+def test_a_download_with_another_sum_is_refused(home, monkeypatch, tmp_path):
+    served = tmp_path / "served.npz"
+    np.savez(served, x_train=np.zeros(1), y_train=[0], x_test=np.zeros(1), y_test=[0])
+    monkeypatch.setitem(datasets.FILES, "mnist.npz", (served.as_uri(), "0" * 64))
+    with pytest.raises(FileError, match="can't be downloaded"):
+        datasets.mnist()
+    assert list(home.iterdir()) == []
+    digest = hashlib.sha256(served.read_bytes()).hexdigest()
+    monkeypatch.setitem(datasets.FILES, "mnist.npz", (served.as_uri(), digest))
+    assert datasets.mnist()[0][0].tolist() == [0.0]
+    assert [file.name for file in home.iterdir()] == ["mnist.npz"]
+
+
+def test_files_that_lie_elsewhere_are_read_there(home, tmp_path, monkeypatch):
+    monkeypatch.setitem(
+        datasets.FILES, "cifar-10-batches-py.tar.gz", ("http://127.0.0.1:9/c.tar.gz", "0" * 64)
+    )
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    for name in datasets._FASHION:
+        images = "images" in name
+        body = bytes(16 if images else 8) + bytes(2 * 784 if images else 2)
+        (elsewhere / name).write_bytes(gzip.compress(body))
+    (x, y), _ = datasets.fashion_mnist(str(elsewhere))
+    assert x.shape == (2, 28, 28) and y.shape == (2,)
+    with pytest.raises(FileError, match="'own.tar.gz' is not in .*elsewhere"):
+        datasets.cifar10(str(elsewhere / "own.tar.gz"))

@@ -69,7 +69,12 @@ def test_an_import_that_aborts_is_named(make, clean):
     row = rows_of(place, clean)["imports"]
     assert row.status == doctor.PROBLEM
     assert row.found == "h5py: SIGABRT"
-    assert "ended the process" in row.cause and row.fix == "install_kerasbridge()"
+    assert "ended the process" in row.cause
+    assert (
+        row.fix == "python -m kerasbridge.environment install --path ~/.virtualenvs/r-kerasbridge"
+    )
+    row = rows_of(place, clean, reticulate="1.28")["imports"]
+    assert row.fix == "install_kerasbridge()"
 
 
 def test_an_import_that_hangs_is_given_up(make, clean):
@@ -218,7 +223,8 @@ def test_the_command_prints_a_table_and_its_status_says_whether_all_is_well(make
     )
     done = run("--shallow")
     assert done.returncode == 1
-    assert "PROBLEM" in done.stdout and "fix: install_kerasbridge()" in done.stdout
+    assert "PROBLEM" in done.stdout
+    assert "fix: python -m kerasbridge.environment install --path " in done.stdout
 
 
 def test_try_imports_on_another_backend(make, clean):
@@ -252,3 +258,59 @@ def test_parts_of_other_systems(make, clean, tmp_path):
     for name in ("msvcp140.dll", "vcruntime140.dll", "vcruntime140_1.dll"):
         (tmp_path / name).write_bytes(b"")
     assert doctor._visual_cpp(str(tmp_path)).status == doctor.OK
+
+
+def test_a_package_on_pythonpath_that_spoils_an_import_is_found_out(make, clean, tmp_path):
+    place = make()
+    (tmp_path / "old").mkdir()
+    (tmp_path / "old" / "h5py.py").write_text("raise ImportError('an old one')\n")
+    rows = rows_of(place, {**clean, "PYTHONPATH": str(tmp_path / "old")}, reticulate="1.28")
+    assert rows["imports"].status == doctor.PROBLEM
+    assert rows["imports"].cause == (
+        "With PYTHONPATH as it is set the import of h5py fails; without it it works."
+    )
+    assert rows["imports"].fix.startswith('Sys.unsetenv("PYTHONPATH")')
+    assert rows["library paths"].status == doctor.WARNING
+    # in the words of a shell where R doesn't ask
+    plain = rows_of(place, {**clean, "PYTHONPATH": str(tmp_path / "old")})
+    assert plain["imports"].fix.startswith("unset PYTHONPATH")
+
+
+def test_what_was_made_here_is_made_again_in_its_place(make, clean):
+    place = make({"keras": None})
+    with open(os.path.join(place, "kerasbridge-environment.json"), "w") as file:
+        file.write("{}")
+    row = rows_of(place, clean, deep=False)["keras"]
+    assert row.fix == f"python -m kerasbridge.environment install --path {place}"
+
+
+def test_a_second_look_takes_no_longer_than_the_first_leaves(make, clean, monkeypatch):
+    """An import that is slow and then fails isn't tried again beyond the limit."""
+    place = make(sources={"h5py": "import time\ntime.sleep(1.5)\nraise ImportError('slow')\n"})
+    tried = []
+    monkeypatch.setattr(doctor, "try_imports", lambda *a: tried.append(a[3]) or try_imports(*a))
+    row = rows_of(place, {**clean, "LD_LIBRARY_PATH": "/nowhere"}, timeout=4.0)["imports"]
+    assert row.found == "h5py: ImportError: slow"
+    assert tried[0] == 4.0 and len(tried) == 2 and tried[1] < 2.5
+    tried.clear()
+    rows_of(place, {**clean, "LD_LIBRARY_PATH": "/nowhere"}, timeout=2.3)
+    assert len(tried) == 1
+
+
+def test_a_python_without_ssl_and_ctypes_is_looked_at_too(make, clean):
+    """Pythons that were built without these parts are among those that people ask about."""
+    code = (
+        "import sys\n"
+        "sys.modules.update(_ssl=None, ssl=None, _ctypes=None, ctypes=None)\n"
+        "from kerasbridge.environment.__main__ import main\n"
+        f"sys.exit(main(['doctor', '--shallow', '--python', {make()!r}]))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env={**clean, "PYTHONPATH": str(ENGINE)},
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "ok       keras" in done.stdout

@@ -120,3 +120,11 @@ def test_the_parts_of_cuda_are_found_in_the_environment(tmp_path):
         (info / "METADATA").write_text("Name: x")
     found = {name: version for name, version, _ in graphics.parts(str(tmp_path))}
     assert found == {"CUDA": None, "cuDNN": "9.3.0.75", "ptxas": "12.5.82", "libdevice": None}
+
+
+def test_status_is_of_this_interpreter():
+    found = graphics.status()
+    assert found["reason"] in ("found", "cpu_wheel", "no_driver", "no_device", "hidden", "library")
+    assert found["found"] is (found["reason"] == "found")
+    assert found["message"] and (found["fix"] or found["found"])
+    assert found["version"] and isinstance(found["devices"], list)

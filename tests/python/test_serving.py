@@ -124,6 +124,34 @@ def test_bodies_that_are_too_large_or_of_unknown_length(client):
     assert client("DELETE", "/predict")[0] == 405
 
 
+def test_a_body_of_many_megabytes_is_answered_not_cut_off(client):
+    status, content = client("POST", "/predict", b"[" * 30_000_000)
+    assert status == 413 and "30,000,000 bytes long" in content["error"]
+    # a client that asks first, as curl does, is told before it sends
+    with socket.create_connection((client.server.host, client.server.port), timeout=10) as raw:
+        raw.sendall(
+            b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: 5000\r\nExpect: 100-continue\r\n\r\n"
+        )
+        assert raw.recv(1000).startswith(b"HTTP/1.1 413 ")
+    with socket.create_connection((client.server.host, client.server.port), timeout=10) as raw:
+        body = b'[{"a": 1, "b": 2}]'
+        raw.sendall(
+            b"POST /predict HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\n"
+            + f"Content-Length: {len(body)}\r\n\r\n".encode()
+        )
+        assert raw.recv(1000).startswith(b"HTTP/1.1 100 ")
+        raw.sendall(body)
+        assert raw.recv(1000).startswith(b"HTTP/1.1 200 ")
+    assert client("POST", "/predict", [{"a": 1, "b": 2}])[0] == 200
+
+
+def test_limits_are_whole_numbers(model):
+    for more in ({"max_body": 0}, {"max_rows": -1}, {"max_rows": 2.5}):
+        with pytest.raises(ArgumentError, match="whole number of at least 1") as caught:
+            ModelServer(model, port=0, **more)
+        assert caught.value.argument in more
+
+
 def test_a_client_that_goes_away_does_no_harm(client):
     for part in (
         b"POST /predict HTTP/1.1\r\nContent-Length: 100\r\n\r\nabc",
@@ -246,6 +274,8 @@ def test_a_file_is_served_from_the_command_line(model, tmp_path):
         connection.request("POST", "/predict", json.dumps({"inputs": [[1, 2]]}))
         content = json.loads(connection.getresponse().read())
         assert content["predictions"] == [[1.0, 2.0]]
-    finally:
         child.terminate()
-        child.wait(20)
+        assert child.wait(20) == 0
+    finally:
+        child.kill()
+        child.wait()

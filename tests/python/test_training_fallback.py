@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from kerasbridge import training
+from kerasbridge.errors import UnsupportedError
 from training_models import L, dense, table
 
 
@@ -263,3 +264,63 @@ print(np.allclose(h.metrics["loss"], k.history["loss"]),
         f"keras|the backend is {backend}|1",
         "True|True|True|(0, 1)",
     ], done.stderr
+
+
+def test_training_within_training_is_refused():
+    x, y = table()
+    model, helper = compiled(), compiled()
+
+    class Again(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            training.fit(self.model, x, y, verbose=0)
+
+    for engine in ("auto", "keras"):
+        with pytest.raises(UnsupportedError, match="another `fit` is training"):
+            training.fit(model, x, y, verbose=0, callbacks=[Again()], engine=engine)
+    assert len(training.fit(model, x, y, verbose=0).epoch) == 1  # nothing is left behind
+
+    class Other(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            training.fit(helper, x, y, verbose=0)
+
+    assert len(training.fit(model, x, y, verbose=0, callbacks=[Other()]).epoch) == 1
+
+
+def test_training_within_an_initializer_is_refused():
+    x, y = table()
+    helper = compiled()
+
+    def learnt(shape, dtype=None):
+        training.fit(helper, x, y, verbose=0)
+        return keras.ops.zeros(shape)
+
+    with pytest.raises(UnsupportedError, match="`fit` was called where a variable is being made"):
+        L.Dense(2, kernel_initializer=learnt)(keras.Input((5,)))
+
+    def predicted(shape, dtype=None):
+        return keras.ops.zeros(shape) + float(training.predict(helper, x[:1], verbose=0)[0, 0])
+
+    layer = L.Dense(2, kernel_initializer=predicted)
+    layer(keras.Input((5,)))
+    assert np.all(layer.get_weights()[0] == layer.get_weights()[0][0, 0])
+
+
+def test_a_name_that_a_hook_could_have_added_is_looked_for_after_the_first_epoch():
+    x, y = table()
+    stopper = keras.callbacks.EarlyStopping(monitor="mine", mode="min")
+
+    class Adds(keras.callbacks.Callback):
+        def __init__(self, name):
+            super().__init__()
+            self.name = name
+
+        def on_epoch_end(self, epoch, logs=None):
+            logs[self.name] = float(epoch)
+
+    history = training.fit(compiled(), x, y, verbose=0, callbacks=[Adds("mine"), stopper])
+    assert history.warnings == []
+    with pytest.warns(training.TrainingWarning, match="EarlyStopping watches 'mine'"):
+        history = training.fit(
+            compiled(), x, y, epochs=2, verbose=0, callbacks=[Adds("yours"), stopper]
+        )
+    assert len(history.warnings) == 1 and "it reported" in history.warnings[0]

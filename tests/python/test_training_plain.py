@@ -318,6 +318,22 @@ def test_sparse_labels_out_of_range_are_refused(labels, loss):
     assert ("subtract 1" in str(e.value)) == (labels == (1, 2, 3))
 
 
+def test_sparse_labels_that_are_no_whole_numbers_are_refused():
+    """Keras cuts them off without a word."""
+    model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(3, activation="softmax")])
+    model.compile("sgd", "sparse_categorical_crossentropy")
+    y = np.array([0.0, 1.0, 1.5, 2.0])
+    with pytest.raises(DataError, match=r"no whole numbers \(first in row 3\)") as caught:
+        training.fit(model, np.zeros((4, 2), "float32"), y, verbose=0)
+    assert caught.value.argument == "y" and caught.value.details == {"row": 3}
+    training.fit(model, np.zeros((4, 2), "float32"), np.round(y), epochs=1, verbose=0)
+    single = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1, activation="sigmoid")])
+    single.compile("sgd", "sparse_categorical_crossentropy")
+    with pytest.raises(DataError, match="1 units") as caught:
+        training.fit(single, np.zeros((4, 2), "float32"), np.array([0, 1, 0, 1]), verbose=0)
+    assert "binary_crossentropy" in caught.value.hint
+
+
 @pytest.mark.parametrize("loss", ["binary_crossentropy", keras.losses.BinaryCrossentropy()])
 def test_labels_of_binary_crossentropy_lie_in_0_to_1(loss):
     model = keras.Sequential(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import keras
 import numpy as np
 import pytest
+from kerasbridge import training
 from kerasbridge.errors import DataError
 from kerasbridge.training import evaluate, fit, predict
 
@@ -70,3 +71,61 @@ def test_custom_losses_are_left_alone():
     model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)])
     model.compile("sgd", lambda y_true, y_pred: keras.ops.mean(y_pred) + 0 * keras.ops.mean(y_true))
     fit(model, np.zeros((4, 3)), np.zeros((4, 7)), verbose=0)
+
+
+def stateful(size=5):
+    entry = keras.Input(batch_shape=(size, 3, 2))
+    model = keras.Model(entry, keras.layers.Dense(1)(keras.layers.GRU(4, stateful=True)(entry)))
+    model.compile("sgd", "mse")
+    return model
+
+
+def test_a_fixed_batch_is_taken_and_what_does_not_go_into_it_refused():
+    model = stateful()
+    x, y = np.ones((20, 3, 2), "float32"), np.ones((20, 1), "float32")
+    history = training.fit(model, x, y, epochs=1, shuffle=False, verbose=0)
+    assert (history.params["batch_size"], history.params["steps"]) == (5, 4)
+    assert training.predict(model, x, verbose=0).shape == (20, 1)
+    assert set(training.evaluate(model, x, y, verbose=0)) == {"loss"}
+    for run in (
+        lambda **a: training.fit(model, x, y, verbose=0, **a),
+        lambda **a: training.evaluate(model, x, y, verbose=0, **a),
+        lambda **a: training.predict(model, x, verbose=0, **a),
+    ):
+        with pytest.raises(DataError, match="`batch_size` is 4; .* batches of 5 rows"):
+            run(batch_size=4)
+    with pytest.raises(DataError, match="18 rows are no whole number of batches of 5") as caught:
+        training.fit(model, x[:18], y[:18], verbose=0)
+    assert "`fit` on 15 of them" in caught.value.hint
+
+
+def test_missing_parts_are_named():
+    model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+    model.compile("sgd", "mse")
+    x, y = np.ones((4, 2), "float32"), np.ones((4, 1), "float32")
+    with pytest.raises(DataError, match="`x` is missing"):
+        training.fit(model, None, y, verbose=0)
+    with pytest.raises(DataError, match="`x` is missing"):
+        training.evaluate(model, None, y, verbose=0)
+    with pytest.raises(DataError, match="`y` is missing, which the loss needs"):
+        training.fit(model, x, verbose=0)
+    with pytest.raises(DataError, match="`y` is missing"):
+        training.evaluate(model, x, verbose=0)
+
+
+def test_named_targets_are_those_of_outputs():
+    entry = keras.Input((2,))
+    model = keras.Model(entry, keras.layers.Dense(1, name="price")(entry))
+    model.compile("sgd", "mse")
+    x, y = np.ones((4, 2), "float32"), np.ones((4, 1), "float32")
+    assert len(training.fit(model, x, {"price": y}, epochs=1, verbose=0).epoch) == 1
+    with pytest.raises(DataError, match="`y` names 'out', which is no output") as caught:
+        training.fit(model, x, {"out": y}, verbose=0)
+    assert "'price'" in caught.value.hint
+
+
+def test_numbers_beyond_float32_are_refused():
+    model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+    model.compile("sgd", "mse")
+    with pytest.raises(DataError, match="too large for float32"):
+        training.fit(model, np.full((4, 2), 1e39), np.ones(4), verbose=0)

@@ -126,3 +126,122 @@ test_that("a Python that is bound already and has no Keras is named, with the li
   expect_match(text, "chosen by RETICULATE_PYTHON", fixed = TRUE)
   expect_match(text, "Restart R and put this line first")
 })
+
+# An environment of the running Python with stub packages: name -> c(version, source).
+stub_environment <- function(packages, env = parent.frame()) {
+  folder <- withr::local_tempdir(.local_envir = env)
+  run_python(sprintf("import venv; venv.create(r'%s', with_pip=False, symlinks=True)", folder))
+  site <- Sys.glob(file.path(folder, "lib", "python3*", "site-packages"))
+  for (name in names(packages)) {
+    info <- file.path(site, sprintf("%s-%s.dist-info", name, packages[[name]][[1]]))
+    dir.create(info)
+    writeLines(c("Metadata-Version: 2.1", paste("Name:", name), paste("Version:", packages[[name]][[1]])), file.path(info, "METADATA"))
+    dir.create(file.path(site, name))
+    writeLines(packages[[name]][[2]], file.path(site, name, "__init__.py"))
+  }
+  folder
+}
+
+first_error <- function(settings) {
+  out <- run_r(c(
+    "library(kerasbridge)",
+    "e <- tryCatch(layer_dense(units = 1), error = identity)",
+    "cat(class(e)[[1]], '\\n')",
+    "cat(conditionMessage(e), '\\n')"
+  ), env = settings)
+  list(class = trimws(out$output[[1]]), text = paste(out$output[-1], collapse = "\n"), lines = length(out$output) - 1)
+}
+
+test_that("numpy 2 under a reticulate that can't use it is named at the first call", {
+  skip_on_os("windows")
+  skip_if_no_keras()
+  skip_if(utils::packageVersion("reticulate") >= "1.38", "this reticulate can use numpy 2")
+  folder <- stub_environment(list(
+    numpy = c("2.2.6", "__version__ = '2.2.6'"), keras = c("3.15.1", "__version__ = '3.15.1'")
+  ))
+  error <- first_error(paste0("KERASBRIDGE_VENV=", folder))
+  expect_identical(error$class, "kerasbridge_error_install")
+  expect_match(error$text, "^numpy 2.2.6 needs reticulate 1.38 or newer; this is reticulate 1[.]")
+  expect_match(error$text, "Install numpy below 2 into that environment (1.26.4 works", fixed = TRUE)
+  expect_no_match(error$text, "incompatible NumPy binary")
+  expect_lte(error$lines, 8)
+})
+
+test_that("a Python that an old reticulate can't start is named, not its exit status alone", {
+  skip_on_os("windows")
+  skip_if_no_keras()
+  skip_if(utils::packageVersion("reticulate") >= "1.33", "this reticulate can start it")
+  folder <- stub_environment(list(keras = c("3.15.1", "")))
+  python <- file.path(folder, "bin", "python")
+  unlink(python)
+  # it runs; what reticulate asks it fails, as with Python 3.12
+  writeLines(c(
+    "#!/bin/sh", sprintf("[ \"$1\" = -c ] && exec '%s' \"$@\"", normalizePath(python_path())),
+    "echo \"ModuleNotFoundError: No module named 'imp'\" >&2", "exit 1"
+  ), python)
+  Sys.chmod(python)
+  error <- first_error(paste0("KERASBRIDGE_VENV=", folder))
+  expect_identical(error$class, "kerasbridge_error_install")
+  expect_match(error$text, sprintf("R can't start the Python %s (KERASBRIDGE_VENV names it)", python), fixed = TRUE)
+  expect_match(error$text, "versions before 1.33 need a module that Python 3.12 removed", fixed = TRUE)
+  expect_match(error$text, "use Python 3.10 or 3.11", fixed = TRUE)
+  expect_lte(error$lines, 8)
+})
+
+test_that("a chosen Python that doesn't run or is gone is an error; no other one is taken in its place", {
+  skip_on_os("windows")
+  skip_if_no_keras()
+  folder <- withr::local_tempdir()
+  dir.create(file.path(folder, "bin"))
+  writeLines(c("#!/bin/sh", "exit 3"), file.path(folder, "bin", "python"))
+  Sys.chmod(file.path(folder, "bin", "python"))
+  python <- file.path(folder, "bin", "python")
+  cases <- list(
+    c(paste0("KERASBRIDGE_VENV=", folder), "It doesn't run"),
+    c(paste0("RETICULATE_PYTHON=", python), "It doesn't run"),
+    c(paste0("KERASBRIDGE_VENV=", folder, "/gone"), "There is no Python at that place"),
+    c(paste0("RETICULATE_PYTHON=", folder, "/gone"), "There is no Python at that place")
+  )
+  for (case in cases) {
+    error <- first_error(case[[1]])
+    expect_identical(error$class, "kerasbridge_error_install")
+    expect_match(error$text, "^R can't start the Python .*names it")
+    expect_match(error$text, case[[2]], fixed = TRUE)
+    expect_match(error$text, "install_kerasbridge()", fixed = TRUE)
+  }
+})
+
+test_that("a session opens no connection and asks for no name", {
+  skip_on_os("windows")
+  skip_if_no_keras()
+  folder <- withr::local_tempdir()
+  # Python's own report of each connection and each question for a host, from its start on
+  writeLines(c(
+    "import sys, os",
+    "def _watch(event, args):",
+    "    if event in ('socket.connect', 'socket.getaddrinfo', 'socket.gethostbyname', 'socket.sendto'):",
+    "        with open(os.environ['WATCHED'], 'a') as file: print(event, args, file=file)",
+    "sys.addaudithook(_watch)",
+    "open(os.environ['WATCHED'], 'a').close()"
+  ), file.path(folder, "sitecustomize.py"))
+  watched <- file.path(folder, "watched")
+  dead <- paste0(c("HTTPS_PROXY", "HTTP_PROXY"), "=http://127.0.0.1:9")
+  out <- run_r(c(
+    "library(kerasbridge)",
+    "model <- keras_model_sequential(input_shape = 2) |> layer_dense(1)",
+    "compile(model, 'sgd', 'mse')",
+    "h <- fit(model, matrix(1, 4, 2), rep(0, 4), epochs = 1, verbose = 0)",
+    "cat(dim(predict(model, matrix(1, 3, 2), verbose = 0)))"
+  ), env = c(paste0("PYTHONPATH=", folder), paste0("WATCHED=", watched), dead, paste0("KERASBRIDGE_VENV=", dirname(dirname(python_path())))))
+  expect_identical(out$output, "3 1")
+  expect_identical(readLines(watched), character())
+})
+
+test_that("Python prints UTF-8 whatever the console's code page, unless the user says otherwise", {
+  skip_on_os("windows")
+  skip_if_no_keras()
+  plain <- c("LC_ALL=C", "PYTHONUTF8=0", "PYTHONCOERCECLOCALE=0", paste0("KERASBRIDGE_VENV=", dirname(dirname(python_path()))))
+  code <- c("library(kerasbridge)", "cat(import('sys')$stdout$encoding)")
+  expect_identical(run_r(code, env = plain)$output, "utf-8")
+  expect_match(run_r(code, env = c(plain, "PYTHONIOENCODING=latin-1"))$output, "latin-1|iso8859-1")
+})

@@ -60,6 +60,17 @@ test_that("nothing is written unasked or over a file", {
   broken <- withr::local_tempfile(lines = c("x <- 1", "y <- (("), fileext = ".R")
   expect_error(modernize_script(broken), "is not R code", class = "kerasbridge_error_data")
   expect_output(modernize_script(withr::local_tempfile(lines = "x <- 1", fileext = ".R")), "Nothing to change")
+  expect_output(
+    modernize_script(withr::local_tempfile(lines = c("library('tensorflow')", "tf$abs(1)"), fileext = ".R")),
+    "line 1: library(tensorflow) can be left out", fixed = TRUE
+  )
+  expect_error(modernize_script(tempdir()), "There is no file", class = "kerasbridge_error_file")
+  expect_error(modernize_script(script, overwrite = NA), "`overwrite`", class = "kerasbridge_error_argument")
+  expect_error(modernize_script(script, output = "/nonexistent/new.R"), "can't be written", class = "kerasbridge_error_file")
+  copy <- withr::local_tempfile(lines = old_script, fileext = ".R")
+  modernize_script(copy, output = copy, overwrite = TRUE)
+  expect_identical(readLines(copy, n = 1), "library(kerasbridge)")
+  expect_false(file.exists(paste0(copy, ".part")))
 })
 
 test_that("the table of older names is true", {

@@ -162,3 +162,34 @@ test_that("diamonds, end to end", {
   expect_equal(predict(plain, mixed, verbose = 0), predict(plain, test, verbose = 0))
   expect_equal(predict(model, mixed, verbose = 0), predict(model, test, verbose = 0))
 })
+
+test_that("a feature space is learnt from files in parts, and its model trains on them", {
+  skip_if_no_keras()
+  set.seed(3)
+  n <- 300
+  d <- data.frame(age = sample(18:80, n, TRUE), city = sample(c("Rom", "Ulm"), n, TRUE), rank = rnorm(n), pay = rnorm(n, 50, 5))
+  folder <- withr::local_tempdir()
+  for (i in 1:3) utils::write.csv(d[seq(i, n, by = 3), ], file.path(folder, sprintf("part-%d.csv", i)), row.names = FALSE)
+  files <- source_csv(file.path(folder, "part-*.csv"), y = "pay", encode = "columns", seed = 1, validation_split = 0.1)
+  # the source reads all rows but those set aside
+  all_rows <- source_csv(file.path(folder, "part-*.csv"), y = "pay", encode = "columns")
+  encodings <- list(rank = list(how = "bucketize", bins = 4))
+  streamed <- feature_space(pay ~ ., all_rows, encodings = encodings)
+  whole <- feature_space(pay ~ ., d, encodings = encodings)
+  expect_equal(encode_features(streamed, d), encode_features(whole, d), tolerance = 1e-5)
+
+  set_random_seed(1)
+  model <- keras_model_tabular(pay ~ ., all_rows, hidden = 8)
+  expect_identical(model_schema(model)$json, bridge_do("features_describe", features = feature_space(pay ~ ., all_rows)$json)$schema)
+  history <- fit(model, files, epochs = 2, verbose = 0)
+  expect_named(history$metrics, c("loss", "mae", "val_loss", "val_mae"), ignore.order = TRUE)
+  expect_lt(history$metrics$mae[[2]], 15) # pay is around 50: its mean is in the model
+  by_frame <- predict(model, d, verbose = 0)
+  in_order <- do.call(rbind, lapply(1:3, \(i) d[seq(i, n, by = 3), ]))
+  expect_equal(predict(model, all_rows, verbose = 0), unname(predict(model, in_order, verbose = 0)), tolerance = 1e-5, ignore_attr = TRUE)
+  expect_identical(dim(by_frame), c(as.integer(n), 1L))
+
+  expect_error(feature_space(pay ~ nope, all_rows), "lacks the column 'nope'", class = "kerasbridge_error_data")
+  expect_error(feature_space(log(pay) ~ age, all_rows), "computes `log\\(pay\\)`", class = "kerasbridge_error_argument")
+  expect_error(keras_model_tabular(~ age, all_rows), "what is predicted", class = "kerasbridge_error_argument")
+})

@@ -80,6 +80,8 @@ test_that("an error is explained, as a condition and as text", {
   error <- tryCatch(stop("incompatible NumPy binary version 33554432"), error = identity)
   expect_output(kerasbridge_doctor(error), "Install numpy below 2")
   expect_output(expect_null(kerasbridge_doctor("the cat sat")), "not among the known ones")
+  own <- tryCatch(install_kerasbridge(gpu = "yes"), error = identity)
+  expect_output(expect_null(kerasbridge_doctor(own)), "says itself what is wrong:\n`gpu` must be TRUE or FALSE", fixed = TRUE)
   expect_error(kerasbridge_doctor(3), "`error` must be a condition", class = "kerasbridge_error_argument")
   expect_error(kerasbridge_doctor(deep = "yes"), "`deep`", class = "kerasbridge_error_argument")
 })
@@ -127,4 +129,66 @@ test_that("what Python says in 200 lines becomes a few", {
   expect_match(lines[[1]], "The number 10 was looked up in an embedding", fixed = TRUE)
   expect_false(any(grepl("py_call_impl|Graph execution error|Detected at node", lines)))
   expect_output(last_python_error(), "Graph execution error")
+})
+
+test_that("Pythons that never answer don't keep the doctor longer than 20 seconds", {
+  skip_on_os("windows")
+  root <- withr::local_tempdir()
+  hang <- function(name) {
+    path <- file.path(root, name, "bin", "python")
+    dir.create(dirname(path), recursive = TRUE)
+    writeLines(c("#!/bin/sh", "sleep 100"), path)
+    Sys.chmod(path)
+    path
+  }
+  withr::local_envvar(RETICULATE_PYTHON = hang("chosen"), KERASBRIDGE_VENV = NA)
+  others <- vapply(paste0("other", 1:9), hang, "")
+  started <- proc.time()[["elapsed"]]
+  rows <- doctor_of_python(deep = TRUE, candidates = others)
+  expect_lt(proc.time()[["elapsed"]] - started, 20)
+  expect_match(rows$cause[[1]], "It doesn't run (or not within 5 seconds)", fixed = TRUE)
+  expect_match(rows$cause[[2]], "no usable Python")
+})
+
+test_that("PYTHONPATH, as R's own Python would read it, is part of the trial", {
+  skip_on_os("windows")
+  skip_if_no_keras()
+  root <- withr::local_tempdir()
+  writeLines("raise ImportError('an old one')", file.path(root, "h5py.py"))
+  withr::local_envvar(PYTHONPATH = root)
+  rows <- doctor_of_python(deep = TRUE)
+  bad <- rows[rows$check == "imports", ]
+  expect_identical(bad$status, "problem")
+  expect_match(bad$cause, "PYTHONPATH|h5py can't be imported")
+  expect_match(rows$found[rows$check == "library paths"], paste0("PYTHONPATH=", root), fixed = TRUE)
+  expect_identical(Sys.getenv("PYTHONPATH"), root)
+})
+
+test_that("a report leaves out home folders under any name, and only whole words of the user's name", {
+  lines <- c("/Users/anna/env, /users/anna/x, C:\\Users\\Anna\\e", "anna made it; banana", "anna's and /srv/anna/e")
+  clean <- without_names(lines, home = c("/Users/anna", "C:\\Users\\Anna", ""), user = "anna")
+  expect_identical(clean, c("~/env, /users/user/x, ~\\e", "user made it; banana", "user's and /srv/user/e"))
+  expect_identical(without_names("root of the tree", home = "/nonexistent-home", user = "root"), "root of the tree")
+  # a name with signs of regular expressions
+  expect_identical(without_names("by a.b+c", home = "", user = "a.b+c"), "by user")
+})
+
+test_that("a fix says what else must go where a setting names the environment", {
+  fix <- c("install_kerasbridge()", "pip uninstall x", "install_kerasbridge(gpu = TRUE), or more")
+  expect_identical(
+    beside_setting(fix, "RETICULATE_PYTHON names it (set in .Renviron)"),
+    c(
+      "install_kerasbridge(), and take away what names the other (RETICULATE_PYTHON)", "pip uninstall x",
+      "install_kerasbridge(gpu = TRUE), and take away what names the other (RETICULATE_PYTHON), or more"
+    )
+  )
+  expect_identical(beside_setting(fix, "KERASBRIDGE_VENV names it"), fix)
+})
+
+test_that("what is printed ends with a line of its own", {
+  rows <- structure(doctor_row("R", "ok", "R 4"), class = c("kerasbridge_doctor", "data.frame"))
+  file <- withr::local_tempfile()
+  withr::with_output_sink(file, print(rows))
+  expect_identical(readLines(file), c("ok       R  R 4", "", "Nothing is wrong."))
+  expect_identical(readChar(file, file.size(file)) |> substring(file.size(file)), "\n")
 })

@@ -49,12 +49,12 @@ test_that("a dry run prints interpreter, place and requirements, and makes nothi
 test_that("any version is resolved or refused with the accepted forms, before anything is made", {
   skip_without_python()
   local_no_choice()
-  for (wish in list(2.16, "2.16", numeric_version("2.16"), "==2.16.2", "2.16.*")) {
+  for (wish in list(2.16, "2.16", numeric_version("2.16"), factor("2.16"), "==2.16.2", "2.16.*")) {
     expect_match(dry_run(wish)$answer$requirements[[1]], "==2.16.2", fixed = TRUE)
   }
   odd <- list(
     "nightly-gpu", "2.16.0-gpu", "2.16.0rc1", "<TF_VERSION>", NA, "", "1.15", "3.15", 2.2, TRUE,
-    "2.16'; echo x", "$(echo 2.16)"
+    "2.16'; echo x", "$(echo 2.16)", strrep("9", 5000)
   )
   for (wish in odd) {
     error <- expect_error(
@@ -67,7 +67,7 @@ test_that("any version is resolved or refused with the accepted forms, before an
     expect_no_match(conditionMessage(error), "invalid version specification")
     expect_equal(as.list(error$call)[[1]], as.name("install_kerasbridge"))
   }
-  for (wish in list(c("2.16", "2.17"), list("2.16"), mean)) {
+  for (wish in list(c("2.16", "2.17"), list("2.16"), mean, Sys.Date())) {
     expect_error(install_kerasbridge(wish), "one version", class = "kerasbridge_error_install")
   }
   expect_length(list.files(Sys.getenv("WORKON_HOME")), 0)
@@ -138,6 +138,9 @@ test_that("interpreters that can't be used are passed over, and the error says w
   )
   expect_match(conditionMessage(error), "older than Python 3.9", fixed = TRUE)
   expect_match(conditionMessage(error), old, fixed = TRUE)
+  denied <- withr::local_tempfile(lines = "x")
+  error <- expect_error(install_kerasbridge(python = denied), class = "kerasbridge_error_install")
+  expect_match(conditionMessage(error), "exit status 126", fixed = TRUE)
   broken <- stub_program("python3", "echo 'libpython3.11.so.1.0: cannot open shared object'; exit 127")
   error <- expect_error(install_kerasbridge(python = broken), class = "kerasbridge_error_install")
   expect_match(conditionMessage(error), "cannot open shared object", fixed = TRUE)
@@ -169,4 +172,104 @@ test_that("one option names the certificates for all that downloads", {
   expect_error(certificate_variables(), "kerasbridge.ca_file", class = "kerasbridge_error_install")
   withr::local_options(kerasbridge.ca_file = NULL)
   expect_identical(certificate_variables(), list())
+})
+
+# A Python that says of itself that it is version 3.14, and runs the engine for real.
+coming_python <- function(env = parent.frame()) {
+  real <- find_interpreter()
+  folder <- withr::local_tempdir(.local_envir = env)
+  writeLines(c(
+    "import runpy, sys",
+    "sys.version_info = (3, 14, 0, 'final', 0)",
+    "module, sys.argv = sys.argv[2], sys.argv[2:]",
+    "runpy.run_module(module, run_name='__main__')"
+  ), file.path(folder, "coming.py"))
+  stub_program("python3", sprintf("exec '%s' '%s' \"$@\"", real, file.path(folder, "coming.py")), env = env)
+}
+
+test_that("a Python too new for TensorFlow is refused before anything, with the command that fetches one", {
+  skip_without_python()
+  local_no_choice()
+  stub <- coming_python()
+  error <- expect_error(install_kerasbridge(python = stub), class = "kerasbridge_error_install")
+  text <- conditionMessage(error)
+  expect_match(text, "This Python can't be used.", fixed = TRUE)
+  expect_match(text, paste0(stub, ": "), fixed = TRUE)
+  expect_match(text, "this is Python 3[.]14|can't start Python 3[.]14")
+  expect_match(text, "uv python install 3.11|pyenv install 3.11")
+  expect_lte(length(strsplit(text, "\n")[[1]]), 8)
+  expect_identical(error$argument, "python")
+  expect_length(list.files(Sys.getenv("WORKON_HOME")), 0)
+  # one that fits is taken in its place
+  withr::local_envvar(RETICULATE_PYTHON = stub)
+  expect_false(find_interpreter() == stub)
+})
+
+test_that("the Pythons that uv and pyenv have fetched are found, 3.11 first", {
+  root <- withr::local_tempdir()
+  made <- c("uv/cpython-3.10.5-linux", "uv/cpython-3.12.1-linux", "uv/cpython-3.11.9-linux", "pyenv/versions/3.11.7", "pyenv/versions/3.13.0")
+  for (folder in file.path(root, made, "bin")) {
+    dir.create(folder, recursive = TRUE)
+    file.create(file.path(folder, "python3"))
+  }
+  withr::local_envvar(UV_PYTHON_INSTALL_DIR = file.path(root, "uv"), PYENV_ROOT = file.path(root, "pyenv"), RETICULATE_PYTHON = NA, PATH = root)
+  found <- fetched_pythons()
+  expect_setequal(found, file.path(root, made, "bin", "python3"))
+  expect_match(found[1:2], "3[.]11[.]")
+  expect_identical(utils::tail(interpreter_candidates(), 5), found)
+  expect_identical(python_of_version("3.13"), file.path(root, "pyenv/versions/3.13.0/bin/python3"))
+  expect_match(python_of_version("3.12"), "cpython-3.12.1-linux|python3[.]12$")
+  expect_identical(python_of_version("3.1"), "")
+  withr::local_envvar(UV_PYTHON_INSTALL_DIR = NA, XDG_DATA_HOME = file.path(root, "share"), PYENV_ROOT = root)
+  expect_identical(fetched_pythons(), character())
+})
+
+test_that("many interpreters that can't be used still give a short error", {
+  answers <- lapply(1:12, \(i) list(message = paste("It is broken in way", i), hint = if (i == 3) "Mend it so."))
+  names(answers) <- sprintf("/p%d/python3", 1:12)
+  expect_identical(
+    passed_over_lines(answers),
+    c(sprintf("/p%d/python3: It is broken in way %d", 1:3, 1:3), "... and 9 more")
+  )
+  expect_length(passed_over_lines(answers[1:4]), 4)
+  expect_identical(unusable_hint(answers), "Mend it so.")
+  expect_match(unusable_hint(answers[1]), "Name another")
+})
+
+test_that("R for Intel on an Apple processor is refused", {
+  mac <- c(sysname = "Darwin", version = "Darwin Kernel Version 23; RELEASE_ARM64_T6000")
+  error <- expect_error(check_r_fits(r_row("4.3.0", "x86_64", mac)), class = "kerasbridge_error_install")
+  expect_match(conditionMessage(error), "Install the arm64 build of R", fixed = TRUE)
+  expect_null(check_r_fits(r_row("4.3.0", "aarch64", mac)))
+  expect_null(check_r_fits())
+})
+
+test_that("what is left to do by hand is said", {
+  withr::local_envvar(RETICULATE_PYTHON = NA)
+  place <- withr::local_tempdir()
+  python <- file.path(place, "bin", "python")
+  expect_identical(next_steps("installed", place, python, bound = NULL, used = place), character())
+  expect_identical(next_steps("planned", place, python, bound = NULL, used = NULL), character())
+  expect_match(next_steps("installed", place, python, bound = NULL, used = NULL), sprintf("KERASBRIDGE_VENV = \"%s\"", place), fixed = TRUE)
+  expect_match(next_steps("installed", place, python, bound = "/usr/bin/python3", used = place), "^Restart R")
+  expect_identical(next_steps("present", place, python, bound = python, used = place), character())
+  withr::local_envvar(RETICULATE_PYTHON = "/usr/bin/python3")
+  expect_match(next_steps("present", place, python, bound = NULL, used = "/usr/bin/python3"), sprintf("RETICULATE_PYTHON = \"%s\"", python), fixed = TRUE)
+})
+
+test_that("the certificates that the option names reach the installer", {
+  file <- withr::local_tempfile(lines = "x")
+  withr::local_options(kerasbridge.ca_file = file)
+  shown <- stub_program("python3", c("echo \"$PIP_CERT $SSL_CERT_FILE $REQUESTS_CA_BUNDLE\"", "exit 3"))
+  expect_identical(run_environment(shown, "interpreter", stream = FALSE)$output, paste(rep(normalizePath(file), 3), collapse = " "))
+})
+
+test_that("a folder can stand for its Python, and what is none is named", {
+  skip_without_python()
+  local_no_choice()
+  good <- find_interpreter()
+  folder <- dirname(dirname(good))
+  skip_if(is.null(env_python(folder)), "the interpreter has another name in its folder")
+  expect_no_error(find_interpreter(folder))
+  expect_error(find_interpreter(withr::local_tempdir()), "no Python at", class = "kerasbridge_error_install")
 })

@@ -30,9 +30,14 @@ _STOPPABLE = {f"{verb}{end}" for verb in ("fit", "evaluate", "predict") for end 
 
 
 @outcome
-def start(backend: Optional[str] = None, r_version: Optional[str] = None) -> dict:
-    """Start Keras; returns versions and the class names that R hangs its methods on."""
-    keras = runtime.start(backend)
+def start(
+    backend: Optional[str] = None, r_version: Optional[str] = None, output: Any = None
+) -> dict:
+    """Start Keras; returns versions and the class names that R hangs its methods on.
+
+    `output`: an `Output` that a person looks at, told when the start takes long; or None.
+    """
+    keras = runtime.start(backend, None if output is None else output.write)
     if r_version:
         attached.session["r"] = r_version
     holding.install()

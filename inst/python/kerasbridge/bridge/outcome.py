@@ -15,7 +15,7 @@ from kerasbridge.bridge import from_r, holding
 from kerasbridge.bridge.from_r import RCodeError
 from kerasbridge.environment.messages import explain
 from kerasbridge.errors import KerasBridgeError
-from kerasbridge.runtime import where
+from kerasbridge.runtime import certificates, where
 
 
 class Outcome:
@@ -147,6 +147,8 @@ def describe(exc: BaseException) -> dict:
         base["details"] = {"known": known.id, "said": _quotable(text)}
         kind = kind if known.kind == "python" else known.kind
         message, hint = known.cause, known.fix
+        if known.id == "certificate":
+            message = certificates.refused(text) or message
     else:
         message, hint = first_lines(text), None
     named = _ARGUMENT.search(text) if kind == "argument" else None

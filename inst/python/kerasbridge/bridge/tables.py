@@ -12,21 +12,23 @@ from kerasbridge.data.frames import from_columns
 from kerasbridge.data.schema import Column, Schema, as_schema, check_levels, learn_column
 
 
-def prepare(model: Any, columns: Sequence, schema: Any = None) -> tables.Prepared:
+def prepare(
+    model: Any, columns: Sequence, schema: Any = None, pass_missing: bool = False
+) -> tables.Prepared:
     """A table as the inputs of a model, checked against `schema` or else the model's own."""
     known = as_schema(schema) or attached.schema_of(model)
     columns, arrays = received(columns)
-    out = tables.prepare(model, from_columns(columns), known)
+    out = tables.prepare(model, from_columns(columns), known, pass_missing)
     out.x = owned(out.x, arrays)
     return out
 
 
-def block(columns: Sequence) -> np.ndarray:
+def block(columns: Sequence, pass_missing: bool = False) -> np.ndarray:
     """A table of numbers as one float32 block (rows, columns)."""
     columns, arrays = received(columns)
     frame = from_columns(columns)
-    schema = tables.learn_or_empty(frame)
-    return owned(tables.block(schema, schema.check(frame)), arrays)
+    schema = tables.learn_or_empty(frame, pass_missing)
+    return owned(tables.block(schema, schema.check(frame, pass_missing)), arrays)
 
 
 def classes(column: dict, target: Optional[dict] = None) -> dict:
@@ -119,6 +121,46 @@ def features_learn(
         target=None if target is None else Column(**target),
     )
     return found.to_json()
+
+
+def features_learn_source(
+    source: Any,
+    names: Sequence[str],
+    target: Optional[str] = None,
+    encodings: Any = None,
+    crosses: Sequence = (),
+    missing: Any = None,
+    unknown: Any = None,
+) -> dict:
+    """The same from a source of rows that need not fit in memory, and what its target is like."""
+    from kerasbridge.data.sketches import learn_features
+
+    wanted = [*names, *([target] if target else [])]
+    found, sketch = learn_features(
+        source.chunks(wanted),
+        list(names),
+        target=target,
+        encoding=encodings,
+        crosses=crosses,
+        missing=missing,
+        unknown=unknown,
+    )
+    kind = found.schema.target.kind if sketch else None
+    numbers = kind == "number" and sketch.present > 1
+    return {
+        "features": found.to_json(),
+        "kind": kind,
+        "mean": sketch.mean if numbers else None,
+        "deviation": (sketch.variance * sketch.present / (sketch.present - 1)) ** 0.5
+        if numbers
+        else None,
+    }
+
+
+def source_columns(source: Any) -> list:
+    """Names of the columns of a source over tables; none for other things."""
+    layout = getattr(source, "layout", None)
+    return [] if layout is None else [column.name for column in layout.columns]
 
 
 def _features(text: str):

@@ -6,6 +6,7 @@ import inspect
 from typing import Any, Optional
 
 from kerasbridge.errors import ArgumentError, UnsupportedError
+from kerasbridge.runtime.starting import tensorflow
 
 
 def adapt(
@@ -26,8 +27,7 @@ def adapt(
     given = {name: value for name, value in given.items() if value is not None}
     known = inspect.signature(method).parameters
     if isinstance(data, dict):
-        import tensorflow as tf
-
+        tf = tensorflow("Learning from columns")
         data = tf.data.Dataset.from_tensor_slices(data).batch(given.pop("batch_size", None) or 32)
     for name in given:
         if name not in known:

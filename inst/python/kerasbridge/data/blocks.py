@@ -88,22 +88,39 @@ def row_block(
     block = empty_block(shape, dtype)
     if block.size == 0:
         return block
+    try:
+        _fill_all(block, source, threads)
+    except FloatingPointError as error:
+        raise DataError(
+            f"A number is too large for {dtype}, which ends at {np.finfo(dtype).max:.2g}.",
+            hint="Divide the values by a power of ten, or take their logarithm.",
+            argument="columns",
+        ) from error
+    return block
+
+
+def _fill_all(block: np.ndarray, source: Union[np.ndarray, list], threads: Optional[int]) -> None:
+    shape = block.shape
     workers = min(threads or cores(), max(1, shape[0] // _TILE_ROWS))
     if block.size < _SMALL:
         workers = 1
     if workers == 1:
-        _fill(block, source, 0, shape[0])
-        return block
+        return _fill(block, source, 0, shape[0])
     # ranges of whole tiles, so that no two threads write to one cache line for long
     step = -(-shape[0] // workers // _TILE_ROWS) * _TILE_ROWS
     ranges = [(at, min(at + step, shape[0])) for at in range(0, shape[0], step)]
     with ThreadPoolExecutor(workers) as pool:
         for done in [pool.submit(_fill, block, source, a, b) for a, b in ranges]:
             done.result()
-    return block
 
 
 def _fill(block: np.ndarray, source: Union[np.ndarray, list], first: int, last: int) -> None:
+    # R's NA is a NaN that processors speak up about
+    with np.errstate(over="raise", invalid="ignore"):
+        _fill_tiles(block, source, first, last)
+
+
+def _fill_tiles(block: np.ndarray, source: Union[np.ndarray, list], first: int, last: int) -> None:
     """Convert rows first .. last - 1. numpy lets go of the interpreter lock within each tile."""
     if isinstance(source, np.ndarray) and (source.flags.c_contiguous or source.ndim == 1):
         np.copyto(block[first:last], source[first:last], casting="unsafe")

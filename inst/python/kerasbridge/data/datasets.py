@@ -19,17 +19,19 @@ from typing import Any, Optional
 import numpy as np
 
 from kerasbridge.errors import ArgumentError, FileError, UnsafeFileError
+from kerasbridge.runtime import certificates
 
 _BASE = "https://storage.googleapis.com/tensorflow/tf-keras-datasets/"
 _CIFAR = "https://www.cs.toronto.edu/~kriz/"
+# the four files as their makers publish them, in whatever place
 _FASHION = {
-    "train-labels-idx1-ubyte.gz": None,
-    "train-images-idx3-ubyte.gz": None,
-    "t10k-labels-idx1-ubyte.gz": None,
-    "t10k-images-idx3-ubyte.gz": None,
+    "train-labels-idx1-ubyte.gz": "a04f17134ac03560a47e3764e11b92fc97de4d1bfaf8ba1a3aa29af54cc90845",
+    "train-images-idx3-ubyte.gz": "3aede38d61863908ad78613f6a32ed271626dd12800ba2636569512369268a84",
+    "t10k-labels-idx1-ubyte.gz": "67da17c76eaffca5446c3361aaab5c3cd6d1c2608764d35dfb1850b086bf8dd5",
+    "t10k-images-idx3-ubyte.gz": "346e55b948d973a97e58d2351dde16a484bd415d4595297633bb08f03db6a073",
 }
-# file name -> (address, SHA-256 or None)
-FILES: dict[str, tuple[str, Optional[str]]] = {
+# file name -> (address, SHA-256)
+FILES: dict[str, tuple[str, str]] = {
     "mnist.npz": (
         _BASE + "mnist.npz",
         "731c5ac602752760c8e48fbffcf8c3b850d9dc2a2aedcf2cc48468fc17b673d1",
@@ -58,7 +60,7 @@ FILES: dict[str, tuple[str, Optional[str]]] = {
         _CIFAR + "cifar-100-python.tar.gz",
         "85cd44d02ba6437773c5bbd22e183051d648de2e7d6b014e1ef29b855ba677a7",
     ),
-    **{f"fashion-mnist/{name}": (_BASE + name, None) for name in _FASHION},
+    **{f"fashion-mnist/{name}": (_BASE + name, digest) for name, digest in _FASHION.items()},
 }
 
 # (x, y) for training and for testing
@@ -79,12 +81,15 @@ def locate(name: str, path: Optional[str] = None) -> Path:
         path: another file name in the folder, or a full path.
 
     Raises:
-        FileError: it is not there and can't be downloaded; `details` has file, url and folder.
+        FileError: it is not there and can't be downloaded; `details` has file, url, folder and the
+            SHA-256 sum that the file should have.
     """
-    target = folder() / (path or name)  # a full path wins over the folder
+    target = folder() / Path(path or name).expanduser()  # a full path wins over the folder
     if target.is_file():
         return target
-    if name.startswith("cifar"):  # Keras leaves such an archive under further names
+    if path is None and name.startswith(
+        "cifar"
+    ):  # Keras leaves such an archive under further names
         for other in (name.replace(".tar.gz", "-target"), name.replace(".tar.gz", "")):
             if (folder() / other).is_dir():
                 return folder() / other
@@ -99,11 +104,20 @@ def locate(name: str, path: Optional[str] = None) -> Path:
         )  # fmt: skip
     except Exception as exc:
         target.unlink(missing_ok=True)
+        missing = f"'{target.name}' is not in {target.parent} and can't be downloaded from {url}."
+        elsewhere = f"fetch that address elsewhere and put the file at {target}."
+        refused = certificates.refused(str(exc))
         raise FileError(
-            f"'{target.name}' is not in {target.parent} and can't be downloaded from {url}.",
-            hint=f"Without a network, fetch that address elsewhere and put the file at {target}.",
+            f"{missing} {refused}" if refused else missing,
+            hint=(f"{certificates.HINT} Or " if refused else "Without a network, ")
+            + f"{elsewhere} Its SHA-256 sum is {digest}.",
             argument="path",
-            details={"file": target.name, "url": url, "folder": str(target.parent)},
+            details={
+                "file": target.name,
+                "url": url,
+                "folder": str(target.parent),
+                "sha256": digest,
+            },
         ) from exc
     return target
 
@@ -187,18 +201,18 @@ def mnist(path: str = "mnist.npz") -> Split:
     return (parts[0], parts[1]), (parts[2], parts[3])
 
 
-def fashion_mnist() -> Split:
-    """Pictures of clothes: x (n, 28, 28) uint8, y (n,) 0 to 9 (IDX files)."""
+def fashion_mnist(path: str = "fashion-mnist") -> Split:
+    """Pictures of clothes: x (n, 28, 28) uint8, y (n,) 0 to 9 (IDX files, in the folder `path`)."""
     import gzip
 
     parts = []
     for name, offset in zip(_FASHION, (8, 16, 8, 16)):
-        path = locate(f"fashion-mnist/{name}")
+        file = locate(f"fashion-mnist/{name}", os.path.join(path, name))
         try:
-            with gzip.open(path, "rb") as file:
-                values = np.frombuffer(file.read(), np.uint8, offset=offset)
+            with gzip.open(file, "rb") as stream:
+                values = np.frombuffer(stream.read(), np.uint8, offset=offset)
         except (OSError, EOFError, ValueError) as exc:
-            raise _damaged(path) from exc
+            raise _damaged(file) from exc
         parts.append(values if offset == 8 else values.reshape(-1, 28, 28))
     return (parts[1], parts[0]), (parts[3], parts[2])
 
@@ -223,22 +237,22 @@ def _cifar_batches(path: Path, names: list[str], label: str) -> tuple[np.ndarray
     return np.concatenate(x).transpose(0, 2, 3, 1), np.concatenate(y).reshape(-1, 1)
 
 
-def cifar10() -> Split:
-    """Colour pictures: x (n, 32, 32, 3) uint8, y (n, 1) 0 to 9."""
-    path = locate("cifar-10-batches-py.tar.gz")
-    train = _cifar_batches(path, [f"data_batch_{i}" for i in range(1, 6)], "labels")
-    return train, _cifar_batches(path, ["test_batch"], "labels")
+def cifar10(path: Optional[str] = None) -> Split:
+    """Colour pictures: x (n, 32, 32, 3) uint8, y (n, 1) 0 to 9; `path`: the archive."""
+    file = locate("cifar-10-batches-py.tar.gz", path)
+    train = _cifar_batches(file, [f"data_batch_{i}" for i in range(1, 6)], "labels")
+    return train, _cifar_batches(file, ["test_batch"], "labels")
 
 
-def cifar100(label_mode: str = "fine") -> Split:
+def cifar100(label_mode: str = "fine", path: Optional[str] = None) -> Split:
     """As `cifar10`, 100 classes ("fine") or 20 groups of them ("coarse")."""
     if label_mode not in ("fine", "coarse"):
         raise ArgumentError(
             f"`label_mode` must be 'fine' or 'coarse', not {label_mode!r}.", argument="label_mode"
         )
-    path = locate("cifar-100-python.tar.gz")
+    file = locate("cifar-100-python.tar.gz", path)
     label = f"{label_mode}_labels"
-    return _cifar_batches(path, ["train"], label), _cifar_batches(path, ["test"], label)
+    return _cifar_batches(file, ["train"], label), _cifar_batches(file, ["test"], label)
 
 
 def _check_share(share: float) -> float:

@@ -87,8 +87,8 @@ def chosen(given: Any, name: str) -> dict:
     return {"how": how, **known, **options}
 
 
-def learn(column: Column, checked: Checked, given: Optional[dict]) -> dict:
-    """The encoding of one column with what it needs of the training data.
+def learn(column: Column, values: np.ndarray, given: Optional[dict]) -> dict:
+    """The encoding of one column with what it needs of its checked training values.
 
     Raises:
         ArgumentError: an encoding for the other sort of column.
@@ -103,7 +103,6 @@ def learn(column: Column, checked: Checked, given: Optional[dict]) -> dict:
             hint=f"It can have: {', '.join(TEXTS if column.levelled else NUMBERS)}.",
             argument="encodings",
         )
-    values = checked.values[column.name]
     if how in ("normalize", "rescale", "bucketize"):
         encoding = {**encoding, **_learn_numbers(encoding, np.asarray(values, dtype=np.float64))}
     if how == "embedding" and encoding["dim"] is None:
@@ -128,10 +127,15 @@ def _learn_numbers(encoding: dict, values: np.ndarray) -> dict:
     return {"boundaries": sorted({float(x) for x in np.atleast_1d(given)})}
 
 
-def _words(texts: np.ndarray, max_tokens: int) -> list:
+def word_counter(max_tokens: int) -> Any:
+    """A layer that learns which words occur, and its vocabulary of at most `max_tokens` with it."""
     import keras
 
-    layer = keras.layers.TextVectorization(max_tokens=max_tokens)
+    return keras.layers.TextVectorization(max_tokens=max_tokens)
+
+
+def _words(texts: np.ndarray, max_tokens: int) -> list:
+    layer = word_counter(max_tokens)
     layer.adapt(np.asarray(texts, dtype=object))
     return [str(word) for word in layer.get_vocabulary(include_special_tokens=False)]
 
@@ -140,7 +144,11 @@ def learn_all(schema: Schema, checked: Checked, given: Any) -> dict:
     """An encoding for each column; `given` is one for all or a dict by column ("" for the others)."""
     by_name = by_column(given, schema.names)
     return {
-        name: learn(column, checked, None if by_name[name] is None else chosen(by_name[name], name))
+        name: learn(
+            column,
+            checked.values[name],
+            None if by_name[name] is None else chosen(by_name[name], name),
+        )
         for name, column in schema.columns.items()
     }
 

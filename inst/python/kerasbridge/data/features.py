@@ -78,7 +78,7 @@ class Features:
         }
         found = encodings.learn_all(schema, checked, given)
         schema.inside = True
-        return cls(schema, found, [_cross(cross, schema) for cross in crosses])
+        return cls(schema, found, [cross_of(cross, schema) for cross in crosses])
 
     # ---- plain data ------------------------------------------------------------------------------
 
@@ -220,7 +220,8 @@ class Features:
         )
 
 
-def _cross(given: Any, schema: Schema) -> dict:
+def cross_of(given: Any, schema: Schema) -> dict:
+    """A cross as plain data, its columns looked up in `schema`."""
     cross = (
         {"columns": given, "bins": 32} if not isinstance(given, Mapping) else {"bins": 32, **given}
     )

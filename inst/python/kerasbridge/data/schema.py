@@ -131,13 +131,28 @@ def _missing_rule(column: Column, given: Any, seen: FrameColumn) -> None:
             column.fill = float(np.median(numbers) if how == "median" else numbers.mean())
 
 
+def set_rules(column: Column, missing: Any, unknown: Any, seen: FrameColumn) -> None:
+    """Let `column` have these rules for missing values and unknown levels; None leaves the default.
+
+    `seen`: the column's training values, from which means and medians are taken.
+    """
+    if missing is not None:
+        _missing_rule(column, missing, seen)
+    if unknown is not None and column.levelled:
+        if unknown not in UNKNOWN_RULES:
+            raise ArgumentError(
+                f"`unknown` must be 'refuse' or 'slot', not {unknown!r}.", argument="unknown"
+            )
+        column.unknown = unknown
+
+
 def _unused(text: str, levels: Iterable) -> str:
     while text in levels:
         text += "_"
     return text
 
 
-def _by_column(rule: Any, names: list, what: str) -> dict:
+def by_column(rule: Any, names: list, what: str) -> dict:
     """A rule for each column from one for all or a dict by name ("" for the others)."""
     if not isinstance(rule, Mapping) or "how" in rule:
         return {name: rule for name in names}
@@ -199,6 +214,7 @@ class Schema:
         unknown: Any = None,
         open: Iterable[str] = (),
         target: Optional[Column] = None,
+        pass_missing: bool = False,
     ) -> Schema:
         """The schema of a training table.
 
@@ -209,6 +225,7 @@ class Schema:
                 and `indicator`.
             unknown: "refuse" (the default) or "slot", for levels that training did not have.
             open: columns of text of which any text will do later.
+            pass_missing: as in `check`.
 
         Raises:
             DataError: a missing value without a rule, an infinite one, no rows.
@@ -219,27 +236,23 @@ class Schema:
             raise DataError("The table has no columns.", argument="data")
         if frame.rows == 0:
             raise DataError("The table has no rows to learn from.", argument="data")
-        missing = _by_column(missing, frame.names, "na")
-        unknown = _by_column(unknown, frame.names, "unknown")
+        missing = by_column(missing, frame.names, "na")
+        unknown = by_column(unknown, frame.names, "unknown")
         columns = []
         for name, seen in frame.columns.items():
-            column = learn_column(seen, open=name in set(open))
-            if missing[name] is not None:
-                _missing_rule(column, missing[name], seen)
-            if unknown[name] is not None and column.levelled:
-                if unknown[name] not in UNKNOWN_RULES:
-                    raise ArgumentError(
-                        f"`unknown` must be 'refuse' or 'slot', not {unknown[name]!r}.",
-                        argument="unknown",
-                    )
-                column.unknown = unknown[name]
+            column = learn_column(seen, open=name in set(open), pass_missing=pass_missing)
+            set_rules(column, missing[name], unknown[name], seen)
             columns.append(column)
         schema = cls(columns, target)
-        schema.check(frame)
+        schema.check(frame, pass_missing)
         return schema
 
-    def check(self, table: Any) -> Checked:
+    def check(self, table: Any, pass_missing: bool = False) -> Checked:
         """The columns of this schema from a later table, in the schema's order, as numbers.
+
+        Args:
+            pass_missing: numbers that are missing without a rule are NaN and infinite ones stay, where a
+                person wants the model to see them; levels are refused all the same.
 
         Raises:
             DataError: a column is missing or of another kind, a level is unknown, a value is
@@ -274,7 +287,9 @@ class Schema:
             if column.levelled:
                 out.values[name] = check_levels(column, seen)
             else:
-                out.values[name] = _check_numbers(column, seen, fill=not self.inside)
+                out.values[name] = _check_numbers(
+                    column, seen, fill=not self.inside, pass_missing=pass_missing
+                )
             if column.missing != "refuse":
                 none = np.zeros(frame.rows, dtype=bool)
                 out.missing[name] = none if seen.missing is None else seen.missing
@@ -289,7 +304,9 @@ class Schema:
         return [
             name
             for name, column in self.columns.items()
-            if column.kind == "integer" and max(-column.minimum, column.maximum) > EXACT
+            if column.kind == "integer"
+            and column.minimum is not None
+            and max(-column.minimum, column.maximum) > EXACT
         ]
 
     def get_config(self) -> dict:
@@ -337,8 +354,8 @@ class Schema:
     __hash__ = None
 
 
-def learn_column(seen: FrameColumn, open: bool = False) -> Column:
-    """Kind, levels and range of a training column; missing values are refused."""
+def learn_column(seen: FrameColumn, open: bool = False, pass_missing: bool = False) -> Column:
+    """Kind, levels and range of a training column; infinite values are refused or passed over."""
     column = Column(seen.name, seen.kind)
     if column.levelled:
         used = np.unique(seen.values[seen.values >= 0])
@@ -349,14 +366,15 @@ def learn_column(seen: FrameColumn, open: bool = False) -> Column:
         else:
             column.levels = list(seen.levels)
         return column
-    _refuse_infinite(seen)
+    if not pass_missing:
+        _refuse_infinite(seen)
     if seen.range() is not None:
-        column.minimum, column.maximum = seen.range()
+        column.minimum, column.maximum = _finite_range(seen)
         column.constant = (
             column.minimum == column.maximum and len(seen.values) > 1 and seen.missing is None
         )
         if seen.kind == "datetime":
-            column.origin = column.minimum
+            column.origin = column.minimum or 0.0
     return column
 
 
@@ -392,6 +410,14 @@ def _refuse_infinite(seen: FrameColumn) -> None:
             int(np.argmax(infinite)),
             "Replace it first: a single one turns every weight into NaN.",
         )
+
+
+def _finite_range(seen: FrameColumn) -> tuple[Optional[float], Optional[float]]:
+    """Smallest and largest finite number of a column; (None, None) without any."""
+    if np.isfinite(seen.range()).all():
+        return seen.range()
+    finite = seen.values[np.isfinite(seen.values)]
+    return (float(finite.min()), float(finite.max())) if len(finite) else (None, None)
 
 
 def _refuse_missing(column: Column, seen: FrameColumn) -> None:
@@ -452,15 +478,19 @@ def check_levels(column: Column, seen: FrameColumn, response: bool = False) -> n
     return codes
 
 
-def _check_numbers(column: Column, seen: FrameColumn, fill: bool) -> np.ndarray:
+def _check_numbers(
+    column: Column, seen: FrameColumn, fill: bool, pass_missing: bool = False
+) -> np.ndarray:
     """Numbers (rows,), missing ones filled (or NaN), points in time counted from the origin."""
     values = seen.values
     if seen.kind in LEVELLED:  # only missing values, or no rows
         values = np.zeros(len(values))
-    else:
+    elif not pass_missing:
         _refuse_infinite(seen)
     if seen.missing is not None and column.missing == "refuse":
-        _refuse_missing(column, seen)
+        if not pass_missing:
+            _refuse_missing(column, seen)
+        fill = False
     if column.kind == "logical" and seen.kind != "logical":
         wrong = (values != 0) & (values != 1)
         if seen.missing is not None:

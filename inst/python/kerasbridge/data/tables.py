@@ -11,6 +11,7 @@ from kerasbridge.data.blocks import row_block
 from kerasbridge.data.frames import Frame, as_frame, column_error
 from kerasbridge.data.schema import Checked, Column, Schema, learn_column
 from kerasbridge.errors import DataError
+from kerasbridge.runtime.starting import tensorflow
 
 _ENCODE = (
     "Encode it: `feature_space()` does, before the model or as a part of it, "
@@ -75,12 +76,14 @@ def model_inputs(model: Any) -> Optional[list]:
     return [(t.name, tuple(t.shape), str(t.dtype)) for t in tensors] if tensors else None
 
 
-def prepare(model: Any, table: Any, schema: Optional[Schema] = None) -> Prepared:
+def prepare(
+    model: Any, table: Any, schema: Optional[Schema] = None, pass_missing: bool = False
+) -> Prepared:
     """A table as the inputs of `model`, after the check against `schema` (or its own, without one).
 
     A model with one input gets one block of numbers; a model whose inputs are called as columns
     gets a dict of them: numbers, text for inputs of type "string", codes of levels (from 0) for
-    inputs of whole numbers.
+    inputs of whole numbers. `pass_missing` is that of `Schema.check`.
 
     Raises:
         DataError: as `Schema.check`; the model's inputs are not columns; another width.
@@ -89,14 +92,14 @@ def prepare(model: Any, table: Any, schema: Optional[Schema] = None) -> Prepared
     warnings = []
     inputs = model_inputs(model)
     if schema is None or not schema.columns:
-        learnt = learn_or_empty(frame)
+        learnt = learn_or_empty(frame, pass_missing)
         target = schema.target if schema is not None else None
         schema = Schema(learnt.columns.values(), target)
         warnings += [
             f"Column '{name}' holds one value only: there is nothing to learn from it."
             for name in schema.constants()
         ]
-    checked = schema.check(frame)
+    checked = schema.check(frame, pass_missing)
     by_name = inputs is not None and all(name in schema.columns for name, _, _ in inputs)
     if by_name and (len(inputs) > 1 or len(schema.columns) == 1):
         x = {
@@ -131,10 +134,10 @@ def prepare(model: Any, table: Any, schema: Optional[Schema] = None) -> Prepared
     return Prepared(x, schema, checked.rows, checked.notes, warnings)
 
 
-def learn_or_empty(frame: Frame) -> Schema:
+def learn_or_empty(frame: Frame, pass_missing: bool = False) -> Schema:
     """The schema of a table, which may have no rows: then names and kinds only."""
     if frame.rows or not frame.names:
-        return Schema.learn(frame)
+        return Schema.learn(frame, pass_missing=pass_missing)
     return Schema(learn_column(seen) for seen in frame.columns.values())
 
 
@@ -179,8 +182,7 @@ def raw_input(column: Column, checked: Checked) -> Any:
     """
     if not column.levelled:
         return np.asarray(checked.values[column.name], dtype=np.float32)[:, None]
-    import tensorflow as tf
-
+    tf = tensorflow("A column of text")
     texts = checked.frame.columns[column.name].texts()
     if column.missing_level is not None:
         texts[checked.missing[column.name]] = column.missing_level

@@ -13,7 +13,7 @@ import sys
 from typing import List, Optional
 
 from ..errors import InstallError, KerasBridgeError
-from . import deploy, doctor, messages, probe, versions
+from . import checks, doctor, installers, messages, probe, versions
 from . import install as _install
 
 
@@ -28,6 +28,11 @@ def main(arguments: Optional[List[str]] = None) -> int:
         shown = error.details.get("output")
         if shown:
             print(shown, file=sys.stderr)
+        _complain(options, error)
+        return 1
+    except OSError as problem:
+        error = InstallError(f"{type(problem).__name__}: {problem}")
+        _report(options, status="failed", error=error)
         _complain(options, error)
         return 1
     except KeyboardInterrupt:
@@ -90,6 +95,8 @@ def _parser() -> argparse.ArgumentParser:
     ill.add_argument("--why", default="it runs this command", help=argparse.SUPPRESS)
     ill.add_argument("--reticulate", metavar="X.Y", help="version of the R package reticulate")
     ill.add_argument("--library-path", help=argparse.SUPPRESS)
+    ill.add_argument("--python-path", help=argparse.SUPPRESS)
+    ill.add_argument("--seconds", type=float, default=14.0, help="what the imports may take")
     ill.add_argument("--shallow", action="store_true", help="import nothing, only look at files")
     ill.add_argument("--public", action="store_true", help="leave out your name and home folder")
     ill.add_argument("--json", action="store_true")
@@ -155,7 +162,7 @@ def _resolved(options: argparse.Namespace) -> versions.Resolution:
 def _run_bundle(options: argparse.Namespace) -> int:
     found = _resolved(options)
     _say(f"Python {platform.python_version()}, {platform.system()} {platform.machine()}")
-    names = _install.download(options.to, found.requirements, _say)
+    names = installers.download(options.to, found.requirements, _say)
     _say(
         f"{len(names)} wheels in {options.to}; they fit that Python and that kind of machine only."
     )
@@ -164,6 +171,8 @@ def _run_bundle(options: argparse.Namespace) -> int:
 
 
 def _run_write(options: argparse.Namespace) -> int:
+    from . import deploy  # the only command that needs more than the barest Python
+
     files = deploy.write_environment(
         options.to,
         python=options.python,
@@ -180,7 +189,7 @@ def _run_write(options: argparse.Namespace) -> int:
 def _run_interpreter(options: argparse.Namespace) -> int:
     """Whether this very interpreter can make such an environment, and R can load it."""
     _resolved(options)
-    _install.check_python(options.reticulate)
+    checks.check_python(options.reticulate)
     _report(options, status="usable", interpreter=sys.executable, version=platform.python_version())
     _say(f"{sys.executable} (Python {platform.python_version()}) can be used.")
     return 0
@@ -223,12 +232,15 @@ def _run_doctor(options: argparse.Namespace) -> int:
         # R sets these for the process that looks, not for the one that is looked at
         for name in ("PYTHONPATH", "PYTHONDONTWRITEBYTECODE"):
             environ.pop(name, None)
+    if options.python_path:
+        environ["PYTHONPATH"] = options.python_path
     rows = doctor.examine(
         options.python,
         why=options.why,
         reticulate=options.reticulate,
         deep=not options.shallow,
         environ=environ,
+        timeout=options.seconds,
     )
     clean = doctor.redacted if options.public else str
     if options.report:

@@ -5,15 +5,19 @@ The versions are those of an environment that stands, read from its files; nothi
 
 from __future__ import annotations
 
+import base64
+import hashlib
+import json
 import os
 import re
 import sys
+import zipfile
 from pathlib import Path
 from typing import Dict, List, Optional, Union
 
 from .. import __version__
 from ..errors import InstallError
-from ..files import write_text
+from ..files import check_target, replacing, write_text
 from . import probe
 
 PathLike = Union[str, "os.PathLike[str]"]
@@ -23,6 +27,8 @@ _LEAVE_OUT = re.compile(
     r"pip|setuptools|wheel|uv|pytest(-.*)?|iniconfig|pluggy|execnet|ruff|hypothesis|"
     r"sortedcontainers|kerasbridge|virtualenv|tox"
 )
+
+_WHEEL = f"kerasbridge-{__version__}-py3-none-any.whl"
 
 _DOCKERFILE = """\
 # Runs a model with the versions it was made with. Build and run, in this folder:
@@ -42,11 +48,15 @@ _R_DOCKERFILE = """\
 #   docker build -t my-model .
 #   docker run --rm -it my-model R
 FROM rocker/r-ver:{r}
-RUN apt-get update && apt-get install -y --no-install-recommends python3-venv libpython3-dev \\
+RUN apt-get update && apt-get install -y --no-install-recommends python3-venv \\
  && rm -rf /var/lib/apt/lists/*
 WORKDIR /app
 COPY requirements.txt .
-RUN python3 -m venv /opt/keras && /opt/keras/bin/pip install --no-cache-dir -r requirements.txt
+# the image's own Python is another one than {python}: uv fetches it, with the library that R loads
+ENV UV_PYTHON_INSTALL_DIR=/opt/python UV_NO_CACHE=1
+RUN python3 -m venv /opt/uv && /opt/uv/bin/pip install --no-cache-dir uv \\
+ && /opt/uv/bin/uv venv --python {python} /opt/keras \\
+ && /opt/uv/bin/uv pip install --python /opt/keras/bin/python -r requirements.txt
 ENV RETICULATE_PYTHON=/opt/keras/bin/python TF_CPP_MIN_LOG_LEVEL=2
 # R packages: with renv, COPY renv.lock here and run renv::restore() in its place
 RUN R -q -e 'install.packages(c("cli", "generics", "magrittr", "R6", "reticulate", "rlang"))'
@@ -85,21 +95,21 @@ def write_environment(
     r_version: Optional[str] = None,
     overwrite: bool = False,
 ) -> List[str]:
-    """Write `requirements.txt` and a `Dockerfile` into `folder`.
+    """Write `requirements.txt` and a `Dockerfile` into `folder`; without R also a wheel of this package.
 
     Args:
         folder: an existing folder.
         python: the environment to take the versions from; the one that runs this where None.
         model: a model file inside `folder`, which the image then serves (`kerasbridge.serving`).
         r_version: version of R in the image; an image without R where None.
-        overwrite: replace the two files if they exist.
+        overwrite: replace the files if they exist.
 
     Returns:
         The paths of the files.
 
     Raises:
         InstallError: no environment, no such folder, or the model lies elsewhere.
-        FileError: a file exists and `overwrite` is False.
+        FileError: a file exists and `overwrite` is False; nothing is written then.
     """
     place = Path(folder).expanduser().absolute()
     if not place.is_dir():
@@ -122,30 +132,67 @@ def write_environment(
         "requirements.txt": "\n".join(lines) + "\n",
         "Dockerfile": _dockerfile(minor, r_version, name),
     }
-    out = []
-    for file_name, text in written.items():
-        write_text(place / file_name, text, overwrite=overwrite)
-        out.append(str(place / file_name))
-    return out
+    targets = [place / file_name for file_name in written]
+    wheel = None if r_version else place / _WHEEL
+    for target in [*targets, *([wheel] if wheel else [])]:
+        check_target(target, overwrite, "path")
+    for target, text in zip(targets, written.values()):
+        write_text(target, text, overwrite=overwrite)
+    if wheel:
+        with replacing(wheel, overwrite, "path") as temporary:
+            write_wheel(temporary)
+        targets.append(wheel)
+    return [str(target) for target in targets]
+
+
+def write_wheel(path: PathLike) -> None:
+    """Write this package, as it runs here, as a wheel that pip installs (without requirements).
+
+    The format is that of the Python packaging specification "Binary distribution format".
+    """
+    info = f"kerasbridge-{__version__}.dist-info"
+    top = Path(__file__).resolve().parents[1]
+    content = {
+        f"kerasbridge/{file.relative_to(top).as_posix()}": file.read_bytes()
+        for file in sorted(top.rglob("*"))
+        if file.is_file() and file.suffix != ".pyc"
+    }
+    content[f"{info}/METADATA"] = (
+        f"Metadata-Version: 2.1\nName: kerasbridge\nVersion: {__version__}\nLicense: MIT\n"
+    ).encode()
+    content[f"{info}/WHEEL"] = (
+        b"Wheel-Version: 1.0\nGenerator: kerasbridge\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+    )
+    rows = [f"{name},{_digest(data)},{len(data)}" for name, data in content.items()]
+    content[f"{info}/RECORD"] = "\n".join([*rows, f"{info}/RECORD,,", ""]).encode()
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as out:
+        for name, data in content.items():
+            out.writestr(name, data)
+
+
+def _digest(data: bytes) -> str:
+    return "sha256=" + base64.urlsafe_b64encode(hashlib.sha256(data).digest()).decode().rstrip("=")
 
 
 def _pinned(pins: Dict[str, str]) -> List[str]:
-    return [f"{name}=={version}" for name, version in pins.items()]
+    """Lines for pip; a build of its own index, "2.5.0+cpu", is asked for as 2.5.0, which it satisfies."""
+    lines = []
+    for name, version in pins.items():
+        plain, _, build = version.partition("+")
+        note = f"  # was the build {build}, from an index of its own" if build else ""
+        lines.append(f"{name}=={plain}{note}")
+    return lines
 
 
 def _dockerfile(python: str, r_version: Optional[str], model: Optional[str]) -> str:
-    copied = f"COPY {model} ." if model else "# COPY model.keras ."
+    # in brackets, so that a name may hold spaces; to a name, so that a folder stays one
+    name = Path(model).name if model else "model.keras"
+    copied = f"{'' if model else '# '}COPY {json.dumps([model or name, f'./{name}'])}"
     if r_version:
         run = f'{copied}\n# CMD ["Rscript", "run.R"]'
-        return _R_DOCKERFILE.format(r=r_version, version=__version__, model=run)
-    name = Path(model).name if model else "model.keras"
-    serve = (
-        f'["python", "-m", "kerasbridge.serving", "{name}", "--host", "0.0.0.0", "--port", "8000"]'
-    )
+        return _R_DOCKERFILE.format(r=r_version, python=python, version=__version__, model=run)
+    options = ["--host", "0.0.0.0", "--port", "8000"]
+    serve = json.dumps(["python", "-m", "kerasbridge.serving", name, *options])
     run = f"{copied}\nEXPOSE 8000\n{'' if model else '# '}CMD {serve}"
-    wheel = f"kerasbridge-{__version__}-py3-none-any.whl"
-    install = (
-        f"# the engine that serves: `pip wheel --no-deps .` in its sources makes the file\n"
-        f"COPY {wheel} .\nRUN pip install --no-cache-dir --no-deps {wheel}"
-    )
+    install = f"COPY {_WHEEL} .\nRUN pip install --no-cache-dir --no-deps {_WHEEL}"
     return _DOCKERFILE.format(python=python, install=install, model=run)

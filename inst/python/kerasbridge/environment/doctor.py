@@ -11,8 +11,10 @@ import getpass
 import os
 import platform
 import re
+import shlex
 import sys
 import tempfile
+import time
 from dataclasses import dataclass
 from typing import Dict, List, Mapping, Optional
 
@@ -69,7 +71,20 @@ def examine(
         rows.append(_imports(python, settings.backend, environ, timeout, reticulate))
     rows += _machine(prefix, environ)
     rows += _graphics(place, settings.backend, environ)
+    if reticulate is None:  # nobody asks from R
+        for row in rows:
+            row.fix = _command(row.fix, place)
     return rows
+
+
+def _command(fix: str, place: str) -> str:
+    """A fix in the words of a shell in place of R's; only what was made here is made again in place."""
+    ours = probe.record(place) is not None or not probe.describe(place).complete
+    place = place if ours else os.path.join("~", ".virtualenvs", "r-kerasbridge")
+    install = f"python -m kerasbridge.environment install --path {place if place[0] == '~' else shlex.quote(place)}"
+    fix = fix.replace("install_kerasbridge(gpu = TRUE)", f"{install} --gpu")
+    fix = fix.replace(REINSTALL, install)
+    return re.sub(r'Sys\.unsetenv\("(\w+)"\)', r"unset \1", fix)
 
 
 def _python(place: str, why: str, reticulate: Optional[str]) -> Check:
@@ -271,6 +286,7 @@ def _imports(
 ) -> Check:
     if backend == "openvino":
         return Check("imports", SKIPPED, "openvino")
+    end = time.monotonic() + timeout
     trial = try_imports(python, backend, environ, timeout)
     if trial.ok:
         shown = ", ".join(f"{k} {v}" for k, v in trial.versions.items() if k != "python")
@@ -284,14 +300,18 @@ def _imports(
             )
         return Check("imports", OK, shown)
     cause, fix = _why_not(trial)
-    if trial.how != "timeout" and environ.get("LD_LIBRARY_PATH"):
-        # R on Debian sets the variable: another library than Python's own may have been taken
-        plain = {k: v for k, v in environ.items() if k != "LD_LIBRARY_PATH"}
-        if try_imports(python, backend, plain, timeout).ok:
+    # R on Debian sets the first one: another library than Python's own may have been taken
+    for name in ("LD_LIBRARY_PATH", "PYTHONPATH"):
+        left = end - time.monotonic()
+        if trial.how == "timeout" or left < 1 or not environ.get(name):
+            continue
+        plain = {k: v for k, v in environ.items() if k != name}
+        if try_imports(python, backend, plain, left).ok:
             cause = (
-                f"With R's LD_LIBRARY_PATH the import of {trial.failed} fails; without it it works."
+                f"With {name} as it is set the import of {trial.failed} fails; without it it works."
             )
-            fix = 'Sys.unsetenv("LD_LIBRARY_PATH") in .Rprofile, or start R without that variable.'
+            fix = f'Sys.unsetenv("{name}") in .Rprofile, or start R without that variable.'
+            break
     status = WARNING if trial.how == "timeout" else PROBLEM
     return Check("imports", status, f"{trial.failed}: {trial.detail}", cause, fix)
 

@@ -7,6 +7,7 @@ import re
 from typing import Optional, Tuple
 
 from ..errors import InstallError
+from ..runtime import certificates
 
 # (what the output holds, the cause, what to do); the first match counts.
 _TABLE: Tuple[Tuple[str, str, str], ...] = (
@@ -15,13 +16,6 @@ _TABLE: Tuple[Tuple[str, str, str], ...] = (
         "The disk is full.",
         "Free some space (an environment needs 1.5 to 2 GB, and as much again for a moment in the "
         "temporary folder), or choose another place.",
-    ),
-    (
-        r"CERTIFICATE_VERIFY_FAILED|self[- ]signed certificate|unable to get local issuer|"
-        r"invalid peer certificate",
-        "The package index's certificate was not accepted{host}; a proxy that opens connections "
-        "does that.",
-        "Name your organisation's certificate file in PIP_CERT (for uv: SSL_CERT_FILE).",
     ),
     (
         r"SSL module is not available|Can't connect to HTTPS URL",
@@ -58,7 +52,7 @@ _TABLE: Tuple[Tuple[str, str, str], ...] = (
         r"BadZipFile|File is not a zip file|zipfile\.BadZip|Invalid zip|incorrect header check|"
         r"IncompleteRead|invalid (?:wheel|zip)|is an invalid wheel|"
         r"Wheel .* is invalid",
-        "A wheel is damaged: its download or copy was cut short.",
+        "A wheel is damaged{file}: its download or copy was cut short.",
         "Try again with an emptied cache (pip cache purge), or copy the folder of wheels again.",
     ),
     (
@@ -137,10 +131,13 @@ def explain(output: str, code: Optional[int], doing: str, offline: bool = False)
             "--from wheels/ on the command line).",
             details=details,
         )
+    refused = certificates.refused(output)
+    if refused:
+        return InstallError(refused, hint=certificates.HINT, details=details)
     for pattern, cause, hint in _TABLE:
         if re.search(pattern, output, re.IGNORECASE):
             return InstallError(
-                cause.format(missing=missing or "A package", host=_host(output)),
+                cause.format(missing=missing or "A package", file=_file(output)),
                 hint=hint,
                 details=details,
             )
@@ -152,10 +149,10 @@ def explain(output: str, code: Optional[int], doing: str, offline: bool = False)
     )
 
 
-def _host(output: str) -> str:
-    """ " (host)" where the output names one."""
-    match = re.search(r"host='([^']+)'|https?://([^/\s'\"]+)", output)
-    return f" ({match.group(1) or match.group(2)})" if match else ""
+def _file(output: str) -> str:
+    """ " (name)" of the wheel that the output speaks of last, "" where it names none."""
+    named = re.findall(r"([^\s/\\'\"]+\.whl)", output)
+    return f" ({named[-1]})" if named else ""
 
 
 def _missing_requirement(output: str) -> Optional[str]:

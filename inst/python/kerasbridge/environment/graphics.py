@@ -13,6 +13,7 @@ import platform
 import re
 import shutil
 import subprocess
+import sys
 from dataclasses import dataclass, field
 from typing import Dict, List, Mapping, Optional, Tuple
 
@@ -92,14 +93,49 @@ def gather(
         if backend == "jax" and not any(n.startswith("jax-cuda") for n in names):
             facts.wheel = "jax-cpu" if facts.wheel else None
     facts.smi, facts.driver, facts.devices = _ask_smi(environ)
-    if facts.driver is None:
-        facts.driver = _driver_from_kernel()
+    facts.driver = facts.driver or _driver_from_kernel()
     if facts.system == "Linux" and backend == "tensorflow" and facts.version:
         facts.searched = library_folders(path, environ)
         facts.libraries = {
             name: _locate(name, facts.searched) for name in wanted_libraries(facts.version)
         }
     return facts
+
+
+def status() -> Dict[str, object]:
+    """Whether the backend of this interpreter can use a graphics card, as plain values.
+
+    Returns:
+        `found`, `reason`, `message` and `fix` as of a `Verdict`, and of what was seen: `backend`,
+        `version`, `driver`, `visible` (CUDA_VISIBLE_DEVICES), `devices` (name and memory of each).
+    """
+    keras = sys.modules.get("keras")
+    backend = os.environ.get("KERAS_BACKEND") or "tensorflow"
+    if keras is not None and hasattr(keras, "config"):
+        backend = keras.config.backend()
+    facts = gather(sys.prefix, backend)
+    verdict = judge(facts)
+    return {
+        "found": verdict.found,
+        "reason": verdict.reason,
+        "message": verdict.message,
+        "fix": verdict.fix,
+        "backend": backend,
+        "version": facts.version,
+        "driver": facts.driver,
+        "visible": facts.visible,
+        "devices": facts.devices,
+    }
+
+
+def driver(environ: Optional[Mapping[str, str]] = None) -> Optional[str]:
+    """Version of NVIDIA's driver on this machine, None where there is none."""
+    return _ask_smi(os.environ if environ is None else environ)[1] or _driver_from_kernel()
+
+
+def is_too_old(version: str) -> bool:
+    """Whether a driver is older than CUDA 12 takes."""
+    return _numbers(version) < _numbers(versions.CUDA12_MIN_DRIVER)
 
 
 def judge(facts: Facts) -> Verdict:
@@ -150,7 +186,7 @@ def judge(facts: Facts) -> Verdict:
             {"wheel": facts.wheel},
         )
     needed = versions.CUDA12_MIN_DRIVER
-    if _numbers(facts.driver) < _numbers(needed):
+    if is_too_old(facts.driver):
         return Verdict(
             False,
             "driver",

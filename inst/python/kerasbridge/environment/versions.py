@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import platform as _platform
 import re
+import shutil
 import sys
 from dataclasses import dataclass, field
 from typing import Optional, Sequence, Tuple
@@ -291,7 +292,7 @@ def _choose_release(
     if old_numpy and python >= (3, 13):
         raise InstallError(
             f"Python {text(python)} has no numpy 1, which this reticulate needs.",
-            hint="Use Python 3.10 or 3.11, or reticulate 1.38 or newer.",
+            hint=f"Use reticulate 1.38 or newer. {_how_to_get((3, 10), (3, 11))}",
             argument="python",
         )
     if not any(r in rows[-2:] for r in fitting) and wish is None:
@@ -395,7 +396,8 @@ def _check_reticulate(reticulate: object, python: Version, reasons: list) -> boo
     if version < RETICULATE_PYTHON312 and python >= (3, 12):
         raise InstallError(
             f"reticulate {shown} can't start Python {text(python)}: it can use 3.9 to 3.11.",
-            hint="Use Python 3.10 or 3.11, or install reticulate 1.38 or newer.",
+            hint=f"Install reticulate 1.38 or newer, or use Python 3.10 or 3.11. "
+            f"{_how_to_get((3, 10), (3, 11))}",
             argument="python",
         )
     if version < RETICULATE_NUMPY2:
@@ -515,9 +517,23 @@ def _python_error(what: str, low: Version, high: Version, python: Version) -> In
     return InstallError(
         f"{what} {verb} on Python {text(low)} to {text(high)}; this is Python {text(python)} "
         f"({sys.executable}).",
-        hint=f"Install one of Python {text(low)} to {text(high)} and name it "
-        "(python = in R; on the command line, run this command with it).",
+        hint=_how_to_get(low, high),
         argument="python",
+    )
+
+
+def _how_to_get(low: Version, high: Version) -> str:
+    """The command that fetches a Python between the two, with what this machine has."""
+    wanted = text((3, 11) if low <= (3, 11) <= high else high)
+    found = "; install_kerasbridge() finds it (or name it: python = in R, or run this with it)."
+    if shutil.which("uv"):
+        return f"Fetch one that fits: `uv python install {wanted}`{found}"
+    if shutil.which("pyenv"):
+        built = "PYTHON_CONFIGURE_OPTS=--enable-shared pyenv install"
+        return f"Fetch one that fits: `{built} {wanted}`{found}"
+    return (
+        f"Install one of Python {text(low)} to {text(high)}, from your system or by uv "
+        f"(`pip install uv`, `uv python install {wanted}`){found}"
     )
 
 

@@ -29,7 +29,11 @@ def parse(version: object, argument: str, hint: str) -> Version:
         return tuple(version)
     if isinstance(version, (int, float)) and not isinstance(version, bool):
         version = repr(version)
-    if not isinstance(version, str) or not re.fullmatch(r"\s*v?\d+(\.\d+){0,3}\s*", version):
+    if (
+        not isinstance(version, str)
+        or len(version) > 60
+        or not re.fullmatch(r"\s*v?\d+(\.\d+){0,3}\s*", version)
+    ):
         raise InstallError(
             f"{argument} = {show(version)} is no version number.", hint=hint, argument=argument
         )
@@ -52,6 +56,8 @@ def read_wish(version: object, gpu: bool, reasons: list) -> Tuple[Optional[str],
         raise refuse_version(version, "A missing value (NA) is no version.")
     if wish == "":
         raise refuse_version(version, "An empty string is no version.")
+    if len(wish) > 60:
+        raise refuse_version(version)
     if "nightly" in wish:
         raise refuse_version(version, "Nightly builds are not among the tested versions.")
     match = re.fullmatch(r"(.*?)-?(gpu|cpu)", wish)

@@ -7,9 +7,11 @@ import importlib
 import os
 import sys
 import tempfile
-from typing import Optional
+from typing import Any, Callable, Optional
 
 from kerasbridge.errors import ArgumentError, InstallError, UnsupportedError
+from kerasbridge.runtime import certificates
+from kerasbridge.runtime.patience import Word
 
 BACKENDS = ("tensorflow", "jax", "torch", "openvino")
 ENDED = {
@@ -72,11 +74,20 @@ def check_backend(name: str) -> str:
     return low
 
 
-def start(backend: Optional[str] = None):
+_NAMES = {"torch": "PyTorch", "jax": "JAX", "tensorflow": "TensorFlow", "openvino": "OpenVINO"}
+SILENCE = 2.0  # seconds of a start after which a person is told what is going on
+
+
+def start(
+    backend: Optional[str] = None,
+    say: Optional[Callable[[str], Any]] = None,
+    after: float = SILENCE,
+):
     """Import Keras on the backend that was asked for and return the module.
 
     Args:
         backend: name of a backend; None leaves the choice to KERAS_BACKEND, keras.json and Keras.
+        say: called with a line of text, on the main thread, if it takes more than `after` seconds.
 
     Raises:
         InstallError: Keras or its backend can't be imported; the message says what failed.
@@ -94,10 +105,9 @@ def start(backend: Optional[str] = None):
     if chosen:
         os.environ["KERAS_BACKEND"] = check_backend(chosen)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    # one name for an organisation's certificates is enough: Keras' downloads read this one
-    if os.environ.get("REQUESTS_CA_BUNDLE") and not os.environ.get("SSL_CERT_FILE"):
-        os.environ["SSL_CERT_FILE"] = os.environ["REQUESTS_CA_BUNDLE"]
-    with quiet_stderr() as caught:
+    # one name for an organisation's certificates is enough: Keras' downloads read SSL_CERT_FILE
+    os.environ.update(certificates.shared(os.environ))
+    with quiet_stderr() as caught, _note(say, after):
         try:
             keras = importlib.import_module("keras")
             # JAX must not compute before `distribution.initialize()`
@@ -116,6 +126,37 @@ def start(backend: Optional[str] = None):
             hint="Install a newer one with kerasbridge::install_kerasbridge().",
         )
     return keras
+
+
+def tensorflow(what: str) -> Any:
+    """The module tensorflow, which `what` needs on any backend.
+
+    Raises:
+        InstallError: it is not installed; `what` begins the sentence.
+    """
+    try:
+        return importlib.import_module("tensorflow")
+    except ImportError as error:
+        raise InstallError(
+            f"{what} needs TensorFlow, which is not installed here.",
+            hint="Install the package tensorflow beside the backend; the backend stays what it is.",
+        ) from error
+
+
+@contextlib.contextmanager
+def _note(say: Optional[Callable[[str], Any]], after: float):
+    """Within the block, a line about the start if it takes long."""
+
+    def speak() -> None:
+        found = [name for module, name in _NAMES.items() if module in sys.modules]
+        say(f"Starting {found[0] if found else 'Keras'} ...\n")
+
+    word = None if say is None else Word(after, speak)
+    try:
+        yield
+    finally:
+        if word is not None:
+            word.take_back()
 
 
 def backend_name() -> Optional[str]:

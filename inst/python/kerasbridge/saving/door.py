@@ -6,6 +6,8 @@ import contextlib
 import warnings
 from typing import Any, Iterator, Optional
 
+import keras
+
 from kerasbridge.data.schema import as_schema
 from kerasbridge.errors import FileError, KerasBridgeError
 from kerasbridge.runtime.attached import attach, details
@@ -21,6 +23,7 @@ from kerasbridge.saving.safety.config import (
     raise_refused,
 )
 from kerasbridge.saving.safety.memory import limited_variables, variables_limit
+from kerasbridge.saving.safety.names import public_module
 from kerasbridge.saving.safety.texts import damaged
 from kerasbridge.saving.unused import unused_weights
 from kerasbridge.saving.verifying import Verification
@@ -59,6 +62,7 @@ class Door:
         self.stand_ins: dict = {}
         self.max_size = None if max_size is None else int(max_size)
         self._full_names: set = set()
+        self._of_backend: set = set()
         self.max_layers = MAX_LAYERS if max_layers is None else int(max_layers)
         self.contents: Contents = read_contents(filepath, self.max_size)
         self._verification = Verification(self.contents, "changed" not in self.allow)
@@ -107,8 +111,13 @@ class Door:
                 self.check(config)
 
     def objects(self) -> dict:
-        """What the call supplied, also under the full names that the file has for it."""
+        """What the call supplied, also under the full names that the file has for it.
+
+        Optimizers that PyTorch has a class of its own for are found on every backend.
+        """
         out = dict(self.custom_objects)
+        for name in self._of_backend:
+            out.setdefault(name, getattr(keras.optimizers, name))
         for name, registered in sorted(self._full_names):
             short = name.split(">")[-1]
             if short in out and short != registered:
@@ -130,6 +139,11 @@ class Door:
         )
         self.custom_objects = {**audit.imported, **self.custom_objects}
         self._full_names.update((name, full or name) for name, _, full in audit.classes)
+        self._of_backend.update(
+            name
+            for name, module, _ in audit.classes
+            if public_module(module) != module and hasattr(keras.optimizers, name)
+        )
 
     def _check_whole(self) -> None:
         if self.contents.config is None:

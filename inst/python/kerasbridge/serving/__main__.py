@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 from typing import List, Optional
 
@@ -39,6 +40,7 @@ def main(arguments: Optional[List[str]] = None) -> int:
     except KerasBridgeError as error:
         print(f"Error: {error}", file=sys.stderr)
         return 1
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # how a container is stopped
     print(f"Serving {options.model} at {server.url} (Ctrl-C stops).", flush=True)
     server.run()
     return 0

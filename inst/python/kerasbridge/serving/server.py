@@ -22,6 +22,7 @@ from kerasbridge.serving import requests
 
 _STEP = 0.1  # seconds that the waiting thread waits at a time
 _SLOW = 10.0  # seconds that a client may take for a line or a piece of its request
+_REST = 64_000_000  # bytes of a body that was refused that are read, and dropped, at most
 # details of an error that a client can use
 _PLACES = ("column", "columns", "missing", "row")
 
@@ -65,6 +66,12 @@ class ModelServer:
         timeout: float = 60.0,
     ):
         self.model = model
+        for name, value, least in (("max_body", max_body, 1), ("max_rows", max_rows, 1)):
+            if value != int(value) or value < least:
+                raise ArgumentError(
+                    f"`{name}` must be a whole number of at least {least}, not {value!r}.",
+                    argument=name,
+                )
         self.max_body, self.max_rows, self.timeout = int(max_body), int(max_rows), timeout
         self.count = 0
         self._jobs: queue.Queue = queue.Queue(maxsize=waiting)
@@ -206,8 +213,12 @@ class _Handler(BaseHTTPRequestHandler):
 
     do_DELETE = do_PATCH = do_HEAD = do_OPTIONS = do_PUT
 
-    def _body(self) -> Optional[bytes]:
-        """The body, or None after an answer that refuses it; never more than the limit is read."""
+    def handle_expect_100(self) -> bool:
+        """A client that asks before it sends (curl does) is refused before it sends."""
+        return self._length() is not None and super().handle_expect_100()
+
+    def _length(self) -> Optional[int]:
+        """Bytes of the body, or None after an answer that refuses it."""
         length = self.headers.get("Content-Length")
         if length is None or not length.isdigit():
             self._refuse(411, "The request does not say how long its body is.")
@@ -219,15 +230,36 @@ class _Handler(BaseHTTPRequestHandler):
                 "Send fewer rows at a time.",
             )
             return None
+        return int(length)
+
+    def _body(self) -> Optional[bytes]:
+        """The body, or None after an answer that refuses it; never more than the limit is kept."""
+        length = self._length()
+        if length is None:
+            self._drop()
+            return None
         try:
-            body = self.rfile.read(int(length))
+            body = self.rfile.read(length)
         except (TimeoutError, OSError):
             self.close_connection = True
             return None
-        if len(body) < int(length):
+        if len(body) < length:
             self.close_connection = True
             return None
         return body
+
+    def _drop(self) -> None:
+        """Read the rest of a refused body: a client that is still sending would else see a broken
+        connection in place of the answer."""
+        end = time.monotonic() + _SLOW
+        left = _REST
+        with contextlib.suppress(TimeoutError, OSError):
+            self.connection.shutdown(socket.SHUT_WR)
+            while left > 0 and time.monotonic() < end:
+                piece = self.rfile.read1(min(left, 65536))
+                if not piece:
+                    break
+                left -= len(piece)
 
     def _explain(self, error: BaseException) -> None:
         """400 for what the client can mend, 500 without details for everything else."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Optional
 
 from kerasbridge.errors import KerasBridgeError
-from kerasbridge.training import guards, shapes
+from kerasbridge.training import entering, guards, shapes
 from kerasbridge.training.compiling import as_compiled
 from kerasbridge.training.fitting import check_engine, is_arrays, is_source, ordinary_reason
 from kerasbridge.training.progress import Progress, check_verbose
@@ -31,7 +31,7 @@ def evaluate(
     Raises:
         KeyboardInterrupt: a person stopped it; there is no partial result.
     """
-    guards.check_outside_graph("evaluate")
+    entering.check_outside_graph("evaluate")
     engine = check_engine(engine)
     progress = Progress(output, check_verbose(verbose))
     guards.check_compiled(model, "evaluate")
@@ -40,10 +40,13 @@ def evaluate(
     arrays = is_arrays(x, y, sample_weight)
     if arrays:
         x = shapes.expand(model, x) if expand else x
-        guards.count_rows(x, y, sample_weight)
+        guards.check_given(x)
+        rows = guards.count_rows(x, y, sample_weight)
+        batch_size = shapes.fixed_batch(model, rows, batch_size, "evaluate")
         guards.check_labels(model, y)
         shapes.check_inputs(model, x)
         shapes.check_targets(model, y)
+        y = shapes.sole_target(model, y)
         guards.check_tokens(model, x)
 
     from kerasbridge.training.plain import callback_list, evaluate_plain
@@ -51,7 +54,7 @@ def evaluate(
     source = is_source(x)
     free = batch_size is None
     if source:
-        from kerasbridge.training.streaming import ordered
+        from kerasbridge.training.sourced import ordered
 
         x, batch_size = ordered(model, x, batch_size, y=y, sample_weight=sample_weight), None
     arguments = {
@@ -63,6 +66,7 @@ def evaluate(
     }
     callbacks = callback_list(callbacks)
     try:
+        progress.expect()
         with as_compiled(model):
             if ordinary_reason(model, "evaluate", engine, arrays or source, callbacks) is None:
                 run = _evaluate_source if source else _evaluate_resident

@@ -9,7 +9,7 @@ from typing import Any, Optional
 
 from kerasbridge.errors import ArgumentError, KerasBridgeError
 from kerasbridge.runtime.facts import facts
-from kerasbridge.training import guards, shapes
+from kerasbridge.training import entering, guards, shapes
 from kerasbridge.training.compiling import as_compiled
 from kerasbridge.training.history import History
 from kerasbridge.training.progress import Progress, check_verbose
@@ -120,7 +120,7 @@ def fit(
     Raises:
         ArgumentError, DataError: something that would fail or train on nonsense, before any step.
     """
-    guards.check_outside_graph("fit")
+    entering.check_outside_graph("fit")
     engine = check_engine(engine)
     verbose = check_verbose(verbose)
     guards.check_compiled(model, "fit")
@@ -148,11 +148,14 @@ def fit(
         x = shapes.expand(model, x)
     samples = validation_samples = None
     if arrays:
+        guards.check_given(x)
         samples = guards.count_rows(x, y, sample_weight)
+        batch_size = shapes.fixed_batch(model, samples, batch_size, "fit")
         class_weight = guards.clean_class_weight(model, y, class_weight)
         guards.check_labels(model, y)
         shapes.check_inputs(model, x)
         shapes.check_targets(model, y)
+        y = shapes.sole_target(model, y)
         guards.check_tokens(model, x)
     if validation_data is not None and isinstance(validation_data, (tuple, list)):
         validation_data = guards.check_validation_data(validation_data)
@@ -182,7 +185,7 @@ def fit(
     }
     source = is_source(x)
     if source:
-        from kerasbridge.training.streaming import keep_levels, prepare
+        from kerasbridge.training.sourced import keep_levels, prepare
 
         arguments = prepare(model, arguments)
         samples, batch_size = arguments["x"].samples, arguments["x"].batch_size
@@ -204,7 +207,8 @@ def fit(
     resident = None
     started = time.perf_counter()
     try:
-        with as_compiled(model):
+        progress.expect()
+        with entering.training(model), as_compiled(model):
             known = arrays or source
             reason = ordinary_reason(model, "fit", engine, known, callbacks, validation_data)
             if reason is None:

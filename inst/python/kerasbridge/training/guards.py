@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import numbers
-import sys
 from typing import Any, Iterable, Optional
 
 import numpy as np
 
-from kerasbridge.errors import ArgumentError, DataError, UnsupportedError
+from kerasbridge.errors import ArgumentError, DataError
 
 
 def check_whole(value: Any, name: str, *, least: int, none: bool = True) -> Optional[int]:
@@ -35,14 +34,9 @@ def check_share(value: Any, name: str) -> float:
     return float(value)
 
 
-def check_outside_graph(verb: str) -> None:
-    """Refuse to train or predict inside a layer, loss or metric that TensorFlow is tracing."""
-    tf = sys.modules.get("tensorflow")
-    if tf is not None and getattr(tf, "inside_function", lambda: False)():
-        raise UnsupportedError(
-            f"`{verb}` was called inside a step that is being compiled, where there are no numbers yet.",
-            hint="Do it before training or in a callback, not in a layer, loss or metric.",
-        )
+def check_given(x: Any) -> None:
+    if x is None:
+        raise DataError("`x` is missing: there are no input data.", argument="x")
 
 
 def check_compiled(model: Any, verb: str) -> None:
@@ -272,6 +266,15 @@ def check_labels(model: Any, y: Any) -> None:
             continue
         if values.dtype.kind == "f" and not np.isfinite(values).all():
             continue
+        broken = np.argwhere(values != np.round(values)) if values.dtype.kind == "f" else ()
+        if len(broken):
+            raise DataError(
+                f"`{label}` has labels that are no whole numbers (first in row {broken[0][0] + 1}); "
+                f"this loss takes class numbers from 0 to {units - 1}.",
+                hint="For numbers in place of classes use a loss such as 'mse' and one unit.",
+                argument="y",
+                details={"row": int(broken[0][0]) + 1},
+            )
         ignored = getattr(loss, "ignore_class", None)
         if ignored is not None:
             values = values[values != ignored]
@@ -284,7 +287,9 @@ def check_labels(model: Any, y: Any) -> None:
                 f"`{label}` has labels from {low:g} to {high:g}, but the output has {units} units, "
                 f"so labels must lie in 0 to {units - 1}.",
                 hint=(
-                    "The labels seem to count from 1: subtract 1 (in R a factor does it too)."
+                    "Two classes and one unit go with the loss 'binary_crossentropy'."
+                    if units == 1 and low == 0 and high == 1
+                    else "The labels seem to count from 1: subtract 1 (in R a factor does it too)."
                     if shifted
                     else f"Give the last layer {int(high) + 1} units or more, or recode the labels."
                     if low >= 0
@@ -377,7 +382,12 @@ def _may_add_logs(callback: Any) -> bool:
     import keras
 
     if type(callback).__module__.split(".")[0] in ("keras", "kerasbridge"):
-        return isinstance(callback, keras.callbacks.LambdaCallback)
+        # a list of R functions is a class of its own, whose hook of epochs may return numbers
+        hooks = type(callback).__module__ == "kerasbridge.R" and "on_epoch_end" in dir(
+            type(callback)
+        )
+        hooks = hooks and type(callback).on_epoch_end is not keras.callbacks.Callback.on_epoch_end
+        return hooks or isinstance(callback, keras.callbacks.LambdaCallback)
     return True
 
 
@@ -412,6 +422,22 @@ def check_monitors(callbacks: Iterable[Any], names: Iterable[str], validation: b
             argument="callbacks",
             details={"monitor": monitor, "available": available},
         )
+
+
+def unreported(callbacks: Iterable[Any], logs: Iterable[str]) -> list[tuple[str, str]]:
+    """(callback, name it watches) for names that the first epoch did not report after all.
+
+    Only where a callback may add to the logs; elsewhere `check_monitors` has looked before.
+    """
+    callbacks = list(callbacks)
+    if not any(_may_add_logs(callback) for callback in callbacks):
+        return []
+    known = {*logs, "learning_rate"}
+    return [
+        (type(callback).__name__, callback.monitor)
+        for callback in callbacks
+        if isinstance(getattr(callback, "monitor", None), str) and callback.monitor not in known
+    ]
 
 
 def check_validation_freq(value: Any) -> None:

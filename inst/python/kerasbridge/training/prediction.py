@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Callable, Optional
 
 from kerasbridge.errors import ArgumentError
-from kerasbridge.training import guards, shapes
+from kerasbridge.training import entering, guards, shapes
 from kerasbridge.training.fitting import check_engine, is_arrays, is_source, ordinary_reason
 from kerasbridge.training.progress import Progress, check_verbose
 
@@ -31,7 +31,7 @@ def predict(
     Raises:
         KeyboardInterrupt: a person stopped it; there is no partial result.
     """
-    guards.check_outside_graph("predict")
+    entering.check_outside_graph("predict")
     engine = check_engine(engine)
     progress = Progress(output, check_verbose(verbose))
     batch_size = guards.check_whole(batch_size, "batch_size", least=1)
@@ -39,12 +39,13 @@ def predict(
     arrays, source, free = is_arrays(x), is_source(x), batch_size is None
     rows = 0
     if source:
-        from kerasbridge.training.streaming import ordered, predict_source
+        from kerasbridge.training.sourced import ordered
 
         x, batch_size = ordered(model, x, batch_size), None
     if arrays:
         x = shapes.expand(model, x) if expand else x
         rows = guards.count_rows(x, empty=True)
+        batch_size = shapes.fixed_batch(model, rows, batch_size, "predict")
         shapes.check_inputs(model, x)
         guards.check_tokens(model, x)
         if rows == 0:
@@ -55,6 +56,7 @@ def predict(
     arguments = {"x": x, "batch_size": batch_size, "steps": steps}
     callbacks = callback_list(callbacks)
     try:
+        progress.expect()
         if ordinary_reason(model, "predict", engine, arrays or source, callbacks) is None:
             from kerasbridge.training.forward import predict_resident
             from kerasbridge.training.placing import NotResident
@@ -63,6 +65,8 @@ def predict(
             watch = Watch(progress, stop, title="Predict")
             try:
                 if source:
+                    from kerasbridge.training.streaming import predict_source
+
                     return predict_source(model, x, steps, free, callbacks, watch, progress)
                 return predict_resident(
                     model, x, rows, batch_size, steps, callbacks, progress, watch

@@ -8,8 +8,11 @@ import time
 from typing import Any, Callable, Optional
 
 from kerasbridge.errors import ArgumentError
+from kerasbridge.runtime.patience import Word
 
 INTERVAL = 0.25  # seconds between two updates of the live line
+SILENCE = 2.0  # seconds without a word after which a person is told what is going on
+PREPARING = "Compiling the model and preparing its first step ..."
 
 
 class StandardOutput:
@@ -89,6 +92,23 @@ class Progress:
         self._title = ""
         self._total: Optional[int] = None
         self._first = 0
+        self._word: Optional[Word] = None
+
+    def expect(self, text: str = PREPARING, seconds: float = SILENCE) -> None:
+        """Say `text` if so many seconds pass with nothing to show; on a live output only."""
+        self._take_back()
+        if self.live:
+            self._word = Word(seconds, lambda: self._line(text))
+
+    def aside(self, text: str) -> None:
+        """A sentence for a person who looks on: on a live output only."""
+        if self.live:
+            self._line(text)
+
+    def _take_back(self) -> None:
+        if self._word is not None:
+            self._word.take_back()
+            self._word = None
 
     def begin(self, title: str, total: Optional[int], done: int = 0) -> None:
         """Start a stretch (an epoch, an evaluation) of `total` steps, None if unknown."""
@@ -98,6 +118,8 @@ class Progress:
 
     def due(self) -> bool:
         """Whether a call of `step` would write now; cheap enough for every batch."""
+        if self._word is not None:  # there are steps, so the wait is over
+            self._take_back()
         return self.live and self._clock() - self._last >= INTERVAL
 
     def step(self, done: int, logs: Optional[dict] = None) -> None:
@@ -132,6 +154,7 @@ class Progress:
 
     def close(self) -> None:
         """Leave the cursor on a fresh line whatever happened."""
+        self._take_back()
         if self._shown:
             self.output.write("\n")
             self._shown = 0
@@ -142,6 +165,7 @@ class Progress:
         self._shown = len(text)
 
     def _line(self, text: str) -> None:
+        self._take_back()
         if self._shown:
             self.output.write("\r" + text + " " * max(0, self._shown - len(text)) + "\n")
             self._shown = 0

@@ -18,7 +18,7 @@ import numpy as np
 from kerasbridge.data.rgenerator import PulledBatches, input_shapes, output_column
 from kerasbridge.errors import ArgumentError, DataError, UnsupportedError
 from kerasbridge.runtime import threads
-from kerasbridge.training import guards, shapes
+from kerasbridge.training import entering, guards, shapes
 from kerasbridge.training.compiling import as_compiled
 from kerasbridge.training.eligible import callback_reason, overrides
 from kerasbridge.training.history import History
@@ -76,7 +76,7 @@ def _check_of(model: Any) -> Callable[[Any, Any, bool], None]:
                     "it has no targets, which the loss needs.",
                     hint="A batch is (x, y) or (x, y, weights), in R list(x, y).",
                 )
-        if first and y is not None:
+        if first:
             shapes.check_targets(model, y)
         if sparse:
             guards.check_labels(model, y)
@@ -196,6 +196,7 @@ def fit_pulled(
         The history; `params["ended"]` says so when the batches ran out, else it is None. The
         remaining arguments are those of `kerasbridge.training.fit`.
     """
+    entering.check_outside_graph("fit")
     verbose = check_verbose(verbose)
     guards.check_compiled(model, "fit")
     _check_single_steps(model)
@@ -215,7 +216,8 @@ def fit_pulled(
     calls = _Calls("fit", given, watch, model, epochs, count)
     started = time.perf_counter()
     try:
-        with as_compiled(model), _beside():
+        progress.expect()
+        with entering.training(model), as_compiled(model), _beside():
             run = _Stretches(model, "train", limit, calls, class_weight)
             model.stop_training = False
             calls.all.on_train_begin()
@@ -378,6 +380,7 @@ def evaluate_pulled(
     calls = _Calls("evaluate", given, Watch(progress, stop, title="Evaluate"), model, 1, count)
     batches = _batches(model, pull)
     try:
+        progress.expect()
         with as_compiled(model), _beside():
             run = _Stretches(model, "test", limit, calls)
             logs = _test(model, batches, count, calls, run)
@@ -411,6 +414,7 @@ def predict_pulled(
     batches = PulledBatches(pull, input_shapes(model))
     parts: list = []
     try:
+        progress.expect()
         with _beside():
             run = _Stretches(model, "predict", limit, calls)
             calls.all.on_predict_begin()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from typing import Any, Optional
+from typing import Any, Callable, Optional
 
 import keras
 import numpy as np
@@ -18,7 +18,7 @@ from kerasbridge.training.guards import check_monitors, class_weight_rows, split
 from kerasbridge.training.history import History
 from kerasbridge.training.loops import StepLoop, step_loop
 from kerasbridge.training.placing import NotResident, as_array, flat, nest, packed, place
-from kerasbridge.training.progress import Progress
+from kerasbridge.training.progress import SILENCE, Progress, format_seconds
 from kerasbridge.training.watch import Watch
 
 _XLA_ERRORS = (
@@ -101,12 +101,17 @@ class Rows:
 
 
 class Runner:
-    """Runs steps of one loop over one set of rows, the way the chooser says."""
+    """Runs steps of one loop over one set of rows, the way the chooser says.
+
+    Attributes:
+        announce: called with a sentence before a compilation that takes long; None for silence.
+    """
 
     def __init__(self, loop: StepLoop, rows: Rows, chooser: Chooser):
         self.loop = loop
         self.rows = rows
         self.chooser = chooser
+        self.announce: Optional[Callable[[str], None]] = None
         self.short_xla = bool(getattr(loop.model, "jit_compile", False)) and (
             loop.graph.random and loop.kind == "train"
         )
@@ -139,6 +144,10 @@ class Runner:
 
     def _call(self, mode: str, row: int, count: int, size: int) -> dict:
         rows, loop = self.rows, self.loop
+        seconds = self.chooser.compile_estimate
+        new = mode == "xla" and (True, rows.order is not None, size) not in loop.compiled
+        if new and seconds > SILENCE and self.announce is not None:
+            self.announce(f"Compiling the step with XLA, some {format_seconds(seconds)} ...")
         if mode == "keras":
             logs: dict = {}
             for step in range(count):
@@ -350,6 +359,7 @@ def fit_resident(
         progress, stop, history, others=callbacks, validation=resident.validation is not None
     )
     watch.notices.findings = lambda: look_for_causes(rows.data)
+    runner.announce = progress.aside
     history.params["steps"] = rows.epoch_steps
     history.params["batch_size"] = rows.size
     listing = keras.callbacks.CallbackList(

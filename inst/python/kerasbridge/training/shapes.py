@@ -161,6 +161,37 @@ def check_inputs(model: Any, x: Any) -> None:
             )
 
 
+def fixed_batch(model: Any, rows: int, batch_size: Optional[int], verb: str) -> Optional[int]:
+    """The batch size of a model whose inputs have a first axis of fixed size (stateful layers); else `batch_size`.
+
+    Raises:
+        DataError: another batch size, or rows that don't make whole batches of it.
+    """
+    try:
+        sizes = {tensor.shape[0] for tensor in model.inputs or []} - {None}
+    except (AttributeError, ValueError):
+        return batch_size
+    if len(sizes) != 1:
+        return batch_size
+    size = int(sizes.pop())
+    if batch_size not in (None, size):
+        raise DataError(
+            f"`batch_size` is {batch_size}; the model was made for batches of {size} rows.",
+            hint=f"Give batch_size = {size}, or make the model without a fixed batch (`batch_shape`).",
+            argument="batch_size",
+            details={"batch_size": batch_size, "expected": size},
+        )
+    if rows % size:
+        raise DataError(
+            f"{rows} rows are no whole number of batches of {size}, which the model was made for.",
+            hint=f"`{verb}` on {rows // size * size} of them, or make the model without a fixed batch "
+            "(`batch_shape`).",
+            argument="x",
+            details={"rows": rows, "expected": size},
+        )
+    return size
+
+
 def is_text(part: Any) -> bool:
     """Whether an array or tensor holds text (or other objects)."""
     dtype = getattr(part, "dtype", None)
@@ -183,12 +214,25 @@ def _refuse_text(model: Any, parts: list) -> None:
 
 
 def check_targets(model: Any, y: Any) -> None:
-    """`y` of a model with one output fits it, for losses that compare number by number.
+    """`y` is there and its names are outputs; with one output it fits, for losses that compare numbers.
 
     Raises:
-        DataError: naming both shapes.
+        DataError: naming both shapes, or the outputs.
     """
     loss = getattr(model, "loss", None)
+    if y is None:
+        from kerasbridge.training.eligible import overrides
+
+        if loss is not None and not any(
+            overrides(model, n) for n in ("train_step", "compute_loss")
+        ):
+            raise DataError(
+                "`y` is missing, which the loss needs.",
+                hint="Give the targets; a loss that needs none is added inside the model (add_loss).",
+                argument="y",
+            )
+        return
+    _check_names(model, y)
     name = loss if isinstance(loss, str) else getattr(loss, "name", None)
     module = getattr(type(loss), "__module__", "")
     known = isinstance(loss, str) or module.split(".")[0] == "keras"
@@ -226,3 +270,36 @@ def check_targets(model: Any, y: Any) -> None:
         argument="y",
         details={"given": list(given), "expected": list(shape)},
     )
+
+
+def _check_names(model: Any, y: Any) -> None:
+    """Named targets carry names of outputs."""
+    names = _output_names(model)
+    try:
+        shape = model.output_shape
+    except (AttributeError, ValueError):
+        return
+    if not isinstance(y, dict) or not names or isinstance(shape, dict):
+        return
+    unknown = [name for name in y if name not in names]
+    if unknown:
+        raise DataError(
+            f"`y` names {', '.join(map(repr, unknown[:5]))}, which is no output of the model.",
+            hint=f"Its outputs: {', '.join(map(repr, names[:10]))}; without names they go by position.",
+            argument="y",
+        )
+
+
+def _output_names(model: Any) -> Optional[list]:
+    """Names of the outputs; of a chain of layers that of the last one."""
+    names = getattr(model, "output_names", None)
+    if names is None and isinstance(getattr(model, "layers", None), list) and model.layers:
+        names = [model.layers[-1].name]
+    return names
+
+
+def sole_target(model: Any, y: Any) -> Any:
+    """The target itself where a model of one output got it by name, which Keras has no ear for."""
+    names = _output_names(model)
+    named = isinstance(y, dict) and names is not None and len(names) == 1 and list(y) == list(names)
+    return y[names[0]] if named and not isinstance(model.output_shape, dict) else y

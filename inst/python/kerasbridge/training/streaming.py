@@ -14,11 +14,10 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from kerasbridge.data.attached import attach_schema, schema_of
 from kerasbridge.data.sources import nests
 from kerasbridge.data.sources.base import Source
 from kerasbridge.data.sources.prefetch import prefetched
-from kerasbridge.errors import ArgumentError, DataError
+from kerasbridge.errors import ArgumentError
 from kerasbridge.training import guards, shapes
 from kerasbridge.training.batching import evaluation_rows
 from kerasbridge.training.loops import step_loop
@@ -111,7 +110,7 @@ class StreamRows(Rows):
         self._use(window, rows)
 
     def _use(self, window: Any, rows: int) -> None:
-        self.data = place(pack(*(*window, None, None)[:3]))
+        self.data = _placed(window)
         self.tensors = nests.flat(self.data)
         self.rows = nests.rows_of(window)
         self.batches = math.ceil(rows / self.size)
@@ -180,8 +179,18 @@ class StreamRows(Rows):
 def _padded(array: np.ndarray, rows: int) -> np.ndarray:
     out = nests.empty_like(array, rows)
     out[: len(array)] = array
-    out[len(array) :] = 0
+    out[len(array) :] = "" if out.dtype.kind == "O" else 0
     return out
+
+
+def _text_tensor(array: Any) -> Any:
+    """Text as the only tensor that TensorFlow has for it; anything else as it is."""
+    return tf.constant(array, dtype=tf.string) if array.dtype.kind in "OSU" else array
+
+
+def _placed(window: tuple) -> Any:
+    """The tensors of a window, as the model's step takes them."""
+    return place(pack(*(*nests.mapped(_text_tensor, window), None, None)[:3]))
 
 
 class StreamEvaluator(Evaluator):
@@ -196,8 +205,7 @@ class StreamEvaluator(Evaluator):
         engine: str = "graph",
     ):
         self.model, self.steps = model, steps
-        example = place(pack(*(*source.first_rows(1), None, None)[:3]))
-        self.loop = step_loop(model, "test", example)
+        self.loop = step_loop(model, "test", _placed(source.first_rows(1)))
         if free and steps is None:
             size = evaluation_rows(model, self.loop, source.batch_size)
             source = source.with_batch_size(min(size, max(source.samples, 1)))
@@ -250,67 +258,6 @@ def validation_of(model: Any, arguments: dict) -> Optional[Evaluator]:
     return Evaluator(model, placed, size, steps, free=size is None)
 
 
-def prepare(model: Any, arguments: dict) -> dict:
-    """The arguments of `fit` with the source cut, sized and ordered as they say.
-
-    Raises:
-        ArgumentError: what the source has itself was given beside it.
-    """
-    source = arguments["x"]
-    check_alone(y=arguments["y"], sample_weight=arguments["sample_weight"])
-    check_levels(model, source)
-    found = dict(arguments)
-    if arguments["validation_split"] and arguments["validation_data"] is None:
-        source, found["validation_data"] = source.split(arguments["validation_split"])
-    elif arguments["validation_data"] is None:
-        found["validation_data"] = source.validation
-    found["validation_split"] = 0.0
-    if arguments["batch_size"] is not None:
-        source = source.with_batch_size(arguments["batch_size"])
-    if arguments["shuffle"] is False and source.shuffle:
-        source = source.in_order()
-    found["x"], found["batch_size"] = source, None
-    found["shuffle"] = False  # for Keras: batches come in the source's own order
-    return found
-
-
-def check_levels(model: Any, source: Source) -> None:
-    """The classes of the source are those the model was trained on, in their order."""
-    known = schema_of(model)
-    levels = getattr(source, "y_levels", None) or getattr(source, "class_names", None)
-    if known is None or known.target is None or known.target.levels is None or levels is None:
-        return
-    if list(known.target.levels) != list(levels):
-        raise DataError(
-            f"The source's classes are {', '.join(map(repr, levels[:10]))}; the model was trained "
-            f"on {', '.join(map(repr, known.target.levels[:10]))}.",
-            hint="Give the source the model's classes, in their order, as `levels` or `classes`.",
-            argument="x",
-        )
-
-
-def keep_levels(model: Any, source: Source) -> None:
-    """Let the model know the columns and classes of the source it was trained on."""
-    learnt = getattr(source, "learnt", None)
-    if learnt is not None and schema_of(model) is None:
-        attach_schema(model, learnt())
-
-
-def check_alone(**beside: Any) -> None:
-    for name, value in beside.items():
-        if value is not None:
-            raise ArgumentError(
-                f"`{name}` can't be given beside a source, which brings its own.", argument=name
-            )
-
-
-def ordered(model: Any, source: Source, batch_size: Optional[int], **beside: Any) -> Source:
-    """The source as evaluation and prediction read it: rows as they lie."""
-    check_alone(**beside)
-    check_levels(model, source)
-    return (source if batch_size is None else source.with_batch_size(batch_size)).in_order()
-
-
 def evaluate_source(
     evaluator: StreamEvaluator, callbacks: list, watch: Any, progress: Any
 ) -> dict[str, float]:
@@ -344,7 +291,7 @@ def predict_source(
     from kerasbridge.training.placing import NotResident
 
     def placed(x: Any) -> Any:
-        return place(packed(x))
+        return place(packed(nests.mapped(_text_tensor, x)))
 
     head = placed(source.first_rows(2 * USUAL)[0])
     run = forward(model, head)

@@ -10,7 +10,7 @@ import keras
 import numpy as np
 
 from kerasbridge.runtime import where
-from kerasbridge.training.guards import check_monitors
+from kerasbridge.training.guards import check_monitors, unreported
 from kerasbridge.training.history import History, TrainingWarning
 from kerasbridge.training.progress import Progress
 
@@ -43,7 +43,7 @@ class Watch(keras.callbacks.Callback):
         self.validation = validation
         self.title = title
         self.notices = Notices(progress, history)
-        self._checked = False
+        self._checked = self._looked = False
         self._fitting = False
         self._epoch_began = 0.0
 
@@ -112,6 +112,17 @@ class Watch(keras.callbacks.Callback):
             calls, seconds = where.cost()
             self.notices.eager_r(calls, seconds - hooks, taken)
         self.notices.after_epoch(epoch, logs, self.model)
+        if not self._looked:
+            self._looked = True
+            for who, name in unreported(self.others, [*logs, *self._validated(logs)]):
+                self.notices.tell(
+                    f"{who} watches '{name}', which the first epoch did not report; it reported "
+                    f"{', '.join(logs)}."
+                )
+
+    def _validated(self, logs: dict) -> list[str]:
+        """Names that a later epoch with validation reports."""
+        return [f"val_{name}" for name in logs] if self.validation else []
 
     def on_test_begin(self, logs=None):
         if not self._fitting:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import functools
 import math
 import threading
 from typing import Any, Iterator, NamedTuple, Optional
@@ -13,6 +14,7 @@ import numpy as np
 from kerasbridge.data.sources import nests
 from kerasbridge.data.sources.prefetch import prefetched
 from kerasbridge.errors import ArgumentError, DataError, KerasBridgeError
+from kerasbridge.runtime.starting import tensorflow
 
 WINDOW_BYTES = 32 << 20  # what is shuffled together, and handed over together
 PIECE_BYTES = 2 << 20  # what is read in one go, so that a window mixes many places
@@ -301,10 +303,9 @@ class Source(keras.utils.PyDataset):
 
     def dataset(self) -> Any:
         """The source as a `tf.data.Dataset` of batches; each pass over it is a new epoch."""
-        import tensorflow as tf
-
+        tf = tensorflow("A source as a tf.data.Dataset")
         example = tuple(nests.mapped(np.asarray, self.first_rows()))
-        signature = nests.mapped(_tensor_spec, example)
+        signature = nests.mapped(functools.partial(_tensor_spec, tf), example)
 
         def generate():
             epoch = self.copy()
@@ -325,9 +326,7 @@ class Source(keras.utils.PyDataset):
         return f"<{type(self).__name__}: {self.samples} {rows} in batches of {self.batch_size}>"
 
 
-def _tensor_spec(array: np.ndarray) -> Any:
-    import tensorflow as tf
-
+def _tensor_spec(tf: Any, array: np.ndarray) -> Any:
     dtype = tf.string if array.dtype.kind in "OSU" else array.dtype
     return tf.TensorSpec((None, *array.shape[1:]), dtype)
 

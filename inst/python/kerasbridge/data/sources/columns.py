@@ -58,8 +58,10 @@ class Layout:
         weight: name of a column of sample weights.
         encode: "one_hot" (x is one block, a column of it for each level), "codes" (one block,
             factors as their numbers) or "columns" (x is a dict of arrays (rows, 1), factors as
-            whole numbers).
+            whole numbers, or as text where they are in `texts`).
     """
+
+    texts: frozenset = frozenset()
 
     def __init__(
         self,
@@ -104,6 +106,9 @@ class Layout:
             column.name: _values(batch.column(column.name), column, trouble)
             for column in self.columns
         }
+        for name in self.texts:
+            text = batch.column(name).cast(arrow().string())
+            values[name] = text.to_numpy(zero_copy_only=False)
         parts: list = [self._x(values)]
         if self.y:
             parts.append(self._y(values))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, Iterator, Optional
+import copy
+from typing import Any, Iterable, Iterator, Optional
 
 import numpy as np
 
@@ -95,6 +96,35 @@ class TableSource(Source):
     def y_levels(self) -> Optional[list[str]]:
         y = self.layout.y
         return list(y[0].levels or []) if len(y) == 1 and y[0].kind == "factor" else None
+
+    def with_texts(self, names: Iterable[str]) -> TableSource:
+        """The same rows with these factors as text, where x is laid out as columns."""
+        found = self.copy()
+        found.layout = copy.copy(self.layout)
+        found.layout.texts = frozenset(names)
+        found.validation = self.validation and self.validation.with_texts(names)
+        return found
+
+    def chunks(self, names: list[str]) -> Iterator[Any]:
+        """All rows of these columns as they are written, as Arrow tables, in order.
+
+        Missing values, and rows that training would refuse, are among them.
+
+        Raises:
+            ArgumentError: there is no such column.
+        """
+        pa = cols.arrow()
+        known = [column.name for column in self.layout.columns]
+        absent = [name for name in names if name not in known]
+        if absent:
+            raise ArgumentError(
+                f"The source has no column '{absent[0]}'.",
+                hint=f"Its columns: {', '.join(repr(name) for name in known[:20])}.",
+                argument="data",
+            )
+        for part, _, _ in self._segments():
+            for batch in self.tables(part, names):
+                yield pa.Table.from_batches([batch])
 
     def learnt(self) -> Schema:
         """What a model that is trained on this source knows of it: columns by name, and levels.

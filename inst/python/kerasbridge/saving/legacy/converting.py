@@ -14,7 +14,7 @@ import sys
 import tempfile
 from typing import Any, Iterable, Optional
 
-from kerasbridge.environment.install import child_environment
+from kerasbridge.environment.installers import child_environment
 from kerasbridge.errors import ArgumentError, InstallError, UnsupportedError
 from kerasbridge.files import replacing_folder
 from kerasbridge.saving.contents import check_source

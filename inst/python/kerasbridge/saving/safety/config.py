@@ -359,6 +359,7 @@ def _look_at_class(node: dict, name: str, label: str, audit: Audit, objects: _Ob
         _look_at_function(node.get("config"), module, registered, label, audit, objects)
         return
     audit.classes.add((name, module, registered))
+    module = names.public_module(module)
     if (
         objects.known(registered)
         or objects.supplied(name)

@@ -7,6 +7,8 @@ to 2.15 and 3.0 to 3.15; `test_saving_safety_config.py` compares them with the i
 
 from __future__ import annotations
 
+from typing import Optional
+
 
 def _words(text: str) -> frozenset:
     return frozenset(text.split())
@@ -90,6 +92,12 @@ PARTS = _words(
 )
 
 CLASSES = LAYERS | PARTS | OLDER
+
+
+def public_module(module: Optional[str]) -> Optional[str]:
+    """Where a class lives for every backend: PyTorch's optimizers are classes of their own within Keras."""
+    return "keras.optimizers" if module and ".backend.torch.optimizers." in module else module
+
 
 # Layers that run or unpack what no configuration describes: class -> the word of `allow`
 FOREIGN = {"TFSMLayer": "saved_model", "TorchModuleWrapper": "pickle"}

@@ -1,0 +1,61 @@
+"""Where training and prediction can't begin: inside of what is being compiled, made or trained."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import weakref
+from typing import Any, Iterator
+
+from kerasbridge.errors import UnsupportedError
+
+_under_way: weakref.WeakSet = weakref.WeakSet()
+
+
+def check_outside_graph(verb: str) -> None:
+    """Refuse to train or predict inside a layer, loss or metric that TensorFlow is tracing."""
+    tf = sys.modules.get("tensorflow")
+    if tf is None or not hasattr(tf, "GradientTape"):
+        return
+    if verb == "fit" and not _learns(tf):
+        raise UnsupportedError(
+            "`fit` was called where a variable is being made, such as in an initializer: TensorFlow takes "
+            "no gradients there.",
+            hint="Train the other model first, and let the initializer use what it has learnt.",
+        )
+    if tf.inside_function():
+        raise UnsupportedError(
+            f"`{verb}` was called inside a step that is being compiled, where there are no numbers yet.",
+            hint="Do it before training or in a callback, not in a layer, loss or metric.",
+        )
+
+
+def _learns(tf: Any) -> bool:
+    """Whether gradients are recorded here."""
+    with tf.GradientTape() as tape:
+        number = tf.constant(1.0)
+        tape.watch(number)
+        square = number * number
+    return tape.gradient(square, number) is not None
+
+
+@contextlib.contextmanager
+def training(model: Any) -> Iterator[None]:
+    """Within the block the model is being trained, and can't be trained once more.
+
+    Raises:
+        UnsupportedError: it is being trained already, by a `fit` that is under way.
+    """
+    if model in _under_way:
+        raise UnsupportedError(
+            "`fit` was called for a model that another `fit` is training: inside one of its callbacks, "
+            "layers, losses or initializers.",
+            hint="Let that `fit` end first (a callback stops it by stop_training), or train a copy of "
+            "the model, such as clone_model() makes.",
+            argument="model",
+        )
+    _under_way.add(model)
+    try:
+        yield
+    finally:
+        _under_way.discard(model)

@@ -1,0 +1,83 @@
+"""What `fit`, `evaluate` and `predict` see to before a source is read, whichever way that goes then."""
+
+from __future__ import annotations
+
+from typing import Any, Optional
+
+from kerasbridge.data.attached import attach_schema, schema_of
+from kerasbridge.data.sources.base import Source
+from kerasbridge.data.tables import model_inputs
+from kerasbridge.errors import ArgumentError, DataError
+
+
+def prepare(model: Any, arguments: dict) -> dict:
+    """The arguments of `fit` with the source cut, sized and ordered as they say.
+
+    Raises:
+        ArgumentError: what the source has itself was given beside it.
+    """
+    source = arguments["x"]
+    check_alone(y=arguments["y"], sample_weight=arguments["sample_weight"])
+    check_levels(model, source)
+    source = for_inputs(model, source)
+    found = dict(arguments)
+    found["validation_data"] = for_inputs(model, found["validation_data"])
+    if arguments["validation_split"] and arguments["validation_data"] is None:
+        source, found["validation_data"] = source.split(arguments["validation_split"])
+    elif found["validation_data"] is None:
+        found["validation_data"] = source.validation
+    found["validation_split"] = 0.0
+    if arguments["batch_size"] is not None:
+        source = source.with_batch_size(arguments["batch_size"])
+    if arguments["shuffle"] is False and source.shuffle:
+        source = source.in_order()
+    found["x"], found["batch_size"] = source, None
+    found["shuffle"] = False  # for Keras: batches come in the source's own order
+    return found
+
+
+def for_inputs(model: Any, source: Any) -> Any:
+    """A source whose x is columns, with text for those inputs of the model that take text."""
+    layout = getattr(source, "layout", None)
+    inputs = model_inputs(model) if getattr(layout, "encode", None) == "columns" else None
+    texts = {name for name, _, dtype in inputs or [] if dtype == "string"}
+    texts &= {column.name for column in layout.x if column.kind == "factor"} if texts else set()
+    return source.with_texts(texts) if texts else source
+
+
+def check_levels(model: Any, source: Source) -> None:
+    """The classes of the source are those the model was trained on, in their order."""
+    known = schema_of(model)
+    levels = getattr(source, "y_levels", None) or getattr(source, "class_names", None)
+    if known is None or known.target is None or known.target.levels is None or levels is None:
+        return
+    if list(known.target.levels) != list(levels):
+        raise DataError(
+            f"The source's classes are {', '.join(map(repr, levels[:10]))}; the model was trained "
+            f"on {', '.join(map(repr, known.target.levels[:10]))}.",
+            hint="Give the source the model's classes, in their order, as `levels` or `classes`.",
+            argument="x",
+        )
+
+
+def keep_levels(model: Any, source: Source) -> None:
+    """Let the model know the columns and classes of the source it was trained on."""
+    learnt = getattr(source, "learnt", None)
+    if learnt is not None and schema_of(model) is None:
+        attach_schema(model, learnt())
+
+
+def check_alone(**beside: Any) -> None:
+    for name, value in beside.items():
+        if value is not None:
+            raise ArgumentError(
+                f"`{name}` can't be given beside a source, which brings its own.", argument=name
+            )
+
+
+def ordered(model: Any, source: Source, batch_size: Optional[int], **beside: Any) -> Source:
+    """The source as evaluation and prediction read it: rows as they lie."""
+    check_alone(**beside)
+    check_levels(model, source)
+    source = for_inputs(model, source)
+    return (source if batch_size is None else source.with_batch_size(batch_size)).in_order()

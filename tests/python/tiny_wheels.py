@@ -1,0 +1,53 @@
+"""Wheels of a few hundred bytes, and environments that borrow their packages from the one that tests."""
+
+from __future__ import annotations
+
+import importlib.util
+import zipfile
+from pathlib import Path
+
+
+def tiny_wheel(folder, name, version, files=None):
+    """Writes a wheel with its metadata and `files` (name -> text); gives the file's name."""
+    name = name.replace("-", "_")
+    info = f"{name}-{version}.dist-info"
+    file = Path(folder) / f"{name}-{version}-py3-none-any.whl"
+    content = dict(files or {})
+    content[f"{info}/METADATA"] = f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n"
+    content[f"{info}/WHEEL"] = (
+        "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+    )
+    rows = [f"{each},," for each in content]
+    content[f"{info}/RECORD"] = "\n".join([*rows, f"{info}/RECORD,,", ""])
+    with zipfile.ZipFile(file, "w") as out:
+        for each, text in content.items():
+            out.writestr(each, text)
+    return file.name
+
+
+def borrowed_site():
+    """The folder with the packages of the interpreter that runs the tests, None without numpy."""
+    spec = importlib.util.find_spec("numpy")
+    return str(Path(spec.origin).parents[1]) if spec else None
+
+
+# what install.install() asks for with reticulate 1.28
+VERSIONS = {
+    "tensorflow-cpu": "2.21.0",
+    "keras": "3.15.1",
+    "numpy": "1.26.4",
+    "h5py": "3.14.0",
+    "scipy": "1.15.0",
+    "pillow": "11.0.0",
+    "safetensors": "0.5.0",
+    "pyarrow": "19.0.0",
+}
+
+
+def tiny_wheels(folder, versions=None):
+    """A folder of wheels that pip can install a whole environment from; its packages are borrowed."""
+    Path(folder).mkdir(exist_ok=True)
+    for name, version in (versions or VERSIONS).items():
+        borrowed = {"borrowed.pth": borrowed_site() or ""} if name == "keras" else {}
+        tiny_wheel(folder, name, version, borrowed)
+    return folder
