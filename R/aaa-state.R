@@ -5,6 +5,9 @@ the <- new.env(parent = emptyenv())
 # what the running Keras said of itself; empty until it starts
 the$started <- FALSE
 the$pid <- NULL
+# whether mock_engine() stands in for Python, and how often it made up each name
+the$mock <- FALSE
+the$mock_names <- list()
 # the last Python error, for last_python_error()
 the$last_error <- NULL
 # conditions raised by R code that Python called, kept until the call comes back to R

@@ -2,6 +2,9 @@
 
 # Call a public Keras name such as "keras.layers.Dense" with a list of plain values.
 bridge_call <- function(symbol, args = list(), call = rlang::caller_env()) {
+  if (the$mock) {
+    return(mock_call(symbol, args, call))
+  }
   bridge_start(call)
   held <- the$bridge$hold()
   on.exit(the$bridge$release(held))
@@ -11,6 +14,9 @@ bridge_call <- function(symbol, args = list(), call = rlang::caller_env()) {
 
 # Call a method of a Python object, or the object itself with name "__call__".
 bridge_method <- function(target, name, args = list(), call = rlang::caller_env()) {
+  if (the$mock) {
+    return(mock_method(target, name, args, call))
+  }
   bridge_start(call)
   check_alive(target, "object", call)
   held <- the$bridge$hold()
@@ -21,6 +27,9 @@ bridge_method <- function(target, name, args = list(), call = rlang::caller_env(
 
 # Run a verb of the engine such as "fit".
 bridge_do <- function(verb, ..., call = rlang::caller_env()) {
+  if (the$mock) {
+    return(mock_do(verb, list(...), call))
+  }
   bridge_start(call)
   held <- the$bridge$hold()
   on.exit(the$bridge$release(held))
@@ -30,6 +39,9 @@ bridge_do <- function(verb, ..., call = rlang::caller_env()) {
 
 # The same, but the result stays in Python: data on their way to a model.
 bridge_keep <- function(verb, ..., call = rlang::caller_env()) {
+  if (the$mock) {
+    mock_unsupported("A data frame as data", call)
+  }
   bridge_start(call)
   held <- the$bridge$hold()
   on.exit(the$bridge$release(held))

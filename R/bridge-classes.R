@@ -15,6 +15,9 @@ kerasbridge_classes <- function(classes) {
 
 # Attribute of a Python object, converted.
 py_attribute <- function(x, name) {
+  if (is_mock(x)) {
+    return(get0(name, envir = x, inherits = FALSE))
+  }
   check_alive(x, "object", rlang::caller_env())
   guard_callable(reticulate::py_to_r(reticulate::py_get_attr(x, name)))
 }
@@ -24,7 +27,7 @@ py_part <- function(x, name) reticulate::py_get_attr(x, name)
 
 set_py_attribute <- function(x, name, value) reticulate::py_set_attr(x, name, value)
 
-py_has <- function(x, name) reticulate::py_has_attr(x, name)
+py_has <- function(x, name) if (is_mock(x)) exists(name, envir = x, inherits = FALSE) else reticulate::py_has_attr(x, name)
 
 is_tensor <- function(x) {
   inherits(x, c("kerasbridge_tensor", "kerasbridge_keras_tensor", "kerasbridge_variable"))

@@ -5,7 +5,7 @@
 abort_from_python <- function(error, call) {
   the$last_error <- error$traceback
   if (!is.null(error$r_key)) {
-    resume_in_r(error$r_key)
+    resume_in_r(error$r_key, error$place)
   }
   bullets <- to_r_words(error$message)
   if (!is.null(error$hint)) {

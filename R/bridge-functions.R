@@ -2,8 +2,9 @@
 
 # A Python callable around an R function (or a formula such as ~ .x * 2). What doesn't end in a value
 # (an error, an interrupt, a jump out of it) goes through Python and happens when the call returns to R.
-# With `signature` Python sees the names of its parameters, which some Keras functions look at.
-as_python_function <- function(f, name = NULL, signature = FALSE) {
+# With `signature` Python sees the names of its parameters, which some Keras functions look at. One that is
+# `described` may become part of a model: a file tells where it comes from.
+as_python_function <- function(f, name = NULL, signature = FALSE, described = FALSE) {
   if (rlang::is_formula(f)) {
     f <- rlang::as_function(f)
   }
@@ -24,11 +25,18 @@ as_python_function <- function(f, name = NULL, signature = FALSE) {
     rlang::env(f = f, guard_r_code = guard_r_code, baseenv())
   )
   attr(guarded, "py_function_name") <- name
-  out <- the$raw$r_function(reticulate::r_to_py(guarded, convert = TRUE), name)
+  out <- the$raw$r_function(reticulate::r_to_py(guarded, convert = TRUE), name, !isFALSE(described))
   parameters <- formals(args(f))
   if (signature && all(grepl("^[A-Za-z][A-Za-z0-9_]*$", names(parameters)))) {
     optional <- vapply(parameters, \(default) !identical(default, quote(expr = )), NA)
     the$raw$with_parameters(out, to_list(as.list(names(parameters))), to_list(as.list(unname(optional))))
+  }
+  if (!isFALSE(described)) {
+    source <- as_python_function(\() {
+      home <- function_home(f)
+      list(origin = home$origin, source = if (is.null(home$package)) function_source(f))
+    }, "function_source")
+    the$raw$describe(out, rlang::obj_address(f), source, !is.null(attr(f, "py_function_name")) || identical(described, "named"))
   }
   out
 }
@@ -116,8 +124,9 @@ keep_for_r <- function(what, message) {
   the$raw$Signal("error", message, key)
 }
 
-# Back in R: what was kept happens now. Returns only if nothing was kept under the key.
-resume_in_r <- function(key) {
+# Back in R: what was kept happens now, an error with the place where it happened below its message.
+# Returns only if nothing was kept under the key.
+resume_in_r <- function(key, place = NULL) {
   found <- get0(key, envir = the$r_errors, inherits = FALSE)
   if (is.null(found)) {
     return(invisible())
@@ -125,6 +134,10 @@ resume_in_r <- function(key) {
   rm(list = key, envir = the$r_errors)
   if (inherits(found, "kerasbridge_restart")) {
     do.call(invokeRestart, c(list(found$name), found$args))
+  }
+  if (!is.null(place) && inherits(found, "rlang_error") && is.null(found$footer)) {
+    found$place <- place
+    found$footer <- rlang::format_error_bullets(c(i = paste0("In ", place, ".")))
   }
   rlang::cnd_signal(found)
 }

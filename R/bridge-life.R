@@ -3,7 +3,7 @@
 
 is_python <- function(x) inherits(x, "python.builtin.object")
 
-is_dead <- function(x) is_python(x) && reticulate::py_is_null_xptr(x)
+is_dead <- function(x) is_python(x) && !is_mock(x) && reticulate::py_is_null_xptr(x)
 
 # The environment in which reticulate keeps the pointer; that of a callable object is an attribute.
 reference_of <- function(x) if (is.environment(x)) x else attr(x, "py_object", exact = TRUE)
@@ -22,7 +22,7 @@ check_process <- function(call = rlang::caller_env()) {
 
 # A model of an earlier session comes back from its copy; anything else of one is refused.
 check_alive <- function(x, arg, call = rlang::caller_env()) {
-  if (!is_python(x)) {
+  if (!is_python(x) || is_mock(x)) {
     return(invisible(x))
   }
   check_process(call)
@@ -107,7 +107,15 @@ call_object <- function(object, args, kind, call) {
 #' @export
 `$.kerasbridge_object` <- function(x, name) {
   check_alive(x, "x")
-  guard_callable(NextMethod())
+  plain_list(guard_callable(NextMethod()))
+}
+
+# Lists and dicts in which Keras keeps an eye on layers (`self$blocks <- list(...)`) are lists to R.
+plain_list <- function(x) {
+  if (!is_python(x) || !inherits(x, c("python.builtin.list", "python.builtin.dict"))) {
+    return(x)
+  }
+  guard_callable(if (inherits(x, "python.builtin.list")) the$bridge$as_list(x) else the$bridge$plain_dict(x))
 }
 
 #' @export

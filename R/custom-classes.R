@@ -19,7 +19,7 @@ construct <- function(spec, frame, composes) {
   if (composes && !eval(quote(missing(object)), frame)) {
     force(get("object", envir = frame))
   }
-  class <- spec_class(spec, frame)
+  class <- if (!the$mock) spec_class(spec, frame)
   given <- list()
   for (arg in setdiff(names(formals(sys.function(sys.parent()))), c("...", if (composes) "object"))) {
     if (!eval(call("missing", as.name(arg)), frame)) {
@@ -35,7 +35,7 @@ construct <- function(spec, frame, composes) {
     given <- convert_known(given, known, frame)
   }
   given <- lapply(given, \(x) if (inherits(x, "kb_tag")) x else custom_argument(x, frame))
-  instance <- bridge_method(class, "__call__", given, call = frame)
+  instance <- if (the$mock) mock_custom(spec, given, frame) else bridge_method(class, "__call__", given, call = frame)
   if (composes) compose(instance, frame) else instance
 }
 
@@ -211,6 +211,11 @@ LearningRateSchedule <- function(classname, call = NULL, initialize = NULL, get_
   frame <- rlang::current_env()
   members <- list(call = call, initialize = initialize, get_config = get_config, ...)
   define_class("schedule", classname, members, public, private, inherit, parent_env, call = frame)
+}
+
+# A function of the step as a schedule: Keras itself takes only functions without arguments.
+schedule_from_function <- function(f) {
+  class_constructor(new_class_spec("schedule", "RateOfStep", list(call = f), parent_env = globalenv(), call = NULL))()
 }
 
 #' @rdname custom-classes

@@ -57,7 +57,7 @@ as_metrics_arg <- function(x, arg, call) {
     }
     if (is.function(v) && !is_python(v) && !is_wrapper(v)) {
       name <- attr(v, "py_function_name") %||% (if (nzchar(i)) i else "r_metric")
-      return(tagged(v, "function", name = name))
+      return(tagged(v, "function", name = name, described = "named"))
     }
     as_callable_arg(v, arg, call)
   }, as.list(x), rlang::names2(x))

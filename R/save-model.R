@@ -20,8 +20,9 @@
 #' @param allow What is permitted for this one load although it is not safe, one or more of `"lambda"`
 #'   (Python byte code in the file runs), `"pickle"` (PyTorch modules, which run code when read),
 #'   `"saved_model"` (layers that load a SavedModel from elsewhere; operations of a SavedModel that reach
-#'   files, the network or Python), `"vocabulary"` (a vocabulary read from a file of this computer) and
-#'   `"changed"` (parts that don't fit their checksum).
+#'   files, the network or Python), `"vocabulary"` (a vocabulary read from a file of this computer),
+#'   `"changed"` (parts that don't fit their checksum) and `"python_code"` (source of custom classes written
+#'   in Python runs that the file holds and this session lacks; it is shown first).
 #' @param r_code `TRUE` runs the R code of classes that the file holds and this session lacks; it is shown
 #'   first.
 #' @param max_size Number of bytes that the content of the file and the model may have. By default 256
@@ -44,7 +45,16 @@
 #' `fit()`, and for classes made by [Layer()] and its kin where they come from. Their R code travels too,
 #' with the functions of the workspace that it uses, unless a package defines them. A class that the
 #' session or a loaded package defines is found by itself; else give it in `custom_objects`, or say
-#' `r_code = TRUE`. The file stays readable by plain Keras.
+#' `r_code = TRUE`.
+#'
+#' @section Without R:
+#' What a layer or model written in R computes is written down in the file too, as operations of Keras, where
+#' that is possible: its `call()` is followed once on symbolic tensors while the model is saved, and compared
+#' with the layer. Such a file loads where the class is not to be had: in Python with
+#' `kerasbridge.saving.load_model(path)`, and in R. It predicts and trains like the original. Not possible is
+#' it for code that draws random numbers, looks at the values of tensors, changes weights while it runs, or
+#' goes past `op_*()` functions, layers and tensor arithmetic; then Python says which layer needs R, and
+#' why. Losses, metrics and functions written in R always need R: in Python `compile=False` leaves them out.
 #'
 #' @return `save_model()`: the path, invisibly. `load_model()`: the model; of a SavedModel folder an
 #'   object that predicts and can't be trained.
@@ -80,7 +90,7 @@ load_model <- function(filepath, custom_objects = NULL, compile = TRUE, safe_mod
     return(known)
   }
   model <- bridge_do(
-    "load_model", filepath = path, custom_objects = objects_for_file(path, custom_objects, r_code, frame),
+    "load_model", filepath = path, custom_objects = objects_for_file(path, custom_objects, r_code, allow, frame),
     compile = as_bool_arg(compile, "compile", frame), safe_mode = as_bool_arg(safe_mode, "safe_mode", frame),
     allow = as_allow_arg(allow, frame), max_size = as_limit_arg(max_size, "max_size", frame),
     max_layers = as_limit_arg(max_layers, "max_layers", frame), call = frame
@@ -94,8 +104,24 @@ load_model <- function(filepath, custom_objects = NULL, compile = TRUE, safe_mod
 
 # A model that came from a file: says what a person should know of it.
 model_loaded <- function(model, frame) {
-  warn_notes(bridge_do("model_details", model = model, call = frame)$notes)
+  details <- bridge_do("model_details", model = model, call = frame)
+  warn_notes(details$notes)
+  if (length(details$stand_ins)) {
+    note_stand_ins(unlist(details$stand_ins))
+  }
   if (is_model(model)) keep_fresh(model) else invisible(model)
+}
+
+# Layers of which the file holds what they compute, and this session not the class.
+note_stand_ins <- function(classes) {
+  rlang::inform(
+    c(
+      i = sprintf("This session lacks %s: what %s compute%s is taken from the file.", paste0("'", classes, "'", collapse = ", "),
+                  if (length(classes) > 1) "they" else "it", if (length(classes) > 1) "" else "s"),
+      i = "For the classes themselves define them first, or say `r_code = TRUE`."
+    ),
+    class = "kerasbridge_note"
+  )
 }
 
 as_allow_arg <- function(x, call) {

@@ -137,6 +137,10 @@ helper_code <- function(values, known = new.env(parent = emptyenv())) {
         next
       }
       assign(name, TRUE, envir = known)
+      if (inherits(held, c("kerasbridge_class", "R6ClassGenerator"))) {
+        out <- c(out, helper_class_code(name, held))
+        next
+      }
       code <- tryCatch(value_code(held), kerasbridge_no_source = \(e) NULL)
       if (!is.null(code) && sum(nchar(code)) < 1e5) {
         out <- c(out, helper_code(list(held), known), paste0(if (identical(make.names(name), name)) name else paste0("`", name, "`"), " <- ", code))
@@ -144,6 +148,13 @@ helper_code <- function(values, known = new.env(parent = emptyenv())) {
     }
   }
   out
+}
+
+# A class that methods make objects of, as an assignment.
+helper_class_code <- function(name, class) {
+  spec <- if (inherits(class, "R6ClassGenerator")) r6_spec(class, NULL) else attr(class, "spec")
+  parts <- tryCatch(spec_code(spec), kerasbridge_no_source = \(e) NULL)
+  if (!is.null(parts)) c(parts$before, paste0(name, " <- ", parts$code))
 }
 
 # What a name stands for between a function and the workspace; NULL beyond (packages are there anyway).
@@ -164,7 +175,7 @@ workspace_value <- function(name, env) {
 
 # Custom objects for a file: those given, then classes of that name in the workspace and in loaded
 # packages, then, if allowed, those whose code the file holds.
-objects_for_file <- function(path, custom_objects, r_code, frame) {
+objects_for_file <- function(path, custom_objects, r_code, allow, frame) {
   given <- as_custom_objects_arg(custom_objects, "custom_objects", frame)
   if (is_python(given) || dir.exists(path) || !file.exists(path)) {
     return(given)
@@ -182,7 +193,17 @@ objects_for_file <- function(path, custom_objects, r_code, frame) {
   if (r_code && length(coded)) {
     values <- c(values, run_r_code(coded, frame))
   }
+  if ("python_code" %in% allow) {
+    for (item in Filter(\(item) !item$name %in% names(values) && !is.null(item$python), needed)) {
+      show_code("Python", item, item$python)
+    }
+  }
   if (length(values)) tagged(values, "dict") else given
+}
+
+show_code <- function(language, item, code) {
+  cli::cli_inform(c(i = "Running the {language} code of {item$kind} {.cls {item$name}} that the file holds:"), class = "kerasbridge_note")
+  cli::cli_verbatim(strsplit(code, "\n", fixed = TRUE)[[1]])
 }
 
 unclass_tag <- function(x) if (inherits(x, "kb_tag")) x$value else as.list(x)
@@ -208,7 +229,10 @@ class_in_session <- function(item) {
     }
     value <- get(name, envir = env)
     if (identical(item$kind, "function") && identical(name, wanted) && is.function(value)) {
-      return(value)
+      # a plain function bears the name of the argument that it was given for: any function may have it
+      if (is.null(item$source) || identical(item$source, function_source(value))) {
+        return(value)
+      }
     }
     if (inherits(value, c("kerasbridge_class", "R6ClassGenerator")) && identical(custom_name(value), item$name)) {
       return(value)
@@ -222,8 +246,7 @@ run_r_code <- function(items, frame) {
   env <- new.env(parent = globalenv())
   out <- list()
   for (item in items) {
-    cli::cli_inform(c(i = "Running the R code of {item$kind} {.cls {item$name}} that the file holds:"), class = "kerasbridge_note")
-    cli::cli_verbatim(strsplit(item$source, "\n", fixed = TRUE)[[1]])
+    show_code("R", item, item$source)
     value <- tryCatch(
       {
         for (expression in rlang::parse_exprs(item$source)) {

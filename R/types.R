@@ -310,7 +310,7 @@ as_callable_arg <- function(x, arg, call) {
     return(wrapper_target(x))
   }
   if (is.function(x) || rlang::is_formula(x)) {
-    return(tagged(x, "function", name = attr(x, "py_function_name") %||% arg))
+    return(tagged(x, "function", name = attr(x, "py_function_name") %||% arg, described = TRUE))
   }
   if (is.character(x) && length(x) == 1 && !is.na(x)) {
     return(enc2utf8(as.vector(x)))
@@ -334,7 +334,7 @@ as_function_arg <- function(x, arg, call) {
   if (!is.function(x) && !rlang::is_formula(x)) {
     abort_argument(arg, paste0("must be a function or a formula, not ", describe_value(x), "."), call = call)
   }
-  tagged(x, "function", name = arg, signature = TRUE)
+  tagged(x, "function", name = arg, signature = TRUE, described = TRUE)
 }
 
 as_object_arg <- function(x, arg, call) {
@@ -389,7 +389,10 @@ as_any_arg <- function(x, arg, call) {
     return(wrapper_target(x))
   }
   if (is.function(x) && !is_python(x)) {
-    return(tagged(x, "function", name = arg))
+    if (identical(arg, "learning_rate") && length(formals(args(x)))) {
+      return(schedule_from_function(x))
+    }
+    return(tagged(x, "function", name = arg, described = TRUE))
   }
   x
 }

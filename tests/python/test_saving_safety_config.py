@@ -8,6 +8,7 @@ import json
 import keras
 import pytest
 from kerasbridge.errors import ArgumentError, FileError, UnsafeFileError
+from kerasbridge.runtime import attached  # noqa: E402
 from kerasbridge.saving.safety import names
 from kerasbridge.saving.safety.config import audit_config, check_config
 
@@ -131,7 +132,7 @@ def test_deep_and_wide_configurations_are_refused():
     check_config(wide, max_layers=20_000)
 
 
-def test_missing_classes_are_listed_all_at_once():
+def test_missing_classes_are_listed_all_at_once(monkeypatch):
     config = model(
         layer("Scale", "mine.layers", "mine>Scale", name="s"),
         layer("Shift", "kerasbridge.R", "R>Shift", name="t"),
@@ -142,10 +143,16 @@ def test_missing_classes_are_listed_all_at_once():
     text = str(caught.value)
     assert not isinstance(caught.value, UnsafeFileError)
     assert "class 'Scale' (the Python module 'mine.layers', used by the layer 's' (Scale))" in text
-    assert "class 'Shift' (written in R" in text
+    assert text.startswith("layer 't' is written in R: needs R. ")
     assert "function 'wobble'" in text
-    assert "custom_objects = list(Scale = ..., Shift = ..., wobble = ...)" in text
+    assert "custom_objects={'Scale': ..., 'Shift': ..., 'wobble': ...}" in text
     assert [m["name"] for m in caught.value.details["missing"]] == ["Scale", "Shift", "wobble"]
+    monkeypatch.setitem(attached.session, "r", "4.2.2")
+    with pytest.raises(FileError, match="needs 3 things that Keras") as caught:
+        check_config(config, live=True)
+    text = str(caught.value)
+    assert "class 'Shift' (written in R" in text
+    assert "custom_objects = list(Scale = ..., Shift = ..., wobble = ...)" in text
 
 
 def test_objects_of_the_session_are_known():

@@ -1,8 +1,5 @@
 # Shared by all test files.
 
-skip_if_no_keras <- function(version = NULL) {
-  testthat::skip_if_not(is_keras_available(version), "Keras is not available")
-}
 
 # Run R code in a process of its own with a time limit; returns list(status, output).
 run_r <- function(code, timeout = 120, env = character()) {

@@ -121,11 +121,60 @@ test_that("an error in R code keeps the calls that led to it", {
     error = identity
   )
   expect_s3_class(e, "simpleError")
-  expect_identical(conditionMessage(e), "far down")
+  expect_match(conditionMessage(e), "^far down\n. In the callback's `on_epoch_end\\(\\)`, epoch 1[.]$")
+  expect_identical(e$message, "far down")
   expect_identical(conditionCall(e), quote(deeper(epoch)))
   trace <- format(e$trace)
   expect_match(paste(trace, collapse = "\n"), "deeper(epoch)", fixed = TRUE)
   expect_lt(length(trace), 15)
+})
+
+test_that("an error says in which layer, loss, metric or callback it happened, and at which batch", {
+  skip_if_no_keras()
+  x <- matrix(sin(1:200), 50)
+  y <- rowSums(x)
+  make <- function(layer = identity, loss = "mse", ...) {
+    model <- layer(keras_model_sequential(input_shape = 4)) |> layer_dense(1)
+    compile(model, "sgd", loss = loss, ...)
+  }
+  place <- function(...) tryCatch(fit(..., x, y, batch_size = 10, epochs = 3, verbose = 0), error = \(e) e$place)
+  seen <- 0
+  late <- Layer("Late", call = function(inputs, training = FALSE) {
+    if (isTRUE(training)) seen <<- seen + 1
+    if (seen > 7) stop("late")
+    inputs
+  })
+  expect_identical(place(make(\(m) late(m, name = "mine"), run_eagerly = TRUE)), "the layer 'mine' (Late), `call()`, epoch 2, batch 3")
+  bad <- Loss("Bad", call = function(y_true, y_pred) stop("no"))
+  expect_match(place(make(loss = bad())), "the loss 'bad' (Bad), `call()`, epoch 1", fixed = TRUE)
+  expect_match(place(make(loss = \(y_true, y_pred) stop("no"))), "^the R function `loss`")
+  expect_match(place(make(metrics = custom_metric("odd", \(a, b) stop("no")))), "^the R function `odd`")
+  expect_identical(place(make(), callbacks = list(on_train_batch_end = \(batch, logs) if (batch == 4) stop("no"))), "the callback's `on_train_batch_end()`, epoch 1, batch 4")
+  late_epoch <- Callback("LateEpoch", on_epoch_end = function(epoch, logs) if (epoch == 2) rlang::abort("no", class = "mine"))
+  expect_identical(place(make(), callbacks = late_epoch()), "the callback 'LateEpoch', `on_epoch_end()`, epoch 2")
+  start <- Initializer("Start", call = function(shape, dtype = NULL) stop("no"))
+  expect_identical(tryCatch(layer_dense(layer_input(2), 1, kernel_initializer = start()), error = \(e) e$place), "the initializer 'Start', `call()`")
+})
+
+test_that("what R code in eager steps costs is told once; traced code runs without R", {
+  skip_if_no_keras()
+  x <- matrix(sin(1:200), 50)
+  calls <- 0
+  counted <- Layer("Counted", call = function(inputs) { calls <<- calls + 1; inputs * 2 })
+  told <- function(...) {
+    model <- counted(keras_model_sequential(input_shape = 4)) |> layer_dense(1)
+    compile(model, "sgd", loss = "mse", ...)
+    calls <<- 0
+    out <- capture.output(fit(model, x, rowSums(x), batch_size = 10, epochs = 3, verbose = 2))
+    list(calls = calls, told = grep("runs eagerly: R functions ran", out, value = TRUE))
+  }
+  traced <- told()
+  expect_lt(traced$calls, 5)
+  expect_length(traced$told, 0)
+  eager <- told(run_eagerly = TRUE)
+  expect_gte(eager$calls, 15)
+  expect_length(eager$told, 1)
+  expect_match(eager$told, "R functions ran [0-9]+ times and took [0-9]+% of this epoch")
 })
 
 test_that("an R function on another thread is refused instead of ending R", {

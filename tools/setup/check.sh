@@ -38,4 +38,26 @@ echo "== R CMD check with no Keras to be found =="
     R CMD check --as-cran --no-manual "$package" < /dev/null) || status=1
 "$python" tools/setup/check_log.py "$work/no-keras/kerasbridge.Rcheck/00check.log" || status=1
 
+# A package that builds on this one, against the installed kerasbridge: with Keras its models train, without
+# it the tests that need it skip and those of shapes run.
+echo "== R CMD check of a package that builds on kerasbridge, with Keras and without =="
+mkdir -p "$work/dependent"
+(cd "$work/dependent" && R CMD build "$root/tests/packages/gatedunits" < /dev/null > build.log 2>&1) || {
+  cat "$work/dependent/build.log"
+  exit 1
+}
+for keras in true false; do
+  (cd "$work/dependent" && mkdir "keras-$keras" && cd "keras-$keras" &&
+    KERASBRIDGE_CHECK=$keras R CMD check --no-manual ../gatedunits_*.tar.gz < /dev/null) || status=1
+  "$python" tools/setup/check_log.py "$work/dependent/keras-$keras/gatedunits.Rcheck/00check.log" || status=1
+done
+grep -q "SKIP 0" "$work/dependent/keras-true/gatedunits.Rcheck/tests/testthat.Rout" || {
+  echo "With Keras a test was skipped."
+  status=1
+}
+grep -q "FAIL 0 | WARN 0 | SKIP 1" "$work/dependent/keras-false/gatedunits.Rcheck/tests/testthat.Rout" || {
+  echo "Without Keras something else than the one test that needs it was left out."
+  status=1
+}
+
 exit "$status"

@@ -26,6 +26,7 @@ from kerasbridge.bridge.convert import (
     as_tuple,
     data_array,
     dtype_of,
+    plain_dict,
     puller,
     shape_of,
     sparse_rows,
@@ -37,6 +38,7 @@ from kerasbridge.bridge.holding import hold, release
 from kerasbridge.bridge.lending import lendable, lent
 from kerasbridge.bridge.outcome import Outcome, take_interrupted
 from kerasbridge.bridge.output import Output
+from kerasbridge.runtime.r_functions import describe
 
 __all__ = [
     "Outcome",
@@ -52,6 +54,7 @@ __all__ = [
     "as_tuple",
     "call",
     "data_array",
+    "describe",
     "do",
     "dtype_of",
     "has",
@@ -59,6 +62,7 @@ __all__ = [
     "lendable",
     "lent",
     "method",
+    "plain_dict",
     "puller",
     "r_function",
     "release",

@@ -13,7 +13,7 @@ from kerasbridge.bridge.classes import class_names
 from kerasbridge.bridge.convert import without_tuple_names
 from kerasbridge.bridge.outcome import lost_interrupts_stop, outcome, stop
 from kerasbridge.errors import UnsupportedError
-from kerasbridge.runtime import attached, threads
+from kerasbridge.runtime import attached, recording, threads
 from kerasbridge.runtime import starting as runtime
 
 _OWN = "kerasbridge.layers."
@@ -155,7 +155,11 @@ def call(symbol: str, args: Optional[list] = None, kwargs: Optional[dict] = None
         from kerasbridge import training
 
         function = getattr(training, symbol.split(".")[-1])
-    return without_tuple_names(function(*(args or ()), **kwargs))
+    recorded = recording.current()
+    if recorded is None:
+        return without_tuple_names(function(*(args or ()), **kwargs))
+    args, kwargs = recorded.arguments(symbol, [list(args or ()), kwargs])
+    return without_tuple_names(recorded.result(function(*args, **kwargs)))
 
 
 def _look_at_weights(arguments: dict) -> None:

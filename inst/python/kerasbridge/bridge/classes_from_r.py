@@ -17,8 +17,10 @@ from typing import Any, Callable, Optional
 
 import numpy as np
 
+from kerasbridge.bridge.from_r import RCodeError, happened_in, happened_in_hook
 from kerasbridge.bridge.hooks import hook
 from kerasbridge.errors import ArgumentError, UnsupportedError
+from kerasbridge.runtime import recording
 
 # kind -> the public class that a class of this kind descends from, the more special first
 _KINDS = {
@@ -81,7 +83,8 @@ class FromR:
             config = dict(super().get_config())
         except (NotImplementedError, AttributeError):
             config = {}
-        for name, value in self.__dict__.get("_r_arguments", {}).items():
+        held = self.__dict__.get("_r_arguments")
+        for name, value in (held.given if held else {}).items():
             config[name] = _plain(value, name, type(self).__name__)
         return config
 
@@ -133,10 +136,24 @@ class _Weighted(FromR):
         return kwargs
 
     def add_weight(self, *args: Any, **kwargs: Any) -> Any:
-        return super().add_weight(**self._shaped(args, kwargs))
+        made = super().add_weight(**self._shaped(args, kwargs))
+        made._r_trainable = bool(made.trainable)  # as made, whatever is frozen later
+        return made
 
     def add_variable(self, *args: Any, **kwargs: Any) -> Any:
         return super().add_variable(**self._shaped(args, kwargs))
+
+
+class _Layered(_Weighted):
+    """Layers and models: what they compute can be written down with a saved model."""
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        with recording.paused():  # a layer in a layer that is recorded is one operation
+            return super().__call__(*args, **kwargs)
+
+    def add_loss(self, loss: Any) -> None:
+        recording.refuse("it adds to the loss (add_loss)")
+        super().add_loss(loss)
 
 
 class _Calling(FromR):
@@ -152,7 +169,7 @@ class _Calling(FromR):
             self.set_model(value)
 
 
-_MIXINS = {"layer": _Weighted, "model": _Weighted, "metric": _Weighted, "callback": _Calling}
+_MIXINS = {"layer": _Layered, "model": _Layered, "metric": _Weighted, "callback": _Calling}
 
 
 def _signature(parameters: list) -> inspect.Signature:
@@ -182,7 +199,18 @@ def _signature(parameters: list) -> inspect.Signature:
     return inspect.Signature(out)
 
 
-def _method(name: str, function: Callable, signature: inspect.Signature, owner: str) -> Callable:
+_IN_R = {"__init__": "initialize", "__call__": "call"}
+
+
+def _place(instance: Any, name: str, owner: str, kind: str) -> str:
+    own = instance.__dict__.get("_name") or instance.__dict__.get("name")
+    title = f"'{own}' ({owner})" if isinstance(own, str) and own != owner else f"'{owner}'"
+    return f"the {kind if kind != 'plain' else 'class'} {title}, `{_IN_R.get(name, name)}()`"
+
+
+def _method(
+    name: str, function: Callable, signature: inspect.Signature, owner: str, kind: str
+) -> Callable:
     """A method with these parameters that hands what it was given to `function`.
 
     Keras reads the parameters of methods, also through wrappers that lose a `__signature__`, so the
@@ -217,7 +245,15 @@ def _method(name: str, function: Callable, signature: inspect.Signature, owner: 
             if p.default is not p.empty or p.kind is p.KEYWORD_ONLY:
                 break
             positional.append(kept.pop(p.name))
-        return function(instance, tuple(positional), {**kept, **further})
+        try:
+            return function(instance, tuple(positional), {**kept, **further})
+        except RCodeError as error:
+            place = _place(instance, name, owner, kind)
+            if kind == "callback" and name.startswith("on_"):
+                happened_in_hook(error, place, name, *positional[:1] or (None,))
+            else:
+                happened_in(error, place)
+            raise
 
     collect = ", ".join(f"{p.name!r}: {p.name}" for p in parameters)
     source = f"def method({', '.join(written)}):\n    return hand_on(self, {{{collect}}})\n"
@@ -235,7 +271,9 @@ def _label(method: Any, name: str, signature: inspect.Signature, owner: str) -> 
     method.__signature__ = signature
 
 
-def _initializer(function: Callable, signature: inspect.Signature, owner: str) -> Callable:
+def _initializer(
+    function: Callable, signature: inspect.Signature, owner: str, kind: str
+) -> Callable:
     """`__init__`: what R's `initialize` doesn't take goes to the Keras class, and all is remembered."""
     parameters = list(signature.parameters.values())[1:]
     takes_all = any(p.kind is p.VAR_KEYWORD for p in parameters)
@@ -250,10 +288,16 @@ def _initializer(function: Callable, signature: inspect.Signature, owner: str) -
             bound = signature.bind_partial(self, *args, **own).arguments
             bound.pop("self", None)
             bound.update(bound.pop("kwargs", {}))
-            object.__setattr__(self, "_r_arguments", dict(bound))
+            # not as a dict: Keras would look for layers in it when it saves
+            held = types.SimpleNamespace(given=dict(bound))
+            object.__setattr__(self, "_r_arguments", held)
         if self._r_early and not self.__dict__.get("_r_ready"):
             FromR.__init__(self)
-        function(self, tuple(args), own)
+        try:
+            function(self, tuple(args), own)
+        except RCodeError as error:
+            happened_in(error, _place(self, "__init__", owner, kind))
+            raise
         if not self.__dict__.get("_r_ready"):
             raise ArgumentError(
                 f"`initialize()` of '{owner}' did not call `super$initialize()`.",
@@ -301,12 +345,12 @@ def class_from_r(
     for spec in methods or []:
         signature = _signature(list(spec["parameters"]))
         if spec["name"] == "__init__":
-            namespace["__init__"] = _initializer(spec["function"], signature, name)
+            namespace["__init__"] = _initializer(spec["function"], signature, name, kind)
         elif spec["name"] == "from_config":
-            made = _method("from_config", spec["function"], signature, name)
+            made = _method("from_config", spec["function"], signature, name, kind)
             namespace["from_config"] = classmethod(made)
         else:
-            made = _method(spec["name"], spec["function"], signature, name)
+            made = _method(spec["name"], spec["function"], signature, name, kind)
             if kind == "initializer" and spec["name"] == "__call__":
                 made = _typed(made, signature)
             if (kind, spec["name"]) in {("loss", "call"), ("metric", "update_state")}:

@@ -7,6 +7,8 @@ from typing import Any, Callable, Optional, Sequence
 
 import numpy as np
 
+from kerasbridge.runtime import recording
+
 
 def as_tuple(values: Sequence) -> tuple:
     """A tuple of the values R sent (R has no tuples)."""
@@ -16,6 +18,11 @@ def as_tuple(values: Sequence) -> tuple:
 def as_list(values: Sequence) -> list:
     """A list, also where R would have sent a single value bare."""
     return list(values)
+
+
+def plain_dict(values: dict) -> dict:
+    """A dict of the same content that R takes for one."""
+    return dict(values)
 
 
 def as_dict(keys: Sequence[str], values: Sequence) -> dict:
@@ -74,7 +81,9 @@ def as_tensor(value: Any, dtype: Optional[str] = None) -> Any:
     import keras
 
     want = dtype or _TENSOR_DTYPES.get(array.dtype.name, array.dtype.name)
-    return keras.ops.convert_to_tensor(np.asarray(array, dtype=want, order="C"))
+    made = keras.ops.convert_to_tensor(np.asarray(array, dtype=want, order="C"))
+    recorded = recording.current()
+    return made if recorded is None else recorded.result(made)
 
 
 def data_array(value: Any) -> np.ndarray:
@@ -150,6 +159,7 @@ def to_r_array(value: Any) -> Any:
     """A tensor or variable as a NumPy array R can hold (half precision becomes float32)."""
     import keras
 
+    recording.refuse("it reads the values of a tensor into R")
     array = np.asarray(keras.ops.convert_to_numpy(value))
     if array.dtype.name in ("float16", "bfloat16", "float8_e4m3fn", "float8_e5m2"):
         return array.astype(np.float32)

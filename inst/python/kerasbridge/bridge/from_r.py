@@ -8,10 +8,11 @@ raised here, in Python, where its kind and its cause are kept.
 from __future__ import annotations
 
 import functools
+import time
 from typing import Any, Callable, Optional
 
 from kerasbridge.bridge import holding
-from kerasbridge.runtime import threads
+from kerasbridge.runtime import threads, where
 
 
 class RCodeError(Exception):
@@ -24,6 +25,28 @@ class RCodeError(Exception):
 
 # keys of R errors that have not come back to R yet, newest last
 _pending: list[str] = []
+
+
+# key of an R error -> where it happened, as the innermost method or function around it says
+_places: dict[str, str] = {}
+
+
+def happened_in(error: RCodeError, place: str) -> None:
+    """Note where an R error happened, unless a method further in has."""
+    _places.setdefault(error.key, place + where.phrase())
+
+
+def happened_in_hook(error: RCodeError, place: str, hook: str, given: Any) -> None:
+    """The same for a hook of a callback, whose first argument `given` may be a number from 0."""
+    what = hook.split("_")[-2]
+    counted = what in ("epoch", "batch") and isinstance(given, int)
+    epoch = where.epoch() if what == "batch" else ""
+    _places.setdefault(error.key, place + epoch + (f", {what} {given + 1}" if counted else ""))
+
+
+def place_of(key: Optional[str]) -> Optional[str]:
+    """Where an R error happened, or None; asked once."""
+    return _places.pop(key, None) if key is not None else None
 
 
 def pending_r_key() -> Optional[str]:
@@ -57,8 +80,10 @@ class Signal:
         raise RCodeError(self.message, self.key)
 
 
-def r_function(function: Callable, name: str) -> Callable:
+def r_function(function: Callable, name: str, named: bool = False) -> Callable:
     """`function`, which calls R and may return a `Signal`, as a callable that returns or raises.
+
+    `named`: its name tells a person where an error in it happened.
 
     Called on another thread than R's, it runs on R's thread if that waits for a training step.
 
@@ -70,9 +95,16 @@ def r_function(function: Callable, name: str) -> Callable:
 
     @functools.wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:
+        started = time.perf_counter()
         value = holding.while_in_r(functools.partial(function, *args, **kwargs))
+        where.count(time.perf_counter() - started)
         if type(value) is Signal:
-            value.go_on()
+            try:
+                value.go_on()
+            except RCodeError as error:
+                if named:
+                    happened_in(error, f"the R function `{name}`")
+                raise
         return value
 
     call.__name__ = name

@@ -9,6 +9,8 @@ from typing import Any, Callable, Optional
 
 import numpy as np
 
+from kerasbridge.bridge.from_r import RCodeError, happened_in_hook
+
 _COUNTED = (
     "epoch_begin",
     "epoch_end",
@@ -89,7 +91,11 @@ def hook_list(functions: dict, takes: dict) -> Any:
                 values[0] += 1
             if logs is not None:
                 values[-1] = _plain(logs)
-            returned = function(*values[:most])
+            try:
+                returned = function(*values[:most])
+            except RCodeError as error:
+                happened_in_hook(error, f"the callback's `{name}()`", name, *given[:1] or (None,))
+                raise
             if name == "on_epoch_end" and returned is not None:
                 add_to_logs(logs, returned)
 

@@ -15,7 +15,7 @@ from kerasbridge.bridge import from_r, holding
 from kerasbridge.bridge.from_r import RCodeError
 from kerasbridge.environment.messages import explain
 from kerasbridge.errors import KerasBridgeError
-from kerasbridge.runtime import certificates
+from kerasbridge.runtime import certificates, where
 
 
 class Outcome:
@@ -114,7 +114,7 @@ def first_lines(text: str, width: int = 300) -> str:
 def describe(exc: BaseException) -> dict:
     """Plain values that tell R what went wrong.
 
-    Keys: kind, type, message, hint, argument, r_key (of an R error), details, traceback.
+    Keys: kind, type, message, hint, argument, r_key and place (of an R error), details, traceback.
     """
     r_error = _root(exc)
     trace = "".join(traceback.format_exception(type(exc), exc, exc.__traceback__))
@@ -126,6 +126,7 @@ def describe(exc: BaseException) -> dict:
         "traceback": trace,
         "r_key": _r_key(exc, r_error),
     }
+    base["place"] = from_r.place_of(base["r_key"])
     if isinstance(exc, KerasBridgeError):
         return {
             **base,
@@ -221,6 +222,7 @@ def outcome(function):
         global _depth
         if _depth == 0:
             stop.clear()
+            where.end()
         _depth += 1
         try:
             holding.check()

@@ -195,7 +195,8 @@ def _from_tree(tree: Any, custom_objects: Optional[dict], argument: str, allow: 
         check_older_config(tree, custom_objects, allow, source)
         with _building(source, argument):
             return legacy.model_from_tree(tree, custom_objects, allow)
-    check_config(tree, custom_objects=custom_objects, allow=allow, live=True, source=source)
+    audit = check_config(tree, custom_objects=custom_objects, allow=allow, live=True, source=source)
+    custom_objects = {**audit.imported, **(custom_objects or {})}
     with _building(source, argument):
         return keras.saving.deserialize_keras_object(
             tree, custom_objects=custom_objects, safe_mode=not allow

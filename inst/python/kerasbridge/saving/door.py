@@ -13,11 +13,13 @@ from kerasbridge.errors import FileError, KerasBridgeError
 from kerasbridge.runtime.attached import attach, details
 from kerasbridge.saving import manifest
 from kerasbridge.saving.contents import Contents, PathLike, read_contents
+from kerasbridge.saving.python_source import run_source
 from kerasbridge.saving.safety.config import (
     MAX_LAYERS,
     audit_config,
     check_allow,
     check_config,
+    is_known,
     raise_refused,
 )
 from kerasbridge.saving.safety.memory import limited_variables, variables_limit
@@ -57,6 +59,7 @@ class Door:
     ):
         self.allow = check_allow(allow)
         self.custom_objects = dict(custom_objects or {})
+        self.stand_ins: dict = {}
         self.max_size = None if max_size is None else int(max_size)
         self._full_names: set = set()
         self._of_backend: set = set()
@@ -81,9 +84,31 @@ class Door:
             UnsafeFileError: see `check_config`.
         """
         self._check_whole()
+        self._stand_in()
         self.check(self.contents.config, compile)
         if compile and self.contents.training is not None:
             self.check(self.contents.training, True)
+
+    def _stand_in(self) -> None:
+        """Take what the file holds of classes that the session lacks: programs, and code if allowed."""
+        from kerasbridge.saving import stand_ins
+
+        lacking = []
+        for item in (self.contents.manifest or {}).get("custom_objects", []):
+            if is_known(item, self.custom_objects):
+                continue
+            if "python_code" in self.allow and isinstance(item.get("python"), str):
+                self.custom_objects[item["name"]] = run_source(item, self.source)
+            if not item.get("programs"):
+                continue
+            made = stand_ins.stand_in(item, self.source)
+            self.stand_ins[item["name"]] = made
+            lacking.append(item)
+        if lacking:
+            self.custom_objects.update({**self.stand_ins, stand_ins.PART: stand_ins.Part})
+        for item in lacking:
+            for config in stand_ins.configurations(item):
+                self.check(config)
 
     def objects(self) -> dict:
         """What the call supplied, also under the full names that the file has for it.
@@ -106,12 +131,13 @@ class Door:
         audit = check_config(
             config,
             custom_objects=self.custom_objects,
-            allow=[word for word in self.allow if word != "changed"],
+            allow=[word for word in self.allow if word not in ("changed", "python_code")],
             live=live,
             source=self.source,
             origins=manifest.origins(self.contents.manifest),
             max_layers=self.max_layers,
         )
+        self.custom_objects = {**audit.imported, **self.custom_objects}
         self._full_names.update((name, full or name) for name, _, full in audit.classes)
         self._of_backend.update(
             name
@@ -207,6 +233,8 @@ class Door:
         for key, value in held.items():
             if key != "notes":
                 attach(model, key, value)
+        if self.stand_ins:
+            attach(model, "stand_ins", sorted(self.stand_ins))
         return model
 
 

@@ -38,7 +38,7 @@ class Inspection(dict):
     (versions), `saved`, `model` (class and name), `layers` (dicts of `name`, `class`, `shape`,
     `parameters`), `parameters` (number of stored values, without the optimizer's), `weights` (number of
     arrays), `compiled`, `optimizer`, `optimizer_state`, `loss`, `metrics`, `custom` (dicts of `name`,
-    `kind`, `origin`, `source`), `findings`, `details` (schema, history ...), `parts` (number with
+    `kind`, `origin`, `source` in R, `python` source), `findings`, `details` (schema, history ...), `parts` (number with
     a checksum).
     """
 
@@ -306,6 +306,7 @@ def _judge(out: Inspection, audits: list, manifest: dict) -> None:
                     "kind": item.kind,
                     "origin": known.get("origin") or item.origin,
                     "source": known.get("source"),
+                    "python": known.get("python"),
                 }
             )
     out["findings"] = [str(found) for found in findings]
@@ -357,7 +358,7 @@ def _lines(found: Inspection) -> list:
     lines += _table("layer", "class", "input shape", "parameters", rows=found["layers"])
     for item in found["custom"]:
         lines.append(f"{item['kind']} '{item['name']}': {item['origin']}")
-        lines += [f"    {line}" for line in (item["source"] or "").splitlines()]
+        lines += [f"    {line}" for line in (item["source"] or item["python"] or "").splitlines()]
     return lines
 
 

@@ -13,7 +13,8 @@ HDF5 file; plain Keras leaves both alone. Its fields:
 * `saved`: time in UTC.
 * `details`: what `attach` put there.
 * `custom_objects`: classes and functions that are not Keras', each with `name`, `registered`, `kind`,
-  `origin` and, where it was written in R, `source`.
+  `origin`, for classes `role` (layer, loss ...) and, where it was written in R, `source` and, for
+  layers and models, `programs` (see `programs.py`) or `why` there are none; `python`, the source of those written in Python.
 * `parts`: size and CRC-32 of every other part.
 """
 
@@ -98,7 +99,8 @@ def make(model: Any, parts: dict, custom_objects: list) -> dict:
         "numpy": np.__version__,
     }
     held = details(model)
-    held.pop("notes", None)
+    for key in ("notes", "stand_ins"):  # what is said of a file that was loaded
+        held.pop(key, None)
     versions.update(session)
     return {
         "format": FORMAT,

@@ -106,7 +106,8 @@ def load_model(
         allow: what is permitted although it is not safe, one or more of "lambda" (Python byte code),
             "pickle" (TorchModuleWrapper), "saved_model" (TFSMLayer; operations of a SavedModel that
             reach files, the network or Python), "vocabulary" (a vocabulary read from a file of this
-            computer), "changed" (parts that don't fit their checksum).
+            computer), "changed" (parts that don't fit their checksum), "python_code" (source of custom
+            classes and functions that the file holds and the session lacks runs).
         max_size: bytes that the content and the model may have. By default 256 MiB, for larger files 20
             times their size, and for the model 64 MiB beyond five times the stored weights.
         max_layers: number of layers from which on a model is refused; 10,000 by default.

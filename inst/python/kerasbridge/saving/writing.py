@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import contextlib
 import os
+import sys
 import threading
 import zipfile
-from typing import Any, Iterator
+from typing import Any, Iterator, Optional
 
-from kerasbridge.saving import manifest
+from kerasbridge.runtime import r_functions
+from kerasbridge.runtime.recording import NotExpressible
+from kerasbridge.saving import manifest, python_source
 from kerasbridge.saving.contents import MANIFEST, Contents, read_contents
 from kerasbridge.saving.safety.config import audit_config
 from kerasbridge.saving.verifying import BESIDE
 
 _UNLIMITED = 2**62
+_MAX_ATTRIBUTE = 60_000  # bytes of text that HDF5 takes as an attribute
 
 
 def _flush(path: str) -> None:
@@ -49,8 +53,15 @@ def add_manifest(model: Any, path: str) -> None:
         # the disk works while the checksums are computed; what is flushed at the end is little then
         flushing = threading.Thread(target=_flush, args=(path,), daemon=True)
         flushing.start()
-    made = manifest.make(model, manifest.part_checksums(contents), custom_objects_of(contents))
+    made = manifest.make(
+        model, manifest.part_checksums(contents), custom_objects_of(contents, model)
+    )
     text = manifest.plain_text(made)
+    if contents.kind != "keras" and len(text) > _MAX_ATTRIBUTE:
+        for item in made["custom_objects"]:
+            if item.pop("programs", None):
+                item["why"] = "an .h5 file has no room for what it computes; save it as .keras"
+        text = manifest.plain_text(made)
     if flushing is not None:
         flushing.join()
     if contents.kind == "keras":
@@ -63,30 +74,85 @@ def add_manifest(model: Any, path: str) -> None:
         file.attrs["kerasbridge"] = text
 
 
-def custom_objects_of(contents: Contents) -> list:
+def custom_objects_of(contents: Contents, model: Any) -> list:
     """The classes and functions of a file that are not Keras', each with its origin.
 
     Returns:
-        Dicts with `name`, `registered`, `kind`, `origin` and, for code written in R, `source`.
+        Dicts with `name`, `registered`, `kind`, `origin`, for classes `role` (layer, loss ...), for code
+        written in R `source`, and for layers and models `programs`, or `why` there are none; for code written in
+        Python `python`, its source.
     """
     import keras
 
+    from kerasbridge.saving.programs import custom_layers
+
+    layers = list(custom_layers(model))
+    ours = [layer for layer in layers if getattr(type(layer), "_r_origin", None)]
     out: dict = {}
     for config in (contents.config, contents.compile_config):
         for item in audit_config(config).missing if config else ():
             key = item.registered or item.name
+            mine = [layer for layer in ours if type(layer).__name__ == item.name]
             held = keras.saving.get_registered_object(key) or keras.saving.get_registered_object(
                 item.name
             )
+            if item.kind == "class":
+                held = next((type(v) for v in layers if type(v).__name__ == item.name), held)
+            else:
+                held = held or r_functions.find(item.name)
+            held = held or vars(sys.modules.get(item.module, manifest)).get(item.name)
             told = {"name": item.name, "registered": key, "kind": item.kind, "origin": item.origin}
             origin, source = getattr(held, "_r_origin", None), getattr(held, "_r_source", None)
+            if callable(source):  # a plain function of R
+                about = source()
+                origin, source = about["origin"], about.get("source")
             if origin:
                 told["origin"] = origin
             elif held is not None:
                 told["origin"] = (
                     f"Python: {held.__module__}.{getattr(held, '__qualname__', item.name)}"
                 )
+                told["python"] = python_source.source_of(held)
+            role = _role(held)
+            if role:
+                told["role"] = role
+            if told.get("python") is None:
+                told.pop("python", None)
             if source:
                 told["source"] = source
+            if mine and (item.kind, key) not in out:
+                told.update(_programs(mine))
             out.setdefault((item.kind, key), told)
     return list(out.values())
+
+
+def _role(held: Any) -> Optional[str]:
+    """What a class is in a model."""
+    import keras
+
+    roles = {
+        "model": keras.Model,
+        "layer": keras.Layer,
+        "loss": keras.Loss,
+        "metric": keras.Metric,
+        "optimizer": keras.Optimizer,
+        "schedule": keras.optimizers.schedules.LearningRateSchedule,
+        "initializer": keras.Initializer,
+        "regularizer": keras.Regularizer,
+        "constraint": keras.constraints.Constraint,
+    }
+    fits = (
+        role for role, base in roles.items() if isinstance(held, type) and issubclass(held, base)
+    )
+    return next(fits, None)
+
+
+def _programs(layers: list) -> dict:
+    """What the layers of one class compute, or why that can't be told."""
+    from kerasbridge.saving.programs import canonical, program_of
+
+    try:
+        made = {canonical(p["config"]): p for p in map(program_of, layers)}
+    except NotExpressible as reason:
+        return {"why": str(reason)}
+    return {"programs": list(made.values())}

@@ -9,6 +9,7 @@ from typing import Any, Callable, Optional
 import keras
 import numpy as np
 
+from kerasbridge.runtime import where
 from kerasbridge.training.guards import check_monitors, unreported
 from kerasbridge.training.history import History, TrainingWarning
 from kerasbridge.training.progress import Progress
@@ -58,6 +59,7 @@ class Watch(keras.callbacks.Callback):
     def on_epoch_begin(self, epoch, logs=None):
         self.check_stop()
         self._epoch_began = time.perf_counter()
+        where.begin(epoch)
         for callback in self.others:
             if "batch_seconds" in vars(callback):
                 callback.batch_seconds = 0.0
@@ -92,6 +94,7 @@ class Watch(keras.callbacks.Callback):
             self.progress.step(done(), values())
 
     def on_train_batch_end(self, batch, logs=None):
+        where.done(batch)
         self.check_stop()
         self._check_names(logs)
         if self.progress.due():
@@ -102,10 +105,12 @@ class Watch(keras.callbacks.Callback):
         if self.history_record is not None:
             self.history_record.add(epoch, logs)
         self.progress.end(logs)
-        self.notices.batch_hooks(
-            sum(vars(callback).get("batch_seconds", 0.0) for callback in self.others),
-            time.perf_counter() - self._epoch_began,
-        )
+        hooks = sum(vars(callback).get("batch_seconds", 0.0) for callback in self.others)
+        taken = time.perf_counter() - self._epoch_began
+        self.notices.batch_hooks(hooks, taken)
+        if getattr(self.model, "run_eagerly", False):
+            calls, seconds = where.cost()
+            self.notices.eager_r(calls, seconds - hooks, taken)
         self.notices.after_epoch(epoch, logs, self.model)
         if not self._looked:
             self._looked = True
@@ -121,9 +126,11 @@ class Watch(keras.callbacks.Callback):
 
     def on_test_begin(self, logs=None):
         if not self._fitting:
+            where.begin(None)
             self.progress.begin(self.title, (self.params or {}).get("steps"))
 
     def on_test_batch_end(self, batch, logs=None):
+        where.done(batch)
         self.check_stop()
         if not self._fitting and self.progress.due():
             self.progress.step(batch + 1, logs)
@@ -133,9 +140,11 @@ class Watch(keras.callbacks.Callback):
             self.progress.end(logs)
 
     def on_predict_begin(self, logs=None):
+        where.begin(None)
         self.progress.begin(self.title, (self.params or {}).get("steps"))
 
     def on_predict_batch_end(self, batch, logs=None):
+        where.done(batch)
         self.check_stop()
         if self.progress.due():
             self.progress.step(batch + 1)
@@ -166,6 +175,7 @@ class Notices:
         self._weights_told = False
         self._short_told = False
         self._hooks_told = False
+        self._eager_told = False
 
     def tell(self, text: str) -> None:
         """Through the output where a caller gave one, as a Python warning otherwise."""
@@ -194,6 +204,16 @@ class Notices:
             self.progress.note(
                 f"Callbacks called at every batch took {100 * seconds / epoch_seconds:.0f}% of this "
                 "epoch; hooks of epochs cost next to nothing."
+            )
+
+    def eager_r(self, calls: int, seconds: float, epoch_seconds: float) -> None:
+        """What R code inside of eager steps cost, told once where it is over a tenth."""
+        if not self._eager_told and seconds > 0.1 * epoch_seconds:
+            self._eager_told = True
+            self.progress.note(
+                f"The model runs eagerly: R functions ran {calls:,} times and took "
+                f"{100 * seconds / epoch_seconds:.0f}% of this epoch. Code of op_*() functions needs no "
+                "run_eagerly: it is traced once and then runs without R."
             )
 
     def after_epoch(self, epoch: int, logs: dict, model: Any) -> None:

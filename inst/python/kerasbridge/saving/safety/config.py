@@ -13,17 +13,16 @@ import sys
 from dataclasses import dataclass, field
 from typing import Any, Iterable, Optional
 
-from kerasbridge.errors import ArgumentError, FileError, UnsafeFileError
+from kerasbridge.errors import ArgumentError, UnsafeFileError
 from kerasbridge.saving.safety import names
 
-ALLOW = ("lambda", "pickle", "saved_model", "vocabulary", "changed")
+ALLOW = ("lambda", "pickle", "saved_model", "vocabulary", "changed", "python_code")
 
 MAX_DEPTH = 200  # levels of lists and dicts
 MAX_VALUES = 20_000_000  # values in one configuration
 MAX_LAYERS = 10_000
 
 _MODULE = re.compile(r"^[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*$")
-_R_PACKAGE = re.compile(r"^the R (?:package '|function )([A-Za-z0-9._]+)(?:'|::)")
 _FAMILIES = ("keras", "keras_hub", "keras_nlp", "keras_cv", "tf_keras", "keras_core")
 _VOCABULARIES = ("StringLookup", "IntegerLookup", "TextVectorization", "IndexLookup", "Hashing")
 _STDLIB = frozenset(getattr(sys, "stdlib_module_names", sys.builtin_module_names)) | {
@@ -125,6 +124,7 @@ class Audit:
     missing: list = field(default_factory=list)
     layers: int = 0
     classes: set = field(default_factory=set)
+    imported: dict = field(default_factory=dict)  # classes of modules that the session has imported
 
 
 class _Objects:
@@ -253,6 +253,8 @@ def check_config(
     if refused:
         raise_refused(refused, source)
     if live and audit.missing:
+        from kerasbridge.saving.safety.missing import raise_missing
+
         raise_missing(audit.missing, source, origins)
     return audit
 
@@ -284,43 +286,11 @@ def raise_refused(refused: list, source: str) -> None:
     )
 
 
-def raise_missing(missing: list, source: str, origins: Optional[dict] = None) -> None:
-    """Raise one error that lists every missing class and function and the ways to supply them."""
-    origins = origins or {}
-    lines, seen, has_code, from_r, packages = [], set(), False, False, {}
-    for item in missing:
-        if (item.kind, item.name) in seen:
-            continue
-        seen.add((item.kind, item.name))
-        told = origins.get(item.registered or "") or origins.get(item.name) or {}
-        origin = told.get("origin") or item.origin
-        has_code = has_code or bool(told.get("source"))
-        from_r = from_r or origin.startswith("written in R")
-        packages.update(dict.fromkeys(_R_PACKAGE.findall(origin)))
-        where = f", used by the {item.layer}" if item.layer else ""
-        lines.append(f"{item.kind} '{item.name}' ({origin}{where})")
-    names_list = ", ".join(f"{item} = ..." for item in dict.fromkeys(m.name for m in missing))
-    hints = [f"Supply them: `custom_objects = list({names_list})`"]
-    if has_code:
-        hints.append(
-            "or, in R, let the code run that the file holds: `r_code = TRUE`; `inspect_model()` shows it"
-        )
-    elif packages:
-        load = ", ".join(f"`library({package})`" for package in packages)
-        hints.append(f"or load the R package that defines them first: {load}")
-    elif from_r:
-        hints.append(
-            "or run the R code that defines them first (in plain Python: it needs R, or Python classes of the same names)"
-        )
-    else:
-        hints.append("or import or run what defines and registers them before loading")
-    raise FileError(
-        f"{source} needs {len(seen)} thing{'s' if len(seen) > 1 else ''} that Keras and this session don't have: "
-        + "; ".join(lines) + ".",
-        hint=", ".join(hints) + ".",
-        argument="custom_objects",
-        details={"missing": [vars(item) for item in missing[:100]]},
-    )  # fmt: skip
+def is_known(item: dict, custom_objects: dict) -> bool:
+    """Whether the call or the session has the class of an entry of a manifest."""
+    objects = _Objects(custom_objects, True)
+    name, registered = str(item.get("name")), item.get("registered")
+    return objects.supplied(name) or objects.known(registered)
 
 
 # ---- one dict ---------------------------------------------------------------------------------------------
@@ -410,6 +380,11 @@ def _look_at_class(node: dict, name: str, label: str, audit: Audit, objects: _Ob
     elif family in _STDLIB:
         audit.findings.append(Finding("callable", label, f"'{module}.{name}'"))
         return
+    elif objects.keras is not None:
+        imported = vars(sys.modules.get(module, names)).get(name)
+        if objects.buildable(imported):
+            audit.imported[name] = imported  # by a person, before
+            return
     full = registered if registered and ">" in registered else name
     audit.missing.append(Missing(name.split(">")[-1], module, full, "class", label))
 

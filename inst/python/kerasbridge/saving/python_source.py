@@ -1,0 +1,110 @@
+"""Source of custom classes and functions written in Python, on its way through files.
+
+Only the statements of the module that the class or function needs are taken: it itself, the imports,
+functions, classes and values that it names, and what those name. A training script is not run again. The
+source runs on loading only with `allow = "python_code"`.
+"""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import sys
+import sysconfig
+import types
+from typing import Any, Optional
+
+from kerasbridge.errors import FileError
+
+MAX_SOURCE = 100_000  # characters
+
+
+def source_of(target: Any) -> Optional[str]:
+    """Python code that makes a class or function anew; None where it can't be had or need not.
+
+    Installed packages are left out: there the class is imported.
+    """
+    module = sys.modules.get(getattr(target, "__module__", None) or "")
+    name = getattr(target, "__qualname__", "")
+    path = getattr(module, "__file__", None)
+    if module is None or not name.isidentifier() or path is None:
+        return None
+    installed = [
+        sysconfig.get_path("purelib"),
+        sysconfig.get_path("platlib"),
+        sysconfig.get_path("stdlib"),
+    ]
+    if any(path.startswith(folder) for folder in installed) or module.__name__.startswith(
+        "kerasbridge."
+    ):
+        return None
+    try:
+        text = inspect.getsource(module)
+        tree = ast.parse(text)
+    except (OSError, TypeError, SyntaxError):
+        return None
+    taken = _needed(tree, name)
+    if not taken:
+        return None
+    lines = text.splitlines()
+    out = "\n\n".join("\n".join(lines[_first(node) - 1 : node.end_lineno]) for node in taken)
+    return out if len(out) <= MAX_SOURCE else None
+
+
+def _first(node: Any) -> int:
+    return min([node.lineno, *(d.lineno for d in getattr(node, "decorator_list", []))])
+
+
+def _needed(tree: ast.Module, name: str) -> list:
+    """The statements of a module that `name` needs, in their order."""
+    places: dict = {}
+    for node in tree.body:
+        for made in _makes(node):
+            places.setdefault(made, []).append(node)
+    taken, pending = set(), [name]
+    while pending:
+        for node in places.pop(pending.pop(), []):
+            if id(node) not in taken:
+                taken.add(id(node))
+                pending += [n.id for n in ast.walk(node) if isinstance(n, ast.Name)]
+    future = [
+        node
+        for node in tree.body
+        if isinstance(node, ast.ImportFrom) and node.module == "__future__"
+    ]
+    return [node for node in tree.body if id(node) in taken or taken and node in future]
+
+
+def _makes(node: ast.AST) -> list:
+    """Names that a statement at the top of a module defines."""
+    if isinstance(node, (ast.FunctionDef, ast.ClassDef)):
+        return [node.name]
+    if isinstance(node, (ast.Import, ast.ImportFrom)):
+        return [(alias.asname or alias.name).split(".")[0] for alias in node.names]
+    if isinstance(node, (ast.Assign, ast.AnnAssign)):
+        targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+        return [n.id for t in targets for n in ast.walk(t) if isinstance(n, ast.Name)]
+    return []
+
+
+def run_source(item: dict, source: str) -> Any:
+    """Run the Python code of an entry of a manifest; returns the class or function.
+
+    Raises:
+        FileError: it fails, or doesn't define what it should.
+    """
+    name = str(item.get("name"))
+    space = types.ModuleType("kerasbridge_file_code")
+    # its own name in `sys.modules` while it runs: decorators and data classes look there
+    sys.modules[space.__name__] = space
+    try:
+        exec(compile(item["python"], f"<Python code of '{name}'>", "exec"), vars(space))  # noqa: S102
+        return vars(space)[name]
+    except Exception as err:  # noqa: B902 - whatever the code raises
+        raise FileError(
+            f"The Python code of '{name}' in {source} fails: {type(err).__name__}: {err}",
+            hint="Give the class instead: `custom_objects`.",
+            argument="allow",
+        ) from err
+    finally:
+        del sys.modules[space.__name__]

@@ -1,0 +1,4 @@
+library(testthat)
+library(gatedunits)
+
+test_check("gatedunits")
