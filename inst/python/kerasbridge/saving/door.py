@@ -6,7 +6,6 @@ import contextlib
 import warnings
 from typing import Any, Iterator, Optional
 
-import keras
 
 from kerasbridge.data.schema import as_schema
 from kerasbridge.errors import FileError, KerasBridgeError
@@ -115,6 +114,8 @@ class Door:
 
         Optimizers that PyTorch has a class of its own for are found on every backend.
         """
+        import keras
+
         out = dict(self.custom_objects)
         for name in self._of_backend:
             out.setdefault(name, getattr(keras.optimizers, name))
@@ -126,6 +127,8 @@ class Door:
 
     def check(self, config: Any, compile: bool = True, live: bool = True) -> None:
         """`check_config` with what this load allows and supplies."""
+        import keras
+
         if not compile and isinstance(config, dict):
             config = {key: value for key, value in config.items() if key != "compile_config"}
         audit = check_config(
