@@ -6,7 +6,6 @@ import contextlib
 import warnings
 from typing import Any, Iterator, Optional
 
-
 from kerasbridge.data.schema import as_schema
 from kerasbridge.errors import FileError, KerasBridgeError
 from kerasbridge.runtime.attached import attach, details
