@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import threading
 import time
 
@@ -57,7 +58,15 @@ def test_an_error_in_it_does_not_reach_the_work(capfd):
     assert said == [1] and capfd.readouterr().err == ""
 
 
-def test_an_interrupt_in_it_interrupts_the_work():
+@pytest.fixture
+def interruptible():
+    """A process that was started in the background ignores interrupts; not here."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+def test_an_interrupt_in_it_interrupts_the_work(interruptible):
     def pressed():
         raise KeyboardInterrupt
 

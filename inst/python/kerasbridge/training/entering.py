@@ -1,15 +1,11 @@
-"""Where training and prediction can't begin: inside of what is being compiled, made or trained."""
+"""Where training and prediction can't begin: inside of what is being compiled or made."""
 
 from __future__ import annotations
 
-import contextlib
 import sys
-import weakref
-from typing import Any, Iterator
+from typing import Any
 
 from kerasbridge.errors import UnsupportedError
-
-_under_way: weakref.WeakSet = weakref.WeakSet()
 
 
 def check_outside_graph(verb: str) -> None:
@@ -37,25 +33,3 @@ def _learns(tf: Any) -> bool:
         tape.watch(number)
         square = number * number
     return tape.gradient(square, number) is not None
-
-
-@contextlib.contextmanager
-def training(model: Any) -> Iterator[None]:
-    """Within the block the model is being trained, and can't be trained once more.
-
-    Raises:
-        UnsupportedError: it is being trained already, by a `fit` that is under way.
-    """
-    if model in _under_way:
-        raise UnsupportedError(
-            "`fit` was called for a model that another `fit` is training: inside one of its callbacks, "
-            "layers, losses or initializers.",
-            hint="Let that `fit` end first (a callback stops it by stop_training), or train a copy of "
-            "the model, such as clone_model() makes.",
-            argument="model",
-        )
-    _under_way.add(model)
-    try:
-        yield
-    finally:
-        _under_way.discard(model)

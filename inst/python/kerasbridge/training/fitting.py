@@ -208,7 +208,7 @@ def fit(
     started = time.perf_counter()
     try:
         progress.expect()
-        with entering.training(model), as_compiled(model):
+        with as_compiled(model):
             known = arrays or source
             reason = ordinary_reason(model, "fit", engine, known, callbacks, validation_data)
             if reason is None:

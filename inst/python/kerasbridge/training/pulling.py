@@ -217,7 +217,7 @@ def fit_pulled(
     started = time.perf_counter()
     try:
         progress.expect()
-        with entering.training(model), as_compiled(model), _beside():
+        with as_compiled(model), _beside():
             run = _Stretches(model, "train", limit, calls, class_weight)
             model.stop_training = False
             calls.all.on_train_begin()
