@@ -110,9 +110,11 @@ call_object <- function(object, args, kind, call) {
   plain_list(guard_callable(NextMethod()))
 }
 
-# Lists and dicts in which Keras keeps an eye on layers (`self$blocks <- list(...)`) are lists to R.
+# Lists and dicts in which Keras keeps an eye on layers (`self$blocks <- list(...)`, classes of its own) are lists
+# to R. A plain one is there only where nothing is to be converted.
 plain_list <- function(x) {
-  if (!is_python(x) || !inherits(x, c("python.builtin.list", "python.builtin.dict"))) {
+  plain <- c("python.builtin.list", "python.builtin.dict")
+  if (!is_python(x) || !inherits(x, plain) || class(x)[[1]] %in% plain) {
     return(x)
   }
   guard_callable(if (inherits(x, "python.builtin.list")) the$bridge$as_list(x) else the$bridge$plain_dict(x))

@@ -17,7 +17,7 @@ test_that("gpu_status() starts neither Keras nor TensorFlow", {
   out <- run_r(c(
     "library(kerasbridge)",
     "invisible(gpu_status())",
-    "cat(reticulate::py_to_r(reticulate::py_eval('any(m in __import__(\"sys\").modules for m in (\"keras\", \"tensorflow\"))')))"
+    "cat(reticulate::py_eval('any(m in __import__(\"sys\").modules for m in (\"keras\", \"tensorflow\"))'))"
   ))
   expect_identical(out$output, "FALSE")
 })
