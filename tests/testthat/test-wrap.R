@@ -136,7 +136,7 @@ test_that("calls of Keras objects end in a value or in an error of this package"
   model <- small_model()
   expect_error(model$predict(matrix(1, 2, 5), verbose = 0L), "2 is expected", class = "kerasbridge_error_data")
   own <- layer_lambda(f = \(x) stop("this one"))
-  expect_error(own(matrix(1, 2, 2)), "^this one$")
+  expect_error(own(matrix(1, 2, 2)), "^this one")
   # vectors of R are arrays, not lists of numbers
   expect_equal(as.numeric(loss_mean_squared_error()(c(1, 2), c(1, 4))), 2)
   expect_equal(as.numeric(metric_mean_absolute_error()(c(1, 2), c(1, 4))), 1)
