@@ -75,9 +75,8 @@ guard_callable <- function(x) {
   traits <- attributes(x)
   frame <- new.env(parent = topenv())
   frame$guarded <- TRUE
-  frame$traits <- traits["py_object"]
-  frame$kind <- sub("^kerasbridge_", "", class(x)[[1]])
-  guarded <- function(...) call_object(traits$py_object, list(...), kind, environment())
+  frame$traits <- list(py_object = traits$py_object, kind = sub("^kerasbridge_", "", class(x)[[1]]))
+  guarded <- function(...) call_object(traits$py_object, list(...), traits$kind, environment())
   environment(guarded) <- frame
   attributes(guarded) <- traits
   guarded

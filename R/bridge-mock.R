@@ -19,7 +19,9 @@
 #' @examples
 #' predictions <- local({
 #'   mock_engine()
-#'   model <- keras_model_sequential(input_shape = 4) |> layer_dense(8) |> layer_dense(3, activation = "softmax")
+#'   model <- keras_model_sequential(input_shape = 4) |>
+#'     layer_dense(8) |>
+#'     layer_dense(3, activation = "softmax")
 #'   model |> compile(optimizer = "adam", loss = "sparse_categorical_crossentropy")
 #'   fit(model, as.matrix(iris[1:4]), iris$Species, epochs = 2, verbose = 0)
 #'   predict(model, as.matrix(iris[1:4]))

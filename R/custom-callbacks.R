@@ -20,7 +20,8 @@
 #' shown <- list(set = \(value, message, detail) cat(message, value, detail, "\n"), close = \() NULL)
 #' model <- keras_model_sequential(input_shape = 1) |> layer_dense(1)
 #' model |> compile(optimizer = "sgd", loss = "mse")
-#' fit(model, c(1, 2), c(2, 4), epochs = 2, verbose = 0, callbacks = callback_shiny_progress(progress = shown))
+#' progress <- callback_shiny_progress(progress = shown)
+#' fit(model, c(1, 2), c(2, 4), epochs = 2, verbose = 0, callbacks = progress)
 #' @export
 callback_shiny_progress <- function(session = NULL, message = "Training", progress = NULL, every = 0.2) {
   frame <- rlang::current_env()
