@@ -162,7 +162,7 @@ timed <- function(label, run) {
   started <- proc.time()[[3]]
   out <- tryCatch(run(), interrupt = \\(i) 'interrupt', error = conditionMessage)
   if (inherits(out, 'kerasbridge_history')) out <- paste('history', out$interrupted, length(out$epoch) == length(out$metrics$loss))
-  late <- proc.time()[[3]] - started > 20
+  late <- proc.time()[[3]] - started > 60 # a busy machine compiles for long
   cat(label, ':', out, if (late) 'LATE', dim(predict(model, x[1:3, ], verbose = 0)), '\\n')
 }
 "
@@ -179,7 +179,7 @@ test_that("Ctrl-C ends fit with the epochs done, and evaluate and predict as an 
     "timed('predict keras', \\() many(\\() predict(model, x, engine = 'keras', verbose = 0)))",
     "timed('evaluate auto', \\() many(\\() evaluate(model, x, y, batch_size = 32, verbose = 0)))",
     "timed('evaluate keras', \\() many(\\() evaluate(model, x, y, engine = 'keras', verbose = 0)))"
-  ), timeout = 240)
+  ), timeout = 500)
   ways <- c(paste("fit", c("auto", "keras", "graph", "xla")), "hooks", "generator")
   calls <- paste(rep(c("predict", "evaluate"), each = 2), c("auto", "keras"))
   expect_equal(trimws(grep(" : ", out$output, value = TRUE)), c(paste(ways, ": history TRUE TRUE 3 1"), paste(calls, ": interrupt 3 1")))

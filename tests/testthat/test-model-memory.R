@@ -40,5 +40,6 @@ test_that("prediction again and again takes no more memory", {
     "for (i in 1:200) p <- predict(m, x, verbose = 0)",
     "invisible(gc()); cat('RESULT', (rss() - before) / 2^20)"
   ), timeout = 240)
-  expect_lt(as.numeric(sub("RESULT ", "", tail(out$output, 1))), 50)
+  # each is 8 MB in R: kept ones would be 1,600
+  expect_lt(as.numeric(sub("RESULT ", "", tail(out$output, 1))), 200)
 })
