@@ -191,7 +191,7 @@ test_that("a second Ctrl-C interrupts R itself, and nothing trains on", {
   out <- run_r(c(
     interrupt_script,
     "for (attempt in 1:3) {", # on a busy machine both presses may come before fit() has ended
-    "  once <- list(on_epoch_end = \\(epoch) if (epoch == 1) press(0.5, 1.4))",
+    "  once <- list(on_epoch_end = \\(epoch) if (epoch == 1) press(0.5, 0.5 + attempt))",
     "  second <- tryCatch({",
     "    history <- fit(model, x, y, epochs = 1e6, verbose = 0, callbacks = once); Sys.sleep(5); 'no second'",
     "  }, interrupt = \\(i) 'second')",
