@@ -132,7 +132,7 @@ start_is_shown <- function() {
 
 # Run a verb that needs neither Keras nor a backend; Python starts, if it hasn't, and nothing else.
 bridge_look <- function(verb, ..., call = rlang::caller_env()) {
-  if (the$started) {
+  if (the$started || the$mock) {
     return(bridge_do(verb, ..., call = call))
   }
   bridge_environment(call)

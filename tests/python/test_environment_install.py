@@ -1,25 +1,22 @@
-"""Making environments: a stub installer fails in every known way, a real pip without a network."""
+"""Making environments: a stub installer fails in every known way and leaves nothing behind."""
 
 from __future__ import annotations
 
 import importlib.util
 import json
 import os
-import re
 import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import pytest
+from environment_command import ENGINE, child, posix, quiet
 from kerasbridge.environment import checks, failures, install, installers, probe
 from kerasbridge.errors import InstallError
-from tiny_wheels import borrowed_site, tiny_wheel, tiny_wheels
+from tiny_wheels import borrowed_site, tiny_wheels
 
-ENGINE = Path(install.__file__).resolve().parents[2]
 MINOR = f"python{sys.version_info[0]}.{sys.version_info[1]}"
-posix = pytest.mark.skipif(os.name == "nt", reason="the stub is a Unix script")
 HAS_KERAS = importlib.util.find_spec("keras") is not None
 HAS_TENSORFLOW = importlib.util.find_spec("tensorflow") is not None
 
@@ -68,10 +65,6 @@ def stub(tmp_path, monkeypatch):
 
     fails_with.calls = lambda: (folder / "calls").read_text().splitlines()
     return fails_with
-
-
-def quiet(line):
-    pass
 
 
 OUTPUTS = {
@@ -291,59 +284,12 @@ def test_debian_without_its_venv_package_is_told_the_command(tmp_path):
         "from kerasbridge.environment.__main__ import main\n"
         f"sys.exit(main(['install', '--method', 'pip', '--path', {str(tmp_path / 'env')!r}]))\n"
     )
-    done = _child(["-c", code])
+    done = child(["-c", code])
     assert done.returncode == 1
     short = f"{sys.version_info[0]}.{sys.version_info[1]}"
     assert f"apt-get install python{short}-venv" in done.stderr
     assert "ensurepip is missing" in done.stderr
     assert not (tmp_path / "env").exists()
-
-
-def test_without_a_network_pip_says_one_clear_sentence(tmp_path):
-    """The real pip, told to use no index, and then an index on a port where nobody listens."""
-    if checks.missing_parts():
-        pytest.skip("this Python can't make virtual environments")
-    place = tmp_path / "env"
-    arguments = ["-m", "kerasbridge.environment", "install", "--path", str(place)]
-    arguments += ["--method", "pip"]
-    done = _child(arguments, PIP_NO_INDEX="1", PIP_CONFIG_FILE=os.devnull, PIP_FIND_LINKS="")
-    assert done.returncode == 1
-    assert "Error: The package index can't be asked: PIP_NO_INDEX is set." in done.stderr
-    dead = {
-        "PIP_INDEX_URL": "http://127.0.0.1:9/simple",
-        "PIP_EXTRA_INDEX_URL": "",
-        "PIP_CONFIG_FILE": os.devnull,
-        "PIP_FIND_LINKS": "",
-    }
-    # without a second try pip doesn't say that it was the network
-    for retries, says in (
-        ("1", "there is no network, or a firewall is in the way"),
-        ("0", "it can't be reached (no network"),
-    ):
-        done = _child(arguments, PIP_RETRIES=retries, **dead)
-        assert done.returncode == 1
-        assert says in done.stderr
-    assert "Traceback" not in done.stderr
-    assert not place.exists()
-
-
-def test_a_truncated_wheel_is_named_as_such(tmp_path):
-    """The real pip and a folder with a wheel that was cut short."""
-    if checks.missing_parts():
-        pytest.skip("this Python can't make virtual environments")
-    wheels = tmp_path / "wheels"
-    wheels.mkdir()
-    for name in ("tensorflow_cpu", "tensorflow"):
-        (wheels / f"{name}-2.20.0-py3-none-any.whl").write_bytes(b"PK\x03\x04 cut short")
-    place = tmp_path / "env"
-    arguments = ["-m", "kerasbridge.environment", "install", "--path", str(place)]
-    arguments += ["--method", "pip", "--version", "2.20", "--from", str(wheels)]
-    done = _child(arguments, PIP_CONFIG_FILE=os.devnull, PIP_FIND_LINKS="")
-    assert done.returncode == 1
-    assert re.search(
-        r"Error: A wheel is damaged \(tensorflow\S*-2\.20\.0-py3-none-any\.whl\): its", done.stderr
-    )
-    assert not place.exists()
 
 
 def test_children_do_not_inherit_what_would_mislead_them(monkeypatch):
@@ -367,7 +313,7 @@ def test_explain_knows_signals_and_folders_of_wheels():
 def test_the_report_for_r_is_plain_lines(tmp_path):
     report = tmp_path / "report.dcf"
     place = str(tmp_path / "env")
-    done = _child(
+    done = child(
         ["-m", "kerasbridge.environment", "install", "--path", place, "--version", "nightly"]
         + ["--report", str(report)]
     )
@@ -382,29 +328,17 @@ def test_the_report_for_r_is_plain_lines(tmp_path):
 
 
 def test_the_command_line_lists_versions_and_environments():
-    rows = json.loads(_child(["-m", "kerasbridge.environment", "versions", "--json"]).stdout)
+    rows = json.loads(child(["-m", "kerasbridge.environment", "versions", "--json"]).stdout)
     assert rows[-1]["tensorflow"] == "2.21.0"
     assert rows[-1]["python"] == "3.10 to 3.13"
-    table = _child(["-m", "kerasbridge.environment", "versions"]).stdout.splitlines()
+    table = child(["-m", "kerasbridge.environment", "versions"]).stdout.splitlines()
     assert len(table) == len(rows) + 1
-    found = json.loads(_child(["-m", "kerasbridge.environment", "list", "--json"]).stdout)
+    found = json.loads(child(["-m", "kerasbridge.environment", "list", "--json"]).stdout)
     assert all({"path", "python", "versions", "complete"} <= set(row) for row in found)
-    assert _child(["-m", "kerasbridge.environment"]).returncode == 2
+    assert child(["-m", "kerasbridge.environment"]).returncode == 2
 
 
-def _child(arguments, **settings):
-    """This Python with the engine on its path, with a limit."""
-    return subprocess.run(
-        [sys.executable, *arguments],
-        capture_output=True,
-        text=True,
-        timeout=180,
-        stdin=subprocess.DEVNULL,
-        env={**os.environ, "PYTHONPATH": str(ENGINE), **settings},
-    )
-
-
-# ---- processors, conda, machines without a network ---------------------------------------------
+# ---- processors, conda, what is there already ---------------------------------------------
 
 
 def test_a_processor_that_cannot_run_the_wheels_is_refused():
@@ -469,22 +403,6 @@ def test_conda_that_is_not_there_is_an_error(monkeypatch, tmp_path):
     assert caught.value.argument == "method"
 
 
-def test_wheels_are_bundled_with_pips_own_settings(tmp_path, monkeypatch):
-    index = tmp_path / "index"
-    index.mkdir()
-    names = [tiny_wheel(index, "keras", "3.15.1"), tiny_wheel(index, "h5py", "3.14.0")]
-    monkeypatch.setenv("PIP_NO_INDEX", "1")
-    monkeypatch.setenv("PIP_FIND_LINKS", str(index))
-    found = installers.download(str(tmp_path / "wheels"), ["keras==3.15.1", "h5py>=3.10"], quiet)
-    assert found == sorted(names)
-    assert sorted(p.name for p in (tmp_path / "wheels").iterdir()) == sorted(names)
-    with pytest.raises(InstallError):
-        installers.download(str(tmp_path / "wheels"), ["tensorflow-cpu==2.21.0"], quiet)
-    (tmp_path / "file").write_text("")
-    with pytest.raises(InstallError, match="is a file"):
-        installers.download(str(tmp_path / "file"), ["keras"], quiet)
-
-
 @posix
 def test_what_a_killed_process_had_put_aside_comes_back(tmp_path, stub):
     """Killed while a second version was being made: the first one is under another name then."""
@@ -500,59 +418,6 @@ def test_what_a_killed_process_had_put_aside_comes_back(tmp_path, stub):
         install.install(str(place), echo=quiet)
     assert probe.record(place) == {"requirements": ["old"]}
     assert not aside.exists()
-
-
-@posix
-@pytest.mark.skipif(not (HAS_KERAS and HAS_TENSORFLOW), reason="needs Keras and TensorFlow")
-def test_a_folder_of_wheels_is_enough_without_a_network(tmp_path):
-    """The real pip, no index, a proxy on a port where nobody listens; the trial runs real Keras."""
-    if checks.missing_parts():
-        pytest.skip("this Python can't make virtual environments")
-    place, wheels = tmp_path / "env", tiny_wheels(tmp_path / "wheels")
-    dead = dict.fromkeys(("HTTPS_PROXY", "https_proxy", "HTTP_PROXY"), "http://127.0.0.1:9")
-    arguments = ["-m", "kerasbridge.environment", "install", "--path", str(place)]
-    arguments += ["--reticulate", "1.28", "--from", str(wheels), "--method", "pip"]
-    done = _child(arguments, **dead, PIP_CONFIG_FILE=os.devnull)
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert f"Installer: pip, from {wheels}" in done.stdout
-    assert done.stdout.splitlines()[-1] == f"Installed: TensorFlow 2.21.0, Keras 3.15.1 at {place}"
-    assert probe.available(place)
-
-
-@posix
-def test_wheels_are_bundled_by_a_python_that_comes_without_pip(tmp_path):
-    """Debian's Python has no pip of its own; a virtual environment without it, made for real."""
-    if checks.missing_parts():
-        pytest.skip("this Python can't make virtual environments")
-    bare, index = tmp_path / "bare", tiny_wheels(tmp_path / "index")
-    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(bare)], check=True)
-    done = subprocess.run(
-        [
-            *(str(bare / "bin" / "python"), "-m", "kerasbridge.environment", "bundle"),
-            *("--to", str(tmp_path / "wheels"), "--reticulate", "1.28"),
-        ],
-        capture_output=True,
-        text=True,
-        timeout=180,
-        env={
-            **os.environ,
-            "PYTHONPATH": str(ENGINE),
-            "PIP_NO_INDEX": "1",
-            "PIP_FIND_LINKS": str(index),
-            "PIP_CONFIG_FILE": os.devnull,
-        },
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    names = sorted(file.name for file in (tmp_path / "wheels").iterdir())
-    assert names == sorted(file.name for file in index.iterdir())
-    assert f"{len(names)} wheels in" in done.stdout
-
-
-def test_a_place_for_wheels_that_cannot_be_made_is_named(tmp_path):
-    (tmp_path / "file").write_text("")
-    with pytest.raises(InstallError, match="can't be made: Not a directory") as caught:
-        installers.download(str(tmp_path / "file" / "wheels"), ["keras"], quiet)
-    assert caught.value.argument == "to"
 
 
 def test_a_python_that_is_too_new_is_told_how_another_is_had(tmp_path, monkeypatch):
@@ -573,7 +438,7 @@ def test_a_python_that_is_too_new_is_told_how_another_is_had(tmp_path, monkeypat
         if tool:
             (tools / tool).write_text("#!/bin/sh\n")
             (tools / tool).chmod(0o755)
-        done = _child(["-c", code], PATH=str(tools))
+        done = child(["-c", code], PATH=str(tools))
         assert done.returncode == 1
         assert "runs on Python 3.9 to 3.13; this is Python 3.14 (" in done.stderr
         assert says in done.stderr

@@ -15,28 +15,9 @@ from typing import Any, Union
 
 import numpy as np
 
-from kerasbridge.errors import FileError
 from kerasbridge.files import replacing
 
 _ATTRIBUTE_LIMIT = 64000  # bytes, below HDF5's limit for an object's header
-
-
-def is_older_layout(path: Union[str, os.PathLike]) -> bool:
-    """Whether an HDF5 file holds weights (or a whole model) in the layout of Keras 1 and 2.
-
-    Raises:
-        FileError: the file is not HDF5, or damaged.
-    """
-    import h5py
-
-    try:
-        with h5py.File(path, "r") as file:
-            group = file["model_weights"] if "model_weights" in file else file
-            return "layer_names" in group.attrs or "layer_names0" in group.attrs
-    except OSError as err:
-        raise FileError(
-            f"'{os.fspath(path)}' is not an HDF5 file, or damaged.", argument="filepath"
-        ) from err
 
 
 @contextlib.contextmanager
