@@ -19,8 +19,7 @@ if [ "$status" -gt 1 ]; then
 fi
 
 echo "== Interface (testthat) =="
-Rscript tools/setup/testthat.R "$results/testthat.tsv" < /dev/null ||
-  printf 'failed\ttestthat ended with status %s\n' "$?" > "$results/testthat-status.tsv"
+"$python" tools/setup/testthat.py "$results"
 
 if [ -f tools/bindings/generate.py ]; then
   echo "== Bindings are up to date =="
@@ -32,7 +31,7 @@ if [ -f tools/bindings/generate.py ]; then
 fi
 
 echo
-set -- "$results/pytest.xml" "$results/testthat.tsv"
+set -- "$results/pytest.xml" "$results/testthat-1.tsv" "$results/testthat-2.tsv"
 for extra in "$results"/*-status.tsv "$results/bindings.tsv"; do
   [ -f "$extra" ] && set -- "$@" "$extra"
 done
