@@ -146,15 +146,39 @@ def load_model(
         _quiet_legacy_warning(),
         _named(name, ".h5" if older else ".keras") as path,
     ):
-        model = keras.saving.load_model(
-            path,
-            custom_objects={**(_plain_words() if older else {}), **door.objects()},
-            compile=compile and not older,
-            safe_mode=door.safe_mode,
-        )
+        objects = {**(_plain_words() if older else {}), **door.objects()}
+        with _uncompiled(path) if older else contextlib.nullcontext(path) as plain:
+            # the scope is for Keras before 3.3, whose reader of .h5 drops `custom_objects`
+            with keras.saving.custom_object_scope(objects):
+                model = keras.saving.load_model(
+                    plain,
+                    custom_objects=objects,
+                    compile=compile and not older,
+                    safe_mode=door.safe_mode,
+                )
         if older and compile and door.contents.training:
             _compile_h5(model, path, door)
     return door.finish(model)
+
+
+@contextlib.contextmanager
+def _uncompiled(path: str):
+    """A path to a `.h5` model that Keras reads without compiling it.
+
+    Keras before 3.3 drops `compile = False`, then fails at the short names of losses and metrics; for it
+    the file is copied without them.
+    """
+    if tuple(map(int, keras.__version__.split(".")[:2])) >= (3, 3):
+        yield path
+        return
+    import h5py
+
+    with tempfile.TemporaryDirectory(prefix="kerasbridge-") as folder:
+        other = os.path.join(folder, "content.h5")
+        shutil.copyfile(path, other)
+        with h5py.File(other, "r+") as file:
+            file.attrs.pop("training_config", None)
+        yield other
 
 
 def _plain_words() -> dict:
@@ -217,9 +241,12 @@ def save_weights(
 
         write_older(model, name, overwrite)
     else:
+        from kerasbridge.saving.named_weights import label_layers
+
         with replacing(name, overwrite) as temporary:
             check_room(os.path.dirname(temporary), stored_size(model))
             model.save_weights(temporary)
+            label_layers(model, temporary)
             add_manifest(model, temporary)
     return name
 
