@@ -220,9 +220,12 @@ def save_weights(
 
         write_older(model, name, overwrite)
     else:
+        from kerasbridge.saving.named_weights import label_layers
+
         with replacing(name, overwrite) as temporary:
             check_room(os.path.dirname(temporary), stored_size(model))
             model.save_weights(temporary)
+            label_layers(model, temporary)
             add_manifest(model, temporary)
     return name
 
