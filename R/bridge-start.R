@@ -19,7 +19,10 @@ delayed_module <- function(name) {
     name,
     convert = TRUE,
     delay_load = list(
-      before_load = \() bridge_start(),
+      before_load = \() {
+        bridge_start()
+        if (name == "tensorflow" && !identical(the$backend, name)) bridge_do("check_tensorflow", what = "`tf`")
+      },
       on_error = \(e) abort_not_found(e)
     )
   )
