@@ -15,14 +15,21 @@ declare_python_needs <- function() {
 delayed_module <- function(name) {
   check_process()
   key <- paste0("module_", name)
-  the[[key]] <- the[[key]] %||% reticulate::import(
-    name,
-    convert = TRUE,
-    delay_load = list(
-      before_load = \() bridge_start(),
-      on_error = \(e) abort_not_found(e)
+  needed <- \() if (the$started && name == "tensorflow" && !identical(the$backend, name)) bridge_do("check_tensorflow", what = "`tf`")
+  if (is.null(the[[key]])) {
+    needed() # a Python that runs already imports at once
+    the[[key]] <- reticulate::import(
+      name,
+      convert = TRUE,
+      delay_load = list(
+        before_load = \() {
+          bridge_start()
+          needed()
+        },
+        on_error = \(e) abort_not_found(e)
+      )
     )
-  )
+  }
   the[[key]]
 }
 
