@@ -22,7 +22,7 @@ from typing import Any, Iterator, Optional
 import keras
 import numpy as np
 
-from kerasbridge.runtime import seen
+from kerasbridge.runtime import seen, structures
 from kerasbridge.runtime.recording import (
     NotExpressible,
     Operations,
@@ -288,7 +288,7 @@ def _followed(value: Any, role: Optional[str], form: dict, shapes: list, recorde
     inputs = [keras.Input(batch_shape=tuple(s), dtype=d) for s, d in zip(shapes, types_)]
     with recording(recorder):
         outputs = _call(value, role, form, inputs)
-    if not any(isinstance(out, keras.KerasTensor) for out in keras.tree.flatten(outputs)):
+    if not any(isinstance(out, keras.KerasTensor) for out in structures.flatten(outputs)):
         raise NotExpressible("what it gives does not depend on its arguments")
     model = keras.Model(inputs, outputs)
     if model.weights:

@@ -26,6 +26,7 @@ from typing import Any, Iterator
 import keras
 import numpy as np
 
+from kerasbridge.runtime import structures
 from kerasbridge.runtime.recording import NotExpressible, Recording, paused, recording
 from kerasbridge.saving.safety.config import audit_config
 
@@ -237,8 +238,8 @@ def _inputs(layer: Any) -> Any:
 
 def _graph(layer: Any, swapped: dict, parts: dict, training: bool, masked: bool) -> dict:
     given = _inputs(layer)
-    flat = [_symbolic(t.shape, _seen_dtype(layer, t)) for t in keras.tree.flatten(given)]
-    inputs = keras.tree.pack_sequence_as(given, flat)
+    flat = [_symbolic(t.shape, _seen_dtype(layer, t)) for t in structures.flatten(given)]
+    inputs = structures.pack_like(given, flat)
     takes = inspect.signature(type(layer).call).parameters
     further: dict = {"training": training} if "training" in takes else {}
     extra = []
@@ -349,7 +350,7 @@ def check_same(expected: Any, got: Any, loose: float) -> None:
     Raises:
         NotExpressible: they differ.
     """
-    for one, two in zip(keras.tree.flatten(expected), keras.tree.flatten(got)):
+    for one, two in zip(structures.flatten(expected), structures.flatten(got)):
         one, two = (np.asarray(keras.ops.convert_to_numpy(v), "float64") for v in (one, two))
         if one.shape != two.shape or not np.allclose(one, two, loose, loose, equal_nan=True):
             raise NotExpressible("what it computes differs from one call to the next")
@@ -386,7 +387,7 @@ def _check_equal(layer: Any, model: Any, given: Any, further: dict, extra: int) 
         keras.ops.cast(keras.ops.convert_to_tensor(w), t.dtype)
         for w, t in zip(layer.weights, model.inputs[len(shaped) :])
     ]
-    inputs = keras.tree.pack_sequence_as(given, samples[: len(samples) - extra])
+    inputs = structures.pack_like(given, samples[: len(samples) - extra])
     keys = {**further, **({"mask": samples[-1]} if extra else {})}
     with paused(), warnings.catch_warnings():
         # a mask is given on purpose, whether or not the layer hands it on

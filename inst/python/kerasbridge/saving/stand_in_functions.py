@@ -11,7 +11,7 @@ import keras
 import numpy as np
 
 from kerasbridge.errors import FileError, UnsupportedError
-from kerasbridge.runtime import r_functions, seen
+from kerasbridge.runtime import r_functions, seen, structures
 from kerasbridge.saving.function_programs import ROLES, fits, wanted
 from kerasbridge.saving.programs import canonical, unshared
 from kerasbridge.saving.safety.texts import damaged
@@ -41,7 +41,7 @@ class Program:
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         form = seen.form_of(args, kwargs)
-        tensors = [v for v in keras.tree.flatten([args, kwargs]) if hasattr(v, "shape")]
+        tensors = [v for v in structures.flatten([args, kwargs]) if hasattr(v, "shape")]
         found = None
         if form is not None:
             form["kwargs"] = dict(form["kwargs"])
