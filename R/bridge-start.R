@@ -117,6 +117,10 @@ bridge_start <- function(call = rlang::caller_env()) {
     {
       the$bridge <- import_bridge(convert = TRUE, call)
       the$raw <- import_bridge(convert = FALSE, call)
+      # what every call goes through is looked up once
+      the$ways <- list(
+        hold = the$bridge$hold, release = the$bridge$release, call = the$bridge$call, method = the$bridge$method, do = the$bridge$do
+      )
       the$interrupt_signal <- the$raw$Signal("interrupt")
       the$bridge$start(NULL, as.character(getRversion()), if (start_is_shown()) to_python(r_output()))
     },
