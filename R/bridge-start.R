@@ -51,6 +51,10 @@ bridge_environment <- function(call = rlang::caller_env()) {
     if (found$chosen) abort_not_started(found, "There is no Python at that place.", call = call)
     return(invisible())
   }
+  # reticulate 1.41 and later take another one, without a word, where this one doesn't run
+  if (found$chosen && !runs_python(found$python, 10)) {
+    abort_not_started(found, "", call = call)
+  }
   # the variable keeps reticulate from searching the machine, which costs seconds and warns about
   # other projects' files in the current folder
   before <- Sys.getenv("RETICULATE_PYTHON", unset = NA)
@@ -205,6 +209,13 @@ abort_not_found <- function(error, call = rlang::caller_env()) {
 bound_python <- function() {
   if (isNamespaceLoaded("reticulate") && reticulate::py_available(initialize = FALSE)) {
     reticulate::py_config()$python
+  }
+}
+
+# The environment that py_require() made for this session, once it runs.
+required_environment <- function() {
+  if (the$started && isTRUE(reticulate::py_config()$ephemeral)) {
+    list(python = bound_python(), keras = the$keras_version)
   }
 }
 

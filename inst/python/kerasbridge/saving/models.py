@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import inspect
 import os
 import shutil
 import tempfile
@@ -16,6 +15,7 @@ from kerasbridge.errors import ArgumentError, FileError, UnsupportedError
 from kerasbridge.files import check_room, replacing
 from kerasbridge.saving.contents import MAGIC, check_source, sniff
 from kerasbridge.saving.door import Door
+from kerasbridge.saving.modules import with_modules, write_modules
 from kerasbridge.saving.report import WeightsReport
 from kerasbridge.saving.safety import config
 from kerasbridge.saving.sizes import stored_size
@@ -62,6 +62,7 @@ def save_model(model, filepath: PathLike, overwrite: bool = False, include_optim
                 keras.saving.save_model(
                     model, temporary, overwrite=True, include_optimizer=include_optimizer
                 )
+            write_modules(temporary)
         add_manifest(model, temporary)
     return name
 
@@ -146,49 +147,27 @@ def load_model(
         _quiet_legacy_warning(),
         _named(name, ".h5" if older else ".keras") as path,
     ):
-        objects = {**(_plain_words() if older else {}), **door.objects()}
-        with _uncompiled(path) if older else contextlib.nullcontext(path) as plain:
-            # the scope is for Keras before 3.3, whose reader of .h5 drops `custom_objects`
-            with keras.saving.custom_object_scope(objects):
-                model = keras.saving.load_model(
-                    plain,
-                    custom_objects=objects,
-                    compile=compile and not older,
-                    safe_mode=door.safe_mode,
-                )
-        if older and compile and door.contents.training:
-            _compile_h5(model, path, door)
+        model = (_load_h5 if older else _load_keras)(path, door, compile)
     return door.finish(model)
 
 
-@contextlib.contextmanager
-def _uncompiled(path: str):
-    """A path to a `.h5` model that Keras reads without compiling it.
-
-    Keras before 3.3 drops `compile = False`, then fails at the short names of losses and metrics; for it
-    the file is copied without them.
-    """
-    if tuple(map(int, keras.__version__.split(".")[:2])) >= (3, 3):
-        yield path
-        return
-    import h5py
-
-    with tempfile.TemporaryDirectory(prefix="kerasbridge-") as folder:
-        other = os.path.join(folder, "content.h5")
-        shutil.copyfile(path, other)
-        with h5py.File(other, "r+") as file:
-            file.attrs.pop("training_config", None)
-        yield other
+def _load_keras(path: str, door: Door, compile: bool):
+    return keras.saving.load_model(
+        path, custom_objects=door.objects(), compile=compile, safe_mode=door.safe_mode
+    )
 
 
-def _plain_words() -> dict:
-    """Names of the functions among Keras' layers ("dot", "add"), each standing for itself.
-
-    Keras' reader of `.h5` takes any text in a configuration that is such a name for the function,
-    `score_mode = "dot"` of an Attention layer for one.
-    """
-    found = vars(keras.layers).items()
-    return {name: name for name, value in found if inspect.isfunction(value) and name.islower()}
+def _load_h5(path: str, door: Door, compile: bool):
+    """The model of an `.h5` file of Keras 3, built as that of a `.keras` file is: see `modules.py`."""
+    model = keras.saving.deserialize_keras_object(
+        with_modules(door.contents.config, plain=True),
+        custom_objects=door.objects(),
+        safe_mode=door.safe_mode,
+    )
+    model.load_weights(path)
+    if compile and door.contents.training:
+        _compile_h5(model, path, door)
+    return model
 
 
 def _compile_h5(model, path: str, door: Door) -> None:

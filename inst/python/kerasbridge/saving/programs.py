@@ -24,6 +24,7 @@ from typing import Any, Iterator, Optional
 
 import keras
 
+from kerasbridge.runtime import structures
 from kerasbridge.runtime.recording import NotExpressible, Recording, paused, recording
 
 MAX_BYTES = 4 * 2**20  # of one program as text
@@ -231,8 +232,8 @@ def _inputs(layer: Any) -> Any:
 
 def _graph(layer: Any, swapped: dict, parts: dict, training: bool, masked: bool) -> dict:
     given = _inputs(layer)
-    flat = [_symbolic(t.shape, _seen_dtype(layer, t)) for t in keras.tree.flatten(given)]
-    inputs = keras.tree.pack_sequence_as(given, flat)
+    flat = [_symbolic(t.shape, _seen_dtype(layer, t)) for t in structures.flatten(given)]
+    inputs = structures.pack_like(given, flat)
     takes = inspect.signature(type(layer).call).parameters
     further: dict = {"training": training} if "training" in takes else {}
     extra = []
@@ -356,11 +357,11 @@ def _check_equal(layer: Any, model: Any, given: Any, further: dict, extra: int) 
         keras.ops.cast(keras.ops.convert_to_tensor(w), t.dtype)
         for w, t in zip(layer.weights, model.inputs[len(shaped) :])
     ]
-    inputs = keras.tree.pack_sequence_as(given, samples[: len(samples) - extra])
+    inputs = structures.pack_like(given, samples[: len(samples) - extra])
     keys = {**further, **({"mask": samples[-1]} if extra else {})}
     with paused():
-        wanted = keras.tree.flatten(layer(inputs, **keys))
-        got = keras.tree.flatten(model([*samples, *weights], training=False))
+        wanted = structures.flatten(layer(inputs, **keys))
+        got = structures.flatten(model([*samples, *weights], training=False))
     loose = 1e-2 if "16" in layer.compute_dtype else 1e-5
     for one, two in zip(wanted, got):
         one, two = (np.asarray(keras.ops.convert_to_numpy(v), "float64") for v in (one, two))

@@ -9,6 +9,7 @@ from typing import Any, Iterator, Optional
 import keras
 
 from kerasbridge.errors import FileError, UnsupportedError
+from kerasbridge.runtime import structures
 from kerasbridge.saving.programs import STEPS, canonical, unshared
 from kerasbridge.saving.safety.texts import damaged
 
@@ -82,7 +83,7 @@ class _StandIn:
         training = bool(training) and "training=1 mask=0" in graphs
         masked = mask is not None and f"training={training:d} mask=1" in graphs
         key = f"training={training:d} mask={masked:d}"
-        given = [*keras.tree.flatten(inputs), *([mask] if masked else [])]
+        given = [*structures.flatten(inputs), *([mask] if masked else [])]
         own = [self._weight(*place) for place in graphs[key]["weights"]]
         return self._program.graphs[key]([*given, *map(keras.ops.convert_to_tensor, own)])
 
