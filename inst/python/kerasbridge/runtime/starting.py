@@ -11,7 +11,7 @@ import tempfile
 from typing import Any, Callable, Optional
 
 from kerasbridge.errors import ArgumentError, InstallError, UnsupportedError
-from kerasbridge.runtime import certificates
+from kerasbridge.runtime import certificates, scopes
 from kerasbridge.runtime.patience import Word
 
 BACKENDS = ("tensorflow", "jax", "torch", "openvino")
@@ -127,6 +127,7 @@ def start(
             f"Keras {keras.__version__} is installed; kerasbridge needs Keras 3.",
             hint="Install a newer one with kerasbridge::install_kerasbridge().",
         )
+    scopes.permit_any_name(keras)
     return keras
 
 
