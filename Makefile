@@ -6,6 +6,8 @@
 #   make document   NAMESPACE and man/ from the comments in R/
 #   make bindings   R/gen-*.R from the tables in tools/bindings/
 #   make bench      the benchmarks
+#   make matrix     every test over versions of R, reticulate, Python, TensorFlow, Keras (CELL=trixie for
+#                   one cell, QUICK=1 for the core of it, FILTER=regex for some of its R tests)
 #   make setup      only the set-up
 #   make clean      remove everything that make made
 #
@@ -38,7 +40,7 @@ ENVIRONMENT := $(VENV)/kerasbridge-environment.json
 endif
 
 .DELETE_ON_ERROR:
-.PHONY: setup demo test check document bindings bench clean
+.PHONY: setup demo test check document bindings bench matrix clean
 
 setup: $(BUILD)/system $(BUILD)/installed $(ENVIRONMENT)
 
@@ -59,6 +61,9 @@ bindings: setup
 
 bench: setup
 	@sh tools/setup/bench.sh "$(PYTHON)"
+
+matrix:
+	@python3 tools/matrix/matrix.py $(CELL) $(if $(QUICK),--quick) $(if $(FILTER),--filter '$(FILTER)')
 
 clean:
 	rm -rf .build demo-output *.Rcheck kerasbridge_*.tar.gz .pytest_cache .ruff_cache .tox

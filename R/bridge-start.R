@@ -15,14 +15,21 @@ declare_python_needs <- function() {
 delayed_module <- function(name) {
   check_process()
   key <- paste0("module_", name)
-  the[[key]] <- the[[key]] %||% reticulate::import(
-    name,
-    convert = TRUE,
-    delay_load = list(
-      before_load = \() bridge_start(),
-      on_error = \(e) abort_not_found(e)
+  needed <- \() if (the$started && name == "tensorflow" && !identical(the$backend, name)) bridge_do("check_tensorflow", what = "`tf`")
+  if (is.null(the[[key]])) {
+    needed() # a Python that runs already imports at once
+    the[[key]] <- reticulate::import(
+      name,
+      convert = TRUE,
+      delay_load = list(
+        before_load = \() {
+          bridge_start()
+          needed()
+        },
+        on_error = \(e) abort_not_found(e)
+      )
     )
-  )
+  }
   the[[key]]
 }
 
@@ -51,6 +58,10 @@ bridge_environment <- function(call = rlang::caller_env()) {
   if (is.null(found$python)) {
     if (found$chosen) abort_not_started(found, "There is no Python at that place.", call = call)
     return(invisible())
+  }
+  # reticulate 1.41 and later take another one, without a word, where this one doesn't run
+  if (found$chosen && !runs_python(found$python, 10)) {
+    abort_not_started(found, "", call = call)
   }
   # the variable keeps reticulate from searching the machine, which costs seconds and warns about
   # other projects' files in the current folder
@@ -107,6 +118,10 @@ bridge_start <- function(call = rlang::caller_env()) {
     {
       the$bridge <- import_bridge(convert = TRUE, call)
       the$raw <- import_bridge(convert = FALSE, call)
+      # what every call goes through is looked up once
+      the$ways <- list(
+        hold = the$bridge$hold, release = the$bridge$release, call = the$bridge$call, method = the$bridge$method, do = the$bridge$do
+      )
       the$interrupt_signal <- the$raw$Signal("interrupt")
       the$bridge$start(NULL, as.character(getRversion()), if (start_is_shown()) to_python(r_output()), calling_text(call))
     },
@@ -214,6 +229,13 @@ abort_not_found <- function(error, call = rlang::caller_env()) {
 bound_python <- function() {
   if (isNamespaceLoaded("reticulate") && reticulate::py_available(initialize = FALSE)) {
     reticulate::py_config()$python
+  }
+}
+
+# The environment that py_require() made for this session, once it runs.
+required_environment <- function() {
+  if (the$started && isTRUE(reticulate::py_config()$ephemeral)) {
+    list(python = bound_python(), keras = the$keras_version)
   }
 }
 

@@ -271,8 +271,8 @@ layer_group_query_attention <- function(
   use_gate = FALSE, seed = NULL, name = NULL, dtype = NULL, trainable = TRUE, ..., bias
 ) {
   wrap_layer("keras.layers.GroupQueryAttention", environment(), c(
-    head_dim = "!int", num_query_heads = "!int", num_key_value_heads = "!int", dropout = "num",
-    use_bias = "bool", sliding_window = "int", flash_attention = "bool",
+    head_dim = "!count", num_query_heads = "!count", num_key_value_heads = "!count",
+    dropout = "num", use_bias = "bool", sliding_window = "int", flash_attention = "bool",
     kernel_initializer = "callable", bias_initializer = "callable",
     kernel_regularizer = "callable", bias_regularizer = "callable",
     activity_regularizer = "callable", kernel_constraint = "callable",
@@ -414,8 +414,8 @@ layer_multi_head_attention <- function(
   trainable = TRUE, ..., bias
 ) {
   wrap_layer("keras.layers.MultiHeadAttention", environment(), c(
-    num_heads = "!int", key_dim = "!int", value_dim = "int", dropout = "num", use_bias = "bool",
-    output_shape = "shape", attention_axes = "axes", sliding_window = "int",
+    num_heads = "!count", key_dim = "!count", value_dim = "count", dropout = "num",
+    use_bias = "bool", output_shape = "shape", attention_axes = "axes", sliding_window = "int",
     flash_attention = "bool", kernel_initializer = "callable", bias_initializer = "callable",
     kernel_regularizer = "callable", bias_regularizer = "callable",
     activity_regularizer = "callable", kernel_constraint = "callable",

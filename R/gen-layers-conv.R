@@ -69,7 +69,7 @@ layer_conv_1d <- function(
   bias_constraint = NULL, name = NULL, dtype = NULL, trainable = TRUE, ..., bias
 ) {
   wrap_layer("keras.layers.Conv1D", environment(), c(
-    filters = "!int", kernel_size = "!ints", strides = "ints", padding = "string",
+    filters = "!count", kernel_size = "!ints", strides = "ints", padding = "string",
     data_format = "string", dilation_rate = "ints", groups = "int", activation = "callable",
     use_bias = "bool", kernel_initializer = "callable", bias_initializer = "callable",
     kernel_regularizer = "callable", bias_regularizer = "callable",
@@ -148,7 +148,7 @@ layer_conv_1d_transpose <- function(
   bias_constraint = NULL, name = NULL, dtype = NULL, trainable = TRUE, ..., bias
 ) {
   wrap_layer("keras.layers.Conv1DTranspose", environment(), c(
-    filters = "!int", kernel_size = "!ints", strides = "ints", padding = "string",
+    filters = "!count", kernel_size = "!ints", strides = "ints", padding = "string",
     output_padding = "ints", data_format = "string", dilation_rate = "ints",
     activation = "callable", use_bias = "bool", kernel_initializer = "callable",
     bias_initializer = "callable", kernel_regularizer = "callable", bias_regularizer = "callable",
@@ -225,7 +225,7 @@ layer_conv_2d <- function(
   bias_constraint = NULL, name = NULL, dtype = NULL, trainable = TRUE, ..., bias
 ) {
   wrap_layer("keras.layers.Conv2D", environment(), c(
-    filters = "!int", kernel_size = "!ints", strides = "ints", padding = "string",
+    filters = "!count", kernel_size = "!ints", strides = "ints", padding = "string",
     data_format = "string", dilation_rate = "ints", groups = "int", activation = "callable",
     use_bias = "bool", kernel_initializer = "callable", bias_initializer = "callable",
     kernel_regularizer = "callable", bias_regularizer = "callable",
@@ -304,7 +304,7 @@ layer_conv_2d_transpose <- function(
   bias_constraint = NULL, name = NULL, dtype = NULL, trainable = TRUE, ..., bias
 ) {
   wrap_layer("keras.layers.Conv2DTranspose", environment(), c(
-    filters = "!int", kernel_size = "!ints", strides = "ints", padding = "string",
+    filters = "!count", kernel_size = "!ints", strides = "ints", padding = "string",
     output_padding = "ints", data_format = "string", dilation_rate = "ints",
     activation = "callable", use_bias = "bool", kernel_initializer = "callable",
     bias_initializer = "callable", kernel_regularizer = "callable", bias_regularizer = "callable",
@@ -382,7 +382,7 @@ layer_conv_3d <- function(
   bias_constraint = NULL, name = NULL, dtype = NULL, trainable = TRUE, ..., bias
 ) {
   wrap_layer("keras.layers.Conv3D", environment(), c(
-    filters = "!int", kernel_size = "!ints", strides = "ints", padding = "string",
+    filters = "!count", kernel_size = "!ints", strides = "ints", padding = "string",
     data_format = "string", dilation_rate = "ints", groups = "int", activation = "callable",
     use_bias = "bool", kernel_initializer = "callable", bias_initializer = "callable",
     kernel_regularizer = "callable", bias_regularizer = "callable",
@@ -462,7 +462,7 @@ layer_conv_3d_transpose <- function(
   bias_constraint = NULL, name = NULL, dtype = NULL, trainable = TRUE, ..., bias
 ) {
   wrap_layer("keras.layers.Conv3DTranspose", environment(), c(
-    filters = "!int", kernel_size = "!ints", strides = "ints", padding = "string",
+    filters = "!count", kernel_size = "!ints", strides = "ints", padding = "string",
     data_format = "string", output_padding = "ints", dilation_rate = "ints",
     activation = "callable", use_bias = "bool", kernel_initializer = "callable",
     bias_initializer = "callable", kernel_regularizer = "callable", bias_regularizer = "callable",
@@ -710,7 +710,7 @@ layer_separable_conv_1d <- function(
   trainable = TRUE, ..., bias
 ) {
   wrap_layer("keras.layers.SeparableConv1D", environment(), c(
-    filters = "!int", kernel_size = "!ints", strides = "ints", padding = "string",
+    filters = "!count", kernel_size = "!ints", strides = "ints", padding = "string",
     data_format = "string", dilation_rate = "ints", depth_multiplier = "int",
     activation = "callable", use_bias = "bool", depthwise_initializer = "callable",
     pointwise_initializer = "callable", bias_initializer = "callable",
@@ -800,7 +800,7 @@ layer_separable_conv_2d <- function(
   trainable = TRUE, ..., bias
 ) {
   wrap_layer("keras.layers.SeparableConv2D", environment(), c(
-    filters = "!int", kernel_size = "!ints", strides = "ints", padding = "string",
+    filters = "!count", kernel_size = "!ints", strides = "ints", padding = "string",
     data_format = "string", dilation_rate = "ints", depth_multiplier = "int",
     activation = "callable", use_bias = "bool", depthwise_initializer = "callable",
     pointwise_initializer = "callable", bias_initializer = "callable",

@@ -130,7 +130,7 @@ layer_dense <- function(
   trainable = TRUE, ..., bias
 ) {
   wrap_layer("keras.layers.Dense", environment(), c(
-    units = "!int", activation = "callable", use_bias = "bool", kernel_initializer = "callable",
+    units = "!count", activation = "callable", use_bias = "bool", kernel_initializer = "callable",
     bias_initializer = "callable", kernel_regularizer = "callable", bias_regularizer = "callable",
     activity_regularizer = "callable", kernel_constraint = "callable",
     bias_constraint = "callable", lora_rank = "int", lora_alpha = "num",
@@ -263,7 +263,7 @@ layer_embedding <- function(
   trainable = TRUE, ...
 ) {
   wrap_layer("keras.layers.Embedding", environment(), c(
-    input_dim = "!int", output_dim = "!int", embeddings_initializer = "callable",
+    input_dim = "!count", output_dim = "!count", embeddings_initializer = "callable",
     embeddings_regularizer = "callable", embeddings_constraint = "callable", mask_zero = "bool",
     weights = "any", lora_rank = "int", lora_alpha = "num", quantization_config = "object",
     name = "string", dtype = "dtype", trainable = "bool"
@@ -598,7 +598,7 @@ layer_reversible_embedding <- function(
   reverse_dtype = NULL, logit_soft_cap = NULL, name = NULL, dtype = NULL, trainable = TRUE, ...
 ) {
   wrap_layer("keras.layers.ReversibleEmbedding", environment(), c(
-    input_dim = "!int", output_dim = "!int", tie_weights = "bool",
+    input_dim = "!count", output_dim = "!count", tie_weights = "bool",
     embeddings_initializer = "callable", embeddings_regularizer = "callable",
     embeddings_constraint = "callable", mask_zero = "bool", reverse_dtype = "dtype",
     logit_soft_cap = "num", name = "string", dtype = "dtype", trainable = "bool"

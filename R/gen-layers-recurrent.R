@@ -144,7 +144,7 @@ layer_conv_lstm_1d <- function(
   go_backwards = FALSE, stateful = FALSE, name = NULL, dtype = NULL, trainable = TRUE, ..., bias
 ) {
   wrap_layer("keras.layers.ConvLSTM1D", environment(), c(
-    filters = "!int", kernel_size = "!ints", strides = "ints", padding = "string",
+    filters = "!count", kernel_size = "!ints", strides = "ints", padding = "string",
     data_format = "string", dilation_rate = "ints", activation = "callable",
     recurrent_activation = "callable", use_bias = "bool", kernel_initializer = "callable",
     recurrent_initializer = "callable", bias_initializer = "callable", unit_forget_bias = "bool",
@@ -254,7 +254,7 @@ layer_conv_lstm_2d <- function(
   go_backwards = FALSE, stateful = FALSE, name = NULL, dtype = NULL, trainable = TRUE, ..., bias
 ) {
   wrap_layer("keras.layers.ConvLSTM2D", environment(), c(
-    filters = "!int", kernel_size = "!ints", strides = "ints", padding = "string",
+    filters = "!count", kernel_size = "!ints", strides = "ints", padding = "string",
     data_format = "string", dilation_rate = "ints", activation = "callable",
     recurrent_activation = "callable", use_bias = "bool", kernel_initializer = "callable",
     recurrent_initializer = "callable", bias_initializer = "callable", unit_forget_bias = "bool",
@@ -364,7 +364,7 @@ layer_conv_lstm_3d <- function(
   go_backwards = FALSE, stateful = FALSE, name = NULL, dtype = NULL, trainable = TRUE, ..., bias
 ) {
   wrap_layer("keras.layers.ConvLSTM3D", environment(), c(
-    filters = "!int", kernel_size = "!ints", strides = "ints", padding = "string",
+    filters = "!count", kernel_size = "!ints", strides = "ints", padding = "string",
     data_format = "string", dilation_rate = "ints", activation = "callable",
     recurrent_activation = "callable", use_bias = "bool", kernel_initializer = "callable",
     recurrent_initializer = "callable", bias_initializer = "callable", unit_forget_bias = "bool",
@@ -467,8 +467,8 @@ layer_gru <- function(
   dtype = NULL, trainable = TRUE, ..., bias
 ) {
   wrap_layer("keras.layers.GRU", environment(), c(
-    units = "!int", activation = "callable", recurrent_activation = "callable", use_bias = "bool",
-    kernel_initializer = "callable", recurrent_initializer = "callable",
+    units = "!count", activation = "callable", recurrent_activation = "callable",
+    use_bias = "bool", kernel_initializer = "callable", recurrent_initializer = "callable",
     bias_initializer = "callable", kernel_regularizer = "callable",
     recurrent_regularizer = "callable", bias_regularizer = "callable",
     activity_regularizer = "callable", kernel_constraint = "callable",
@@ -542,8 +542,8 @@ rnn_cell_gru <- function(
   seed = NULL, ..., bias
 ) {
   wrap_class("keras.layers.GRUCell", environment(), c(
-    units = "!int", activation = "callable", recurrent_activation = "callable", use_bias = "bool",
-    kernel_initializer = "callable", recurrent_initializer = "callable",
+    units = "!count", activation = "callable", recurrent_activation = "callable",
+    use_bias = "bool", kernel_initializer = "callable", recurrent_initializer = "callable",
     bias_initializer = "callable", kernel_regularizer = "callable",
     recurrent_regularizer = "callable", bias_regularizer = "callable",
     kernel_constraint = "callable", recurrent_constraint = "callable",
@@ -647,8 +647,8 @@ layer_lstm <- function(
   dtype = NULL, trainable = TRUE, ..., bias
 ) {
   wrap_layer("keras.layers.LSTM", environment(), c(
-    units = "!int", activation = "callable", recurrent_activation = "callable", use_bias = "bool",
-    kernel_initializer = "callable", recurrent_initializer = "callable",
+    units = "!count", activation = "callable", recurrent_activation = "callable",
+    use_bias = "bool", kernel_initializer = "callable", recurrent_initializer = "callable",
     bias_initializer = "callable", unit_forget_bias = "bool", kernel_regularizer = "callable",
     recurrent_regularizer = "callable", bias_regularizer = "callable",
     activity_regularizer = "callable", kernel_constraint = "callable",
@@ -722,8 +722,8 @@ rnn_cell_lstm <- function(
   seed = NULL, ..., bias
 ) {
   wrap_class("keras.layers.LSTMCell", environment(), c(
-    units = "!int", activation = "callable", recurrent_activation = "callable", use_bias = "bool",
-    kernel_initializer = "callable", recurrent_initializer = "callable",
+    units = "!count", activation = "callable", recurrent_activation = "callable",
+    use_bias = "bool", kernel_initializer = "callable", recurrent_initializer = "callable",
     bias_initializer = "callable", unit_forget_bias = "bool", kernel_regularizer = "callable",
     recurrent_regularizer = "callable", bias_regularizer = "callable",
     kernel_constraint = "callable", recurrent_constraint = "callable",
@@ -871,7 +871,7 @@ layer_simple_rnn <- function(
   ..., bias
 ) {
   wrap_layer("keras.layers.SimpleRNN", environment(), c(
-    units = "!int", activation = "callable", use_bias = "bool", kernel_initializer = "callable",
+    units = "!count", activation = "callable", use_bias = "bool", kernel_initializer = "callable",
     recurrent_initializer = "callable", bias_initializer = "callable",
     kernel_regularizer = "callable", recurrent_regularizer = "callable",
     bias_regularizer = "callable", activity_regularizer = "callable",
@@ -940,7 +940,7 @@ rnn_cell_simple <- function(
   seed = NULL, ..., bias
 ) {
   wrap_class("keras.layers.SimpleRNNCell", environment(), c(
-    units = "!int", activation = "callable", use_bias = "bool", kernel_initializer = "callable",
+    units = "!count", activation = "callable", use_bias = "bool", kernel_initializer = "callable",
     recurrent_initializer = "callable", bias_initializer = "callable",
     kernel_regularizer = "callable", recurrent_regularizer = "callable",
     bias_regularizer = "callable", kernel_constraint = "callable",

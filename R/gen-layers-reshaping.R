@@ -194,7 +194,7 @@ layer_permute <- function(object, dims, name = NULL, dtype = NULL, trainable = T
 #' x |> layer_repeat_vector(3)
 #' @export
 layer_repeat_vector <- function(object, n, name = NULL, dtype = NULL, trainable = TRUE, ...) {
-  wrap_layer("keras.layers.RepeatVector", environment(), c(n = "!int", name = "string", dtype = "dtype", trainable = "bool"))
+  wrap_layer("keras.layers.RepeatVector", environment(), c(n = "!count", name = "string", dtype = "dtype", trainable = "bool"))
 }
 
 #' Change the Shape of Each Sample

@@ -27,6 +27,9 @@ is_keras_available <- function(version = NULL, deep = FALSE) {
     return(FALSE)
   }
   found <- find_environment()
+  if (is.null(found$python)) {
+    found <- required_environment()
+  }
   if (is.null(found$python) || is.null(found$keras) || compare_versions(found$keras, 3) < 0) {
     return(FALSE)
   }

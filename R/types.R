@@ -34,6 +34,15 @@ as_int_arg <- function(x, arg, call) {
   big_int(x)
 }
 
+# how many there are of something: at least one (older Keras versions take -3 without a word)
+as_count_arg <- function(x, arg, call) {
+  value <- as_int_arg(x, arg, call)
+  if (is.numeric(x) && x < 1) {
+    abort_argument(arg, paste0("must be at least 1, not ", describe_value(x), "."), call = call)
+  }
+  value
+}
+
 big_int <- function(x) {
   if (abs(x) <= .Machine$integer.max) as.integer(x) else tagged(sprintf("%.0f", x), "bigint")
 }
@@ -400,6 +409,7 @@ as_any_arg <- function(x, arg, call) {
 converters <- list(
   any = as_any_arg,
   int = as_int_arg,
+  count = as_count_arg,
   ints = as_ints_arg,
   num = as_num_arg,
   nums = as_nums_arg,

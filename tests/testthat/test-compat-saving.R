@@ -180,7 +180,6 @@ test_that("an archive of endpoints and an image are written beside their targets
   expect_identical(list.files(dirname(path), all.files = TRUE, no.. = TRUE), "a.png")
   expect_error(image_array_save(array(0, c(4, 6, 3)), file.path(dirname(path), "no", "a.png")), "does not exist", class = "kerasbridge_error_file")
   skip_if_not(kerasbridge_info()$backend == "tensorflow", "SavedModels are TensorFlow's")
-  skip_if(!is_keras_available("3.5"), "archives of Keras 3.0 take TensorFlow's own signatures only (2026-11-25)")
   model <- small_model()
   folder <- withr::local_tempfile()
   archive <- export_archive()

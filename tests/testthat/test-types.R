@@ -20,6 +20,15 @@ test_that("integers beyond R's range cross exactly", {
   expect_identical(big$value, "1099511627776")
 })
 
+test_that("how many there are of something is at least one", {
+  expect_identical(convert(2, "count"), 2L)
+  for (wrong in list(0, -3)) {
+    expect_error(convert(wrong, "count"), paste0("`arg` must be at least 1, not ", wrong), class = "kerasbridge_error_argument")
+  }
+  expect_error(convert(2.5, "count"), "`arg` must be a whole number")
+  expect_error(layer_conv_2d(filters = 0, kernel_size = 3), "`filters` must be at least 1", class = "kerasbridge_error_argument")
+})
+
 test_that("axes count from 1, negatives from the end, zero is refused", {
   expect_identical(convert(1, "axis"), 0L)
   expect_identical(convert(3, "axis"), 2L)

@@ -26,6 +26,7 @@ RESERVED = {
 BASE_ARGUMENTS = ["name", "dtype", "trainable"]
 OVERRIDES = {("name", "layer"), ("dtype", "layer"), ("trainable", "layer")}
 INTEGER_TYPES = {
+    "count",
     "int",
     "ints",
     "seed",

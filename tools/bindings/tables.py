@@ -17,6 +17,7 @@ KINDS = ("layer", "merge", "class", "function", "call_or_object", "merged", "ski
 TYPES = {
     "any": "any R value",
     "int": "whole number",
+    "count": "whole number",
     "ints": "whole number or several",
     "num": "number",
     "nums": "number or several",

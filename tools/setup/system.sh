@@ -38,19 +38,29 @@ usable_python() {
   return 1
 }
 
+# Debian's packages for a Python that TensorFlow has wheels for: its own Python 3, or where that is too
+# new the newest that fits
+debian_python() {
+  if ! has /usr/bin/python3; then
+    # the library comes with whatever Python 3 this Debian has
+    printf 'python3-venv\nlibpython3-stdlib\n'
+    return
+  fi
+  PYTHONPATH=inst/python PYTHONDONTWRITEBYTECODE=1 /usr/bin/python3 -c '
+import sys
+from kerasbridge.environment.versions import TENSORFLOW
+newest = max(row.python[1] for row in TENSORFLOW)
+if sys.version_info[:2] <= newest:
+    print("python3-venv\nlibpython%d.%d" % sys.version_info[:2])
+else:
+    print("python%d.%d-venv\nlibpython%d.%d" % (newest * 2))'
+}
+
 # everything that is missing, as the names of Debian's packages
 missing() {
   has Rscript || echo r-base-core
   missing_r | tr '[:upper:]' '[:lower:]' | sed 's/^/r-cran-/'
-  if ! usable_python; then
-    echo python3-venv
-    if has /usr/bin/python3; then
-      /usr/bin/python3 -c 'import sys; print("libpython%d.%d" % sys.version_info[:2])'
-    else
-      # the library comes with whatever Python 3 this Debian has
-      echo libpython3-stdlib
-    fi
-  fi
+  usable_python || debian_python
 }
 
 # programs that make the whole check possible: vignettes, the help pages' HTML, plot(model)

@@ -8,12 +8,12 @@ import platform
 from typing import Any, Optional
 
 from kerasbridge import layers
-from kerasbridge.bridge import holding, verbs
+from kerasbridge.bridge import holding, interrupts, verbs
 from kerasbridge.bridge.classes import class_names
 from kerasbridge.bridge.convert import without_tuple_names
-from kerasbridge.bridge.outcome import lost_interrupts_stop, outcome, stop
+from kerasbridge.bridge.outcome import crossing, lost_interrupts_stop, outcome, stop
 from kerasbridge.errors import UnsupportedError
-from kerasbridge.runtime import attached, recording, threads
+from kerasbridge.runtime import attached, recording, seeds, threads
 from kerasbridge.runtime import starting as runtime
 
 _OWN = "kerasbridge.layers."
@@ -46,6 +46,7 @@ def start(
     if r_version:
         attached.session["r"] = r_version
     holding.install()
+    interrupts.answer(crossing)
     return {
         "keras": keras.__version__,
         "backend": keras.config.backend(),
@@ -149,11 +150,37 @@ def _numbers(version: str) -> tuple:
     return tuple(int(part) for part in version.split(".")[:2])
 
 
+# functions that take the tensors of a model being described from this version on (tried 2026-11-25)
+_SYMBOLIC_SINCE = {"keras.ops.stop_gradient": "3.6"}
+
+
+def _check_symbolic(symbol: str, values: list) -> None:
+    """
+    Raises:
+        UnsupportedError: the installed Keras takes only tensors with values; the hint says which one does not.
+    """
+    import keras
+
+    version = _SYMBOLIC_SINCE.get(symbol)
+    if version is None or _numbers(keras.__version__) >= _numbers(version):
+        return
+    if any(isinstance(value, keras.KerasTensor) for value in values):
+        raise UnsupportedError(
+            f"`{symbol}` of Keras {keras.__version__}, which is installed, takes no symbolic tensors.",
+            hint=f"Keras {version} and later do; in a layer (`layer_lambda()`, `Layer()`) it works here too.",
+        )
+
+
 @outcome
 def call(symbol: str, args: Optional[list] = None, kwargs: Optional[dict] = None) -> Any:
     """Call the public Keras name `symbol`."""
     function = resolve(symbol)
     kwargs = _fit_arguments(function, symbol, dict(kwargs or {}))
+    if symbol in _SYMBOLIC_SINCE:
+        _check_symbolic(symbol, [*(args or ()), *kwargs.values()])
+    if symbol.startswith("keras.random.") and symbol.split(".")[-1].islower():
+        if kwargs.get("seed") is None and seeds.of_draws() is not None:
+            kwargs["seed"] = seeds.of_draws()
     if symbol.startswith("keras.applications."):
         _look_at_weights(kwargs)
     if symbol.startswith("keras.callbacks.") and symbol.split(".")[-1] in _DURABLE:
@@ -194,7 +221,11 @@ def method(
     """Call a method of an object, or the object itself when `name` is "__call__"."""
     _settle_for([target])
     function = target if name == "__call__" else getattr(target, name)
-    return function(*(args or ()), **dict(kwargs or {}))
+    recorded = recording.current()
+    if not isinstance(recorded, recording.Operations):
+        return function(*(args or ()), **dict(kwargs or {}))
+    recorded.called(target, list(args or ()), dict(kwargs or {}))
+    return recorded.result(function(*(args or ()), **dict(kwargs or {})))
 
 
 @outcome

@@ -170,6 +170,11 @@ _interrupted: list[tuple[float, Outcome]] = []
 _depth = 0
 
 
+def crossing() -> bool:
+    """Whether a call of R's is being answered."""
+    return _depth > 0
+
+
 def _keep(done: Outcome) -> Outcome:
     _interrupted[:] = [(time.monotonic(), done)]
     return done

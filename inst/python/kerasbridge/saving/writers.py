@@ -8,6 +8,7 @@ from typing import Any
 import keras
 
 from kerasbridge.files import replacing, replacing_folder
+from kerasbridge.runtime import structures
 
 
 def save_img(path: Any, x: Any, **arguments: Any) -> None:
@@ -48,4 +49,25 @@ def export_archive() -> Any:
             write(temporary, options=options, verbose=verbose)
 
     archive.write_out = write_out
+    if tuple(int(part) for part in keras.__version__.split(".")[:2]) < (3, 8):
+        add = archive.add_endpoint
+
+        def add_endpoint(name: str, fn: Any, input_signature: Any = None, **more: Any) -> Any:
+            return add(name, fn, input_signature=_tensorflow_signature(input_signature), **more)
+
+        archive.add_endpoint = add_endpoint
     return archive
+
+
+def _tensorflow_signature(signature: Any) -> Any:
+    """TensorFlow's own description of inputs: Keras before 3.8 takes no other."""
+    import tensorflow as tf
+
+    def spec(given: Any) -> Any:
+        if not isinstance(given, keras.InputSpec):
+            return given
+        return tf.TensorSpec(given.shape, given.dtype or keras.config.floatx())
+
+    if signature is None:
+        return None
+    return structures.pack_like(signature, [spec(s) for s in structures.flatten(signature)])
