@@ -245,3 +245,9 @@ test_that("Python prints UTF-8 whatever the console's code page, unless the user
   expect_identical(run_r(code, env = plain)$output, "utf-8")
   expect_match(run_r(code, env = c(plain, "PYTHONIOENCODING=latin-1"))$output, "latin-1|iso8859-1")
 })
+
+test_that("a reticulate that can't use today's uv is named, another is not", {
+  expect_match(uv_too_new(package_version("1.41.0.1")), "reticulate 1.41.0.1 can't use uv 0.8 or newer; reticulate 1.44 can", fixed = TRUE)
+  expect_null(uv_too_new(package_version("1.28")))
+  expect_null(uv_too_new(package_version("1.44.0")))
+})

@@ -1,7 +1,11 @@
 # Runs tests/testthat against the installed package: failures are printed as they come, and the
 # outcome of each test goes to the file named as first argument, one "outcome<TAB>test" a line.
 # A second argument is a filter on file names, as testthat::test_dir() takes it.
+# TESTS_START=true starts Keras first: for an environment that reticulate makes only when it is needed.
 
+if (identical(Sys.getenv("TESTS_START"), "true")) {
+  print(kerasbridge::kerasbridge_info())
+}
 arguments <- commandArgs(trailingOnly = TRUE)
 results <- testthat::test_dir(
   "tests/testthat",
