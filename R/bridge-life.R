@@ -3,7 +3,11 @@
 
 is_python <- function(x) inherits(x, "python.builtin.object")
 
-is_dead <- function(x) is_python(x) && !is_mock(x) && reticulate::py_is_null_xptr(x)
+# Where reticulate isn't loaded no object of this session can be there yet: loading it, for a second, to
+# ask would be in vain.
+is_dead <- function(x) {
+  is_python(x) && !is_mock(x) && (!isNamespaceLoaded("reticulate") || reticulate::py_is_null_xptr(x))
+}
 
 # The environment in which reticulate keeps the pointer; that of a callable object is an attribute.
 reference_of <- function(x) if (is.environment(x)) x else attr(x, "py_object", exact = TRUE)
@@ -26,7 +30,7 @@ check_alive <- function(x, arg, call = rlang::caller_env()) {
     return(invisible(x))
   }
   check_process(call)
-  if (reticulate::py_is_null_xptr(x)) {
+  if (is_dead(x)) {
     revive(x, arg, call)
   }
   invisible(x)

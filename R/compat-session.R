@@ -90,9 +90,21 @@ check_backend_name <- function(backend, frame) {
 use_session_with_seed <- function(seed, disable_gpu = TRUE, disable_parallel_cpu = TRUE, quiet = FALSE) {
   frame <- rlang::current_env()
   seed <- as_count(seed, "seed", frame, least = 0)
+  disable_gpu <- as_bool_arg(disable_gpu, "disable_gpu", frame)
+  disable_parallel_cpu <- as_bool_arg(disable_parallel_cpu, "disable_parallel_cpu", frame)
+  # read when the backend starts, which the call below does
+  if (!the$started) {
+    early <- c(
+      if (disable_gpu) c(CUDA_VISIBLE_DEVICES = "-1"),
+      if (disable_parallel_cpu) c(TF_NUM_INTRAOP_THREADS = "1", TF_NUM_INTEROP_THREADS = "1")
+    )
+    for (name in names(early)) {
+      do.call(Sys.setenv, as.list(early[name]))
+      set_python_variable(name, early[[name]])
+    }
+  }
   late <- bridge_do(
-    "deterministic", seed = seed, disable_gpu = as_bool_arg(disable_gpu, "disable_gpu", frame),
-    disable_parallel_cpu = as_bool_arg(disable_parallel_cpu, "disable_parallel_cpu", frame), call = frame
+    "deterministic", seed = seed, disable_gpu = disable_gpu, disable_parallel_cpu = disable_parallel_cpu, call = frame
   )
   set.seed(seed)
   if (length(late) && !as_bool_arg(quiet, "quiet", frame)) {

@@ -123,3 +123,12 @@ def test_an_organisations_certificates_serve_downloads_too(run_python):
         SSL_CERT_FILE="",
     )
     assert done.stdout == "/etc/own.pem\n"
+
+
+def test_a_backend_that_is_not_there_names_the_one_that_is(monkeypatch):
+    from kerasbridge.runtime import starting
+
+    monkeypatch.setattr(starting.importlib.util, "find_spec", lambda name: name == "jax" or None)
+    hint = starting._other_backend("tensorflow")
+    assert 'this environment has JAX. Say so first: use_backend("jax") in R' in hint
+    assert starting._other_backend("jax") is None and starting._other_backend("numpy") is None

@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import zipfile
 
+import h5py
 import keras
 import numpy as np
 import pytest
 from kerasbridge.errors import ArgumentError, FileError, UnsupportedError
 from kerasbridge.saving import load_weights, save_model, save_weights
+from kerasbridge.saving.named_weights import label_layers
 
 L = keras.layers
 ENDINGS = [".weights.h5", ".h5", ".hdf5", ".safetensors", ".weights.json", ".keras"]
@@ -247,3 +250,52 @@ def test_a_full_disk_is_told_before_and_while_writing(tmp_path, monkeypatch):
                     os.unlink(place / name)
     finally:
         subprocess.run(["umount", "-l", str(place)], check=True)
+
+
+def _without_names(path):
+    """The layout of Keras 3.0 to 3.5, whose groups have no attribute `name`."""
+    with h5py.File(path, "r+") as file:
+        file.visititems(lambda _, item: item.attrs.pop("name", None))
+
+
+def test_files_of_a_keras_that_kept_no_names(tmp_path):
+    def pair(names):
+        return keras.Sequential(
+            [keras.Input((3,)), L.Dense(2, name=names[0]), L.Dense(2, name=names[1])]
+        )
+
+    one, path = pair(("first", "second")), str(tmp_path / "w.weights.h5")
+    one.save_weights(path)
+    _without_names(path)
+    other = pair(("first", "new"))
+    before = other.get_weights()
+    # the keys are alike: without the look for names the second layer would be taken for the other's
+    with pytest.raises(FileError, match="places and no names") as caught:
+        load_weights(other, path, by_name=True)
+    assert caught.value.argument == "by_name"
+    assert all(np.array_equal(a, b) for a, b in zip(before, other.get_weights()))
+    load_weights(other, path)
+    assert same(one, other)
+    label_layers(one, path)
+    other = pair(("first", "new"))
+    before = other.get_weights()
+    report = load_weights(other, path, by_name=True)
+    assert report.names("loaded") == ["first"] and report.names("unused") == ["second"]
+    assert np.array_equal(other.get_weights()[0], one.get_weights()[0])
+    assert np.array_equal(other.get_weights()[2], before[2])
+
+
+def test_names_come_from_the_configuration_of_a_whole_model(tmp_path):
+    path, plain = tmp_path / "m.keras", tmp_path / "plain.keras"
+    model = made()
+    save_model(model, path)
+    with zipfile.ZipFile(path) as old, zipfile.ZipFile(plain, "w") as new:
+        for name in ("metadata.json", "config.json"):
+            new.writestr(name, old.read(name))
+        (tmp_path / "w.h5").write_bytes(old.read("model.weights.h5"))
+        _without_names(tmp_path / "w.h5")
+        new.write(tmp_path / "w.h5", "model.weights.h5")
+    other = made(seed=1)
+    report = load_weights(other, plain, by_name=True)
+    assert same(model, other) and not report.names("unused")
+    assert {"encoder", "inner/d", "bn", "head"} <= set(report.names("loaded"))

@@ -52,10 +52,37 @@ def test_text_inputs():
         model.compile("sgd", "mse")
         return model
 
-    history = fit_both(make, tf.constant(words), np.ones((40, 1)))
+    history = fit_both(make, tf.constant(words), np.ones((40, 1)), epochs=17)
     assert history.engine == "graph" and "text" in history.engine_reason
     history = fit_both(make, words[:, 0].astype(object), np.ones((40, 1)))
     assert history.engine == "keras" and "object values" in history.engine_reason
+
+
+def test_so_few_steps_that_a_loop_is_not_worth_compiling():
+    x, y = table()  # 3 steps an epoch
+    history = fit_both(compiled, x, y)
+    assert (history.engine, history.engine_reason) == ("keras", "single steps: only 3 steps")
+    history = fit_both(compiled, x, y, epochs=2, validation_split=0.4)
+    assert history.engine_reason == "single steps: only 4 steps" and len(history.epoch) == 2
+    assert training.fit(compiled(), x, y, verbose=0, engine="graph").engine == "graph"
+    assert fit_both(compiled, x, y, epochs=11).engine == "graph"
+    model = compiled()
+    engines = [training.fit(model, x, y, verbose=0).engine for _ in range(12)]
+    assert engines == ["keras"] * 10 + ["graph"] * 2  # a habit of short fits pays for the loop
+
+
+def test_a_short_evaluation_compiles_no_loop():
+    from kerasbridge.training.loops import kept_entry
+
+    x, y = table()
+    model = compiled(metrics=["mae"])
+    found = training.evaluate(model, x, y, verbose=0)
+    loop = kept_entry(model, "test").loops[0]
+    assert loop.compiled == set()
+    assert training.evaluate(model, x, y, verbose=0, engine="graph") == pytest.approx(found)
+    assert len(loop.compiled) == 1
+    expected = model.evaluate(x, y, verbose=0, return_dict=True)
+    assert found == pytest.approx(expected, rel=1e-5)
 
 
 def test_a_step_that_calls_python():

@@ -141,6 +141,18 @@ def test_a_step_of_overhead_goes_to_xla_if_enough_remains():
     assert "too little work remains" in chooser.reason
 
 
+def test_a_few_steps_run_singly_until_they_add_up():
+    timings = {}
+    first = made(timings=timings, few=20)
+    assert first.settled and first.mode == "keras" and first.next(20) == ("keras", 1)
+    assert first.reason == "single steps: only 20 steps"
+    assert made(timings=timings, few=20).mode == "graph"  # 40 by now
+    assert made(timings=timings, few=12).mode == "keras"
+    assert made(few=1).reason == "single steps: only 1 step"
+    assert made(few=33).mode == "graph" and not made(few=33).settled
+    assert made(few=1, prefer_xla=True).mode == "xla"
+
+
 def test_xla_that_turns_out_slow_is_left_at_once():
     chooser = made()
     drive(chooser, {"graph": 2e-4, "xla": 4e-3}, 1_000_000)

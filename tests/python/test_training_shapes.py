@@ -38,13 +38,54 @@ def test_a_missing_axis_is_pointed_out():
 
 def test_y_of_another_width_is_refused():
     model = dense(units=2)
-    with pytest.raises(DataError, match=r"`y` has shape \(4, 3\); the model gives \(any, 2\)"):
+    with pytest.raises(
+        DataError, match=r"`y` has shape \(4, 3\); the output '.*' gives \(any, 2\)"
+    ):
         fit(model, np.zeros((4, 3)), np.zeros((4, 3)), verbose=0)
     with pytest.raises(DataError) as info:
         evaluate(
             dense(3, loss="categorical_crossentropy"), np.zeros((4, 3)), np.zeros(4), verbose=0
         )
     assert "sparse_categorical_crossentropy" in info.value.hint
+
+
+def test_columns_that_one_unit_would_be_trained_on_at_once_are_refused():
+    model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(1, name="price")])
+    model.compile("sgd", "mse")
+    x, two, one = np.zeros((4, 3)), np.zeros((4, 2)), np.zeros((4, 1))
+    told = r"`y` has shape \(4, 2\); the output 'price' gives \(any, 1\) for the loss 'mse'"
+    for verb in (fit, evaluate):
+        with pytest.raises(DataError, match=told) as info:
+            verb(model, x, two, verbose=0)
+        assert "the last layer 2 units" in info.value.hint
+        assert info.value.details == {"given": [4, 2], "expected": [None, 1]}
+    with pytest.raises(DataError, match=r"`validation_data\[1\]` has shape \(4, 2\)"):
+        fit(model, x, one, validation_data=(x, two), verbose=0)
+    assert fit(model, x, one[:, 0], validation_data=(x, one), verbose=0).metrics["loss"] == [0]
+    # one target for several units is repeated, as Keras does; classes are not
+    assert fit(dense(units=2), x, one, verbose=0).epoch == [0]
+    with pytest.raises(DataError, match=r"\(4, 1\).*'binary_crossentropy'"):
+        fit(dense(units=2, loss="binary_crossentropy"), x, one, verbose=0)
+
+
+def test_targets_of_several_outputs_are_checked_by_their_names():
+    entry = keras.Input((3,))
+    outputs = [keras.layers.Dense(1, name="a")(entry), keras.layers.Dense(2, name="b")(entry)]
+    x, one, two = np.zeros((4, 3)), np.zeros((4, 1)), np.zeros((4, 2))
+
+    def model(loss):
+        made = keras.Model(entry, outputs)
+        made.compile("sgd", loss)
+        return made
+
+    for loss in ("mse", ["mse", "mae"], {"b": "mae", "a": "mse"}):
+        assert fit(model(loss), x, [one, two], verbose=0).epoch == [0]
+        with pytest.raises(DataError, match=r"`y\[0\]` has shape \(4, 2\); the output 'a'"):
+            fit(model(loss), x, [two, two], verbose=0)
+    with pytest.raises(DataError, match=r"`y\['a'\]` has shape \(4, 2\); the output 'a'"):
+        fit(model("mse"), x, {"b": two, "a": two}, verbose=0)
+    own = {"a": lambda t, p: keras.ops.mean(t) + keras.ops.mean(p), "b": "mse"}
+    assert fit(model(own), x, [two, two], verbose=0).epoch == [0]
 
 
 def test_several_inputs_are_matched_by_name_and_number():

@@ -83,6 +83,7 @@ test_that("what was not kept says what to do, whatever it is used for", {
     "  seconds <- system.time(e <- tryCatch({ force(expr); NULL }, error = identity))[[3]]",
     "  show(label, class(e)[[1]], seconds < 2, conditionMessage(e))",
     "}",
+    "print(r$model); try_it('layers', r$model$layers); show('without', isNamespaceLoaded('reticulate'))",
     "loadNamespace('reticulate')",
     "try_it('predict', predict(r$model, x))",
     "try_it('big', predict(r$big, x))",
@@ -101,11 +102,14 @@ test_that("what was not kept says what to do, whatever it is used for", {
   ))
   expect_identical(out$status, 0L)
   found <- grep("kerasbridge_error_dead", out$output, value = TRUE)
-  expect_length(found, 12 + !is.null(tensor_slices_dataset_or_null()))
+  expect_length(found, 13 + !is.null(tensor_slices_dataset_or_null()))
   # what starts Python first takes longer; all others answer at once
   expect_gte(sum(grepl("_dead TRUE", found)), length(found) - 1)
-  expect_match(found[[1]], "no copy of it was kept: `options\\(kerasbridge.keep = FALSE\\)` was set")
-  expect_match(found[[2]], "larger than the option")
+  # a session that has loaded no reticulate, which takes a second, has no live object
+  expect_match(found[[1]], "^layers kerasbridge_error_dead TRUE")
+  expect_true("without FALSE" %in% trimws(out$output))
+  expect_match(found[[2]], "no copy of it was kept: `options\\(kerasbridge.keep = FALSE\\)` was set")
+  expect_match(found[[3]], "larger than the option")
   expect_match(grep("^tensor ", found, value = TRUE), "belongs to an R session that has ended \\(class: tensor\\)")
   expect_match(grep("^optimizer_used ", found, value = TRUE), "`optimizer` belongs to an R session")
   expect_length(grep("non-function|Unable to access|pointer", out$output), 0)

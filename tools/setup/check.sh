@@ -25,39 +25,75 @@ echo "== R CMD build (vignettes run with Keras) =="
 (cd "$work" && KERASBRIDGE_CHECK=true R CMD build "$root" < /dev/null)
 package=$(ls "$work"/kerasbridge_*.tar.gz)
 
-status=0
-echo "== R CMD check with Keras =="
-(cd "$work/with-keras" &&
-  KERASBRIDGE_CHECK=true KERASBRIDGE_TEST_FILTER='^(bridge|model|save-model|wrap|types|help|package)' \
-    R CMD check --as-cran --no-manual "$package" < /dev/null) || status=1
-"$python" tools/setup/check_log.py "$work/with-keras/kerasbridge.Rcheck/00check.log" || status=1
+# a check in the background must not ignore Ctrl-C, as a shell's background processes do
+check() {
+  "$python" -c 'import os, signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)
+os.execvp("R", ["R", "CMD", "check", "--no-manual", *sys.argv[1:]])' "$@" < /dev/null
+}
+judge() { "$python" tools/setup/check_log.py "$1/00check.log"; }
 
-echo "== R CMD check with no Keras to be found =="
-(cd "$work/no-keras" && unset RETICULATE_PYTHON RETICULATE_PYTHON_ENV &&
-  KERASBRIDGE_CHECK=true KERASBRIDGE_VENV=/nonexistent WORKON_HOME=/nonexistent \
-    R CMD check --as-cran --no-manual "$package" < /dev/null) || status=1
-"$python" tools/setup/check_log.py "$work/no-keras/kerasbridge.Rcheck/00check.log" || status=1
+# the vignettes have just been run with Keras, by R CMD build
+with_keras() {
+  echo "== R CMD check with Keras =="
+  (
+    cd "$work/with-keras"
+    export KERASBRIDGE_CHECK=true
+    export KERASBRIDGE_TEST_FILTER='^(bridge|model|save-model|wrap|types|help|package)'
+    check --as-cran --no-vignettes "$package"
+  ) || status=1
+  judge "$work/with-keras/kerasbridge.Rcheck" || status=1
+}
+
+no_keras() {
+  echo "== R CMD check with no Keras to be found =="
+  (
+    cd "$work/no-keras"
+    unset RETICULATE_PYTHON RETICULATE_PYTHON_ENV
+    export KERASBRIDGE_CHECK=true KERASBRIDGE_VENV=/nonexistent WORKON_HOME=/nonexistent
+    check --as-cran "$package"
+  ) || status=1
+  judge "$work/no-keras/kerasbridge.Rcheck" || status=1
+}
 
 # A package that builds on this one, against the installed kerasbridge: with Keras its models train, without
 # it the tests that need it skip and those of shapes run.
-echo "== R CMD check of a package that builds on kerasbridge, with Keras and without =="
-mkdir -p "$work/dependent"
-(cd "$work/dependent" && R CMD build "$root/tests/packages/gatedunits" < /dev/null > build.log 2>&1) || {
-  cat "$work/dependent/build.log"
-  exit 1
-}
-for keras in true false; do
-  (cd "$work/dependent" && mkdir "keras-$keras" && cd "keras-$keras" &&
-    KERASBRIDGE_CHECK=$keras R CMD check --no-manual ../gatedunits_*.tar.gz < /dev/null) || status=1
-  "$python" tools/setup/check_log.py "$work/dependent/keras-$keras/gatedunits.Rcheck/00check.log" || status=1
-done
-grep -q "SKIP 0" "$work/dependent/keras-true/gatedunits.Rcheck/tests/testthat.Rout" || {
-  echo "With Keras a test was skipped."
-  status=1
-}
-grep -q "FAIL 0 | WARN 0 | SKIP 1" "$work/dependent/keras-false/gatedunits.Rcheck/tests/testthat.Rout" || {
-  echo "Without Keras something else than the one test that needs it was left out."
-  status=1
+dependent() {
+  echo "== R CMD check of a package that builds on kerasbridge, with Keras and without =="
+  mkdir -p "$work/dependent"
+  (cd "$work/dependent" && R CMD build "$root/tests/packages/gatedunits" < /dev/null > build.log 2>&1) || {
+    cat "$work/dependent/build.log"
+    status=1
+    return
+  }
+  for keras in true false; do
+    mkdir "$work/dependent/keras-$keras"
+    (
+      cd "$work/dependent/keras-$keras"
+      export KERASBRIDGE_CHECK="$keras"
+      check ../gatedunits_*.tar.gz
+    ) || status=1
+    judge "$work/dependent/keras-$keras/gatedunits.Rcheck" || status=1
+  done
+  grep -q "SKIP 0" "$work/dependent/keras-true/gatedunits.Rcheck/tests/testthat.Rout" || {
+    echo "With Keras a test was skipped."
+    status=1
+  }
+  grep -q "FAIL 0 | WARN 0 | SKIP 1" "$work/dependent/keras-false/gatedunits.Rcheck/tests/testthat.Rout" || {
+    echo "Without Keras something else than the one test that needs it was left out."
+    status=1
+  }
 }
 
+# beside the check with Keras, most of it the work of one thread, run the others
+status=0
+(
+  no_keras
+  dependent
+  exit "$status"
+) > "$work/others.log" 2>&1 &
+others=$!
+with_keras
+wait "$others" || status=1
+cat "$work/others.log"
 exit "$status"

@@ -26,7 +26,7 @@ fi
 
 if [ "${TESTS_R:=}" != none ]; then
   echo "== Interface (testthat) =="
-  Rscript tools/setup/testthat.R "$results/testthat.tsv" ${TESTS_R:+"$TESTS_R"} < /dev/null ||
+  "$python" tools/setup/testthat.py "$results" "$TESTS_R" ||
     printf 'failed\ttestthat ended with status %s\n' "$?" > "$results/testthat-status.tsv"
   set -- "$@" "$results/testthat.tsv"
 fi

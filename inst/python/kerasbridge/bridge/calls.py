@@ -216,7 +216,11 @@ def method(
     """Call a method of an object, or the object itself when `name` is "__call__"."""
     _settle_for([target])
     function = target if name == "__call__" else getattr(target, name)
-    return function(*(args or ()), **dict(kwargs or {}))
+    recorded = recording.current()
+    if not isinstance(recorded, recording.Operations):
+        return function(*(args or ()), **dict(kwargs or {}))
+    recorded.called(target, list(args or ()), dict(kwargs or {}))
+    return recorded.result(function(*(args or ()), **dict(kwargs or {})))
 
 
 @outcome

@@ -13,6 +13,7 @@ from kerasbridge.errors import ArgumentError, UnsupportedError
 def sequential(layers: Optional[list] = None, name: Optional[str] = None, trainable: bool = True):
     """A Sequential of the given layers."""
     model = keras.Sequential(layers, name=name)
+    _build_where_known(model)
     if not trainable:
         model.trainable = False
     return model
@@ -53,6 +54,7 @@ def add_layer(model, layer, input: Optional[dict] = None):
         )
     try:
         model.add(layer)
+        _build_where_known(model)
     except BaseException:
         if model.layers and model.layers[-1] is layer:
             model.pop()
@@ -60,6 +62,16 @@ def add_layer(model, layer, input: Optional[dict] = None):
             model.pop(rebuild=False)  # the input
         raise
     return model
+
+
+def _build_where_known(model) -> None:
+    """Build a Sequential whose first layer is a model that knows its input.
+
+    Newer versions of Keras do so themselves; older ones (3.0.5 for one) count no weights until data come.
+    """
+    first = model.layers[0] if model.layers and not model.built else None
+    if isinstance(first, keras.Model) and _has_inputs(first) and len(first.inputs) == 1:
+        model.build(tuple(first.inputs[0].shape))
 
 
 def _has_inputs(model) -> bool:

@@ -13,6 +13,7 @@ from typing import Any, Optional
 import keras
 
 from kerasbridge.errors import ArgumentError, UnsupportedError
+from kerasbridge.saving.modules import functional_module
 
 
 def get_config(target: Any) -> dict:
@@ -72,7 +73,7 @@ def from_config(
     elif isinstance(config, dict) and "layers" in config:
         functional = "input_layers" in config
         tree = {
-            "module": "keras",
+            "module": functional_module() if functional else "keras",
             "class_name": "Functional" if functional else "Sequential",
             "config": config,
             "registered_name": None,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import inspect
 import os
 import shutil
 import tempfile
@@ -16,6 +15,7 @@ from kerasbridge.errors import ArgumentError, FileError, UnsupportedError
 from kerasbridge.files import check_room, replacing
 from kerasbridge.saving.contents import MAGIC, check_source, sniff
 from kerasbridge.saving.door import Door
+from kerasbridge.saving.modules import with_modules, write_modules
 from kerasbridge.saving.report import WeightsReport
 from kerasbridge.saving.safety import config
 from kerasbridge.saving.sizes import stored_size
@@ -62,6 +62,7 @@ def save_model(model, filepath: PathLike, overwrite: bool = False, include_optim
                 keras.saving.save_model(
                     model, temporary, overwrite=True, include_optimizer=include_optimizer
                 )
+            write_modules(temporary)
         add_manifest(model, temporary)
     return name
 
@@ -146,25 +147,27 @@ def load_model(
         _quiet_legacy_warning(),
         _named(name, ".h5" if older else ".keras") as path,
     ):
-        model = keras.saving.load_model(
-            path,
-            custom_objects={**(_plain_words() if older else {}), **door.objects()},
-            compile=compile and not older,
-            safe_mode=door.safe_mode,
-        )
-        if older and compile and door.contents.training:
-            _compile_h5(model, path, door)
+        model = (_load_h5 if older else _load_keras)(path, door, compile)
     return door.finish(model)
 
 
-def _plain_words() -> dict:
-    """Names of the functions among Keras' layers ("dot", "add"), each standing for itself.
+def _load_keras(path: str, door: Door, compile: bool):
+    return keras.saving.load_model(
+        path, custom_objects=door.objects(), compile=compile, safe_mode=door.safe_mode
+    )
 
-    Keras' reader of `.h5` takes any text in a configuration that is such a name for the function,
-    `score_mode = "dot"` of an Attention layer for one.
-    """
-    found = vars(keras.layers).items()
-    return {name: name for name, value in found if inspect.isfunction(value) and name.islower()}
+
+def _load_h5(path: str, door: Door, compile: bool):
+    """The model of an `.h5` file of Keras 3, built as that of a `.keras` file is: see `modules.py`."""
+    model = keras.saving.deserialize_keras_object(
+        with_modules(door.contents.config, plain=True),
+        custom_objects=door.objects(),
+        safe_mode=door.safe_mode,
+    )
+    model.load_weights(path)
+    if compile and door.contents.training:
+        _compile_h5(model, path, door)
+    return model
 
 
 def _compile_h5(model, path: str, door: Door) -> None:
@@ -217,9 +220,12 @@ def save_weights(
 
         write_older(model, name, overwrite)
     else:
+        from kerasbridge.saving.named_weights import label_layers
+
         with replacing(name, overwrite) as temporary:
             check_room(os.path.dirname(temporary), stored_size(model))
             model.save_weights(temporary)
+            label_layers(model, temporary)
             add_manifest(model, temporary)
     return name
 

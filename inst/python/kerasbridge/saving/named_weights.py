@@ -9,7 +9,9 @@ there, and Keras reads it back; so everything a layer keeps comes along by Keras
 from __future__ import annotations
 
 import contextlib
+import json
 import os
+import re
 import tempfile
 import zipfile
 from typing import Any, Callable, Iterator, Optional
@@ -19,7 +21,7 @@ import numpy as np
 from kerasbridge.errors import FileError
 from kerasbridge.saving.report import WeightsReport, shapes_differ
 
-_WEIGHTS = "model.weights.h5"
+_WEIGHTS, _CONFIG = "model.weights.h5", "config.json"
 
 
 # ---- lists of arrays by layer ----------------------------------------------------------------------
@@ -70,10 +72,71 @@ def ordered(layer: Any) -> list:
 
 
 # ---- trees ------------------------------------------------------------------------------------------
-class _Node:
-    """A part of a model in Keras 3's layout: its own arrays, parts, and layers."""
+# A layer as the tree's keys need it: its class, its name, and the layers below it.
+Described = "list[tuple[str, str, Described]]"
 
-    def __init__(self, group: Any, by_name: bool):
+
+def _of_model(model: Any) -> Described:
+    return [
+        (type(layer).__name__, layer.name, _of_model(layer))
+        for layer in getattr(model, "layers", [])
+    ]
+
+
+def _of_config(config: Any) -> Described:
+    inner = config.get("config") if isinstance(config, dict) else None
+    entries = inner.get("layers") if isinstance(inner, dict) else None
+    return [
+        (entry["class_name"], entry["config"].get("name"), _of_config(entry))
+        for entry in (entries if isinstance(entries, list) else [])
+        if isinstance(entry, dict) and isinstance(entry.get("config"), dict)
+    ]
+
+
+def _by_key(described: Described) -> dict[str, tuple[str, Described]]:
+    """The tree's key of each layer -> its name and what is below it.
+
+    A key is the class in snake case, counted from the second of a class on: `dense`, `dense_1`.
+    """
+    out: dict = {}
+    counts: dict = {}
+    for kind, name, below in described:
+        key = re.sub(r"(?<=.)(?=[A-Z][a-z])|(?<=[a-z])(?=[A-Z])", "_", re.sub(r"\W", "", kind))
+        key = key.lower()
+        seen = counts.get(key, 0)
+        counts[key] = seen + 1
+        out[f"{key}_{seen}" if seen else key] = (name, below)
+    return out
+
+
+def label_layers(model: Any, path: str) -> None:
+    """Write the layers' names into weights that Keras has just written, where it writes none itself.
+
+    Keras 3.0 to 3.5 keeps only the keys, which tell a layer's class and place, so that
+    nothing could be found by name later.
+    """
+    import h5py
+
+    def label(group: Any, described: Described) -> None:
+        for key, (name, below) in _by_key(described).items():
+            layer = group.get(f"layers/{key}")
+            if layer is None:
+                continue
+            if "vars" in layer and "name" not in layer["vars"].attrs:
+                layer["vars"].attrs["name"] = name
+            label(layer, below)
+
+    with h5py.File(path, "r+") as file:
+        label(file, _of_model(model))
+
+
+class _Node:
+    """A part of a model in Keras 3's layout: its own arrays, parts, and layers.
+
+    `described` names the layers of a file that has only keys.
+    """
+
+    def __init__(self, group: Any, by_name: bool, described: Optional[Described] = None):
         self.path = group.name
         own = group.get("vars")
         name = own.attrs.get("name") if own is not None else None
@@ -86,8 +149,17 @@ class _Node:
             if key == "vars" or _is_array(child):
                 continue
             if key == "layers":
+                known = _by_key(described or [])
                 for inner in child:
-                    node = _Node(child[inner], by_name)
+                    name, below = known.get(inner, (None, None))
+                    node = _Node(child[inner], by_name, below)
+                    node.name = node.name or name
+                    if by_name and node.name is None and _count(node):
+                        raise FileError(
+                            "The file holds the layers' places and no names, as Keras before 3.6 writes it.",
+                            hint="Load it without `by_name` into the model that it came from, and save that again.",
+                            argument="by_name",
+                        )
                     self.layers[(node.name or inner) if by_name else inner] = node
             else:
                 self.parts[key] = _Node(child, by_name)
@@ -161,7 +233,8 @@ def load_tree(model: Any, path: str, skip_mismatch: bool, by_name: bool) -> Weig
         own_path = os.path.join(folder, "own.weights.h5")
         model.save_weights(own_path)
         with h5py.File(own_path, "r+") as mine:
-            here, there = _Node(mine, by_name), _Node(theirs, by_name)
+            here = _Node(mine, by_name, _of_model(model))
+            there = _Node(theirs, by_name, _of_config(_config_of(path)))
             for node in (here, there):
                 # what a model keeps under names of its own (a subclassed one) counts as its layers
                 for key in [k for k in node.parts if k not in APART]:
@@ -193,6 +266,14 @@ def _tree_file(path: str) -> Iterator[Any]:
             raise FileError(f"'{path}' holds no weights.", argument="filepath")
         with archive.open(_WEIGHTS) as stored, h5py.File(stored, "r") as file:
             yield file
+
+
+def _config_of(path: str) -> Any:
+    """The configuration in a `.keras` file; None for weights alone."""
+    if not zipfile.is_zipfile(path):
+        return None
+    with zipfile.ZipFile(path) as archive:
+        return json.loads(archive.read(_CONFIG)) if _CONFIG in archive.namelist() else None
 
 
 def prepare_optimizer(model: Any, path: str) -> None:

@@ -10,7 +10,9 @@ the result. What is weighed against the work that remains is compilation:
   so much left that the trial costs less than 3 percent of it whatever comes out;
 * someone who runs many short fits gets XLA too, in a fit that stays faster than Keras' single steps
   even while it pays for the compilation;
-* single steps are tried where a step is long and the trial is below 3 percent as well.
+* single steps are tried where a step is long and the trial is below 3 percent as well;
+* a run of so few steps that compiling the loop around the step can't be paid back goes in single
+  steps from the first on, until the runs of a model add up to more.
 """
 
 from __future__ import annotations
@@ -26,6 +28,7 @@ _WORST = 3.0  # times its estimate that a compilation may take without a loss
 _SLOW_XLA = 25.0  # how many times slower than the graph an XLA step may turn out on this device
 _SINGLE = 3e-4  # seconds that a step of Keras costs beside its operations, a low estimate
 _MANY = 1 << 20
+_FEW = 32  # steps below which compiling the loop costs more than single steps do
 
 
 class Chooser:
@@ -41,6 +44,8 @@ class Chooser:
             not compile it. Updated in place.
         key: tells data sizes apart for which XLA compiles anew.
         prefer_xla: the model was compiled with `jit_compile=True`.
+        few: steps of the run where single steps may stand in for a loop that is still to be
+            compiled; else None.
         rule: (mode, reason) where a fixed rule has to decide instead of a clock.
     """
 
@@ -54,6 +59,7 @@ class Chooser:
         timings: dict,
         key: str,
         prefer_xla: bool = False,
+        few: Optional[int] = None,
         rule: Optional[tuple[str, str]] = None,
     ):
         self.timings = timings
@@ -71,7 +77,10 @@ class Chooser:
         self._best: dict[str, float] = {}
         self._tried: set[str] = set()
         self._warm_seconds: dict[str, float] = {}
-        if engine == "graph":
+        if few is not None and not prefer_xla and timings.get("singles", 0) + few <= _FEW:
+            timings["singles"] = timings.get("singles", 0) + few
+            self._settle("keras", f"single steps: only {few} step{'' if few == 1 else 's'}")
+        elif engine == "graph":
             self._settle("graph", "asked for")
         elif engine == "xla" or (prefer_xla and xla_refusal is None):
             if xla_refusal is None:

@@ -97,7 +97,7 @@ def _evaluate_resident(
             arguments["batch_size"],
             arguments["steps"],
             free=free,
-            engine="xla" if engine == "xla" else "graph",
+            engine=engine,
         )
     except Exception:
         # NotResident, or an error that Keras' own path meets too and reports in its own words
@@ -128,7 +128,7 @@ def _evaluate_source(
             arguments["x"],
             arguments["steps"],
             free=free,
-            engine="xla" if engine == "xla" else "graph",
+            engine=engine,
         )
     except KerasBridgeError:
         raise

@@ -161,6 +161,8 @@ def fit(
         validation_data = guards.check_validation_data(validation_data)
         if is_arrays(*validation_data):
             validation_samples = guards.count_rows(*validation_data)
+            if len(validation_data) > 1 and validation_data[1] is not None:
+                shapes.check_targets(model, validation_data[1], "validation_data[1]")
             guards.check_labels(model, validation_data[1] if len(validation_data) > 1 else None)
             guards.check_tokens(model, validation_data[0])
     elif validation_data is None and validation_split and samples is not None:

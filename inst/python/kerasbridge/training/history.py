@@ -22,7 +22,7 @@ class History:
         params: epochs, initial_epoch, steps, batch_size, samples, validation_samples; None where a
             number isn't known.
         interrupted: whether a person stopped the run.
-        engine: "keras", "graph" or "xla": what ran most of the steps.
+        engine: "keras" (single steps), "graph" or "xla": what ran most of the steps.
         engine_reason: one sentence that says why.
         seconds: wall time of the whole fit.
         notes: sentences worth showing to a person (non-finite loss, interruption, ...).

@@ -210,7 +210,7 @@ class Resident:
         traced = time.perf_counter() - traced
         self.loop.timings.setdefault("trace", traced)
         epochs = arguments["epochs"] - arguments["initial_epoch"]
-        chooser = make_chooser(self.loop, self.rows, engine, epochs)
+        chooser = make_chooser(self.loop, self.rows, engine, epochs, engine == "auto")
         self.runner = Runner(self.loop, self.rows, chooser)
         self.validation: Optional[Evaluator] = None
         if validation_data is not None:
@@ -220,11 +220,13 @@ class Resident:
                 arguments["validation_batch_size"] or arguments["batch_size"],
                 arguments["validation_steps"],
                 free=arguments["validation_batch_size"] is None,
+                engine=validating(engine),
+                runs=epochs,
             )
         elif validation is not None:
             from kerasbridge.training.streaming import validation_of
 
-            self.validation = validation_of(model, arguments)
+            self.validation = validation_of(model, arguments, validating(engine), epochs)
         check_monitors(callbacks, sorted(self.loop.names), self.validation is not None)
 
     def close(self) -> None:
@@ -235,8 +237,8 @@ class Resident:
                 close()
 
 
-def make_chooser(loop: StepLoop, rows: Rows, engine: str, epochs: int) -> Chooser:
-    """The chooser for `epochs` epochs of these rows.
+def make_chooser(loop: StepLoop, rows: Rows, engine: str, epochs: int, brief: bool) -> Chooser:
+    """The chooser for `epochs` epochs of these rows; `brief`: it may take single steps if they are few.
 
     With TensorFlow's global seed set, the same program has to give the same weights to the last
     bit, so a clock must not decide: a fixed rule does.
@@ -263,6 +265,7 @@ def make_chooser(loop: StepLoop, rows: Rows, engine: str, epochs: int) -> Choose
         timings=loop.timings,
         key=f"{rows.rows}:{rows.size}:{bool(rows.shuffle)}",
         prefer_xla=bool(getattr(model, "jit_compile", False)),
+        few=rows.epoch_steps * epochs if brief and not loop.compiled else None,
     )
 
 
@@ -287,6 +290,11 @@ def xla_refusal(loop: StepLoop, model: Any) -> Optional[str]:
     return None
 
 
+def validating(engine: str) -> str:
+    """The engine of validations within a fit on `engine`: XLA's compilation would not be paid back."""
+    return "auto" if engine == "auto" else "graph"
+
+
 class Evaluator:
     """Runs the model's own test step over resident data, in order.
 
@@ -295,6 +303,8 @@ class Evaluator:
         size: rows a step as the person said, None if not said.
         steps: at most so many steps; None for all rows.
         free: whether larger batches may be taken where they give the same numbers.
+        engine: "graph", "xla"; anything else is "graph", or single steps where they are few.
+        runs: how often the data will be gone through.
     """
 
     def __init__(
@@ -304,7 +314,8 @@ class Evaluator:
         size: Optional[int],
         steps: Optional[int],
         free: bool = True,
-        engine: str = "graph",
+        engine: str = "auto",
+        runs: int = 1,
     ):
         self.model = model
         self.loop = step_loop(model, "test", data)
@@ -316,7 +327,12 @@ class Evaluator:
         if free and steps is None:
             size = min(max(rows, 1), evaluation_rows(model, self.loop, size))
         self.rows = Rows(data, size, False, steps)
-        chooser = make_chooser(self.loop, self.rows, engine, 1)
+        self._make_runner(engine, runs)
+
+    def _make_runner(self, engine: str, runs: int) -> None:
+        asked = engine if engine == "xla" else "graph"
+        brief = engine not in ("graph", "xla")
+        chooser = make_chooser(self.loop, self.rows, asked, runs, brief)
         self.runner = Runner(self.loop, self.rows, chooser)
 
     def run(self, callbacks: Any, watch: Optional[Watch] = None, progress=None) -> dict:

@@ -213,8 +213,8 @@ def _refuse_text(model: Any, parts: list) -> None:
             )
 
 
-def check_targets(model: Any, y: Any) -> None:
-    """`y` is there and its names are outputs; with one output it fits, for losses that compare numbers.
+def check_targets(model: Any, y: Any, called: str = "y") -> None:
+    """`y` is there, its names are outputs, and it fits them, for losses that compare numbers.
 
     Raises:
         DataError: naming both shapes, or the outputs.
@@ -227,45 +227,78 @@ def check_targets(model: Any, y: Any) -> None:
             overrides(model, n) for n in ("train_step", "compute_loss")
         ):
             raise DataError(
-                "`y` is missing, which the loss needs.",
+                f"`{called}` is missing, which the loss needs.",
                 hint="Give the targets; a loss that needs none is added inside the model (add_loss).",
                 argument="y",
             )
         return
     _check_names(model, y)
+    for output, shape, own, (label, part) in _targets(model, y, loss, called):
+        _check_target(output, shape, own, label, part)
+
+
+def _targets(model: Any, y: Any, loss: Any, called: str) -> list:
+    """(name of the output, its shape, its loss, (label, array)) for each target whose place is plain."""
+    names = _output_names(model)
+    parts = list(leaves(y, called))
+    try:
+        shapes = model.output_shape
+    except (AttributeError, ValueError):
+        return []
+    if _is_shape(shapes):
+        if len(parts) != 1 or isinstance(loss, (list, tuple, dict)):
+            return []
+        return [(names[0] if names else "the output", shapes, loss, parts[0])]
+    if not isinstance(shapes, (list, tuple)) or not all(map(_is_shape, shapes)):
+        return []
+    if not names or not len(names) == len(shapes) == len(parts):
+        return []
+    if isinstance(y, dict):
+        placed = {name: part for name, part in zip(y, parts)}
+        parts = [placed[name] for name in names]
+    if isinstance(loss, dict):
+        losses = [loss.get(name) for name in names]
+    elif isinstance(loss, (list, tuple)):
+        losses = list(loss) if len(loss) == len(names) else [None] * len(names)
+    else:
+        losses = [loss] * len(names)
+    return list(zip(names, shapes, losses, parts))
+
+
+def _is_shape(value: Any) -> bool:
+    return isinstance(value, tuple) and all(d is None or isinstance(d, int) for d in value)
+
+
+def _check_target(output: str, shape: tuple, loss: Any, label: str, part: Any) -> None:
+    """A target whose numbers the loss compares with those of an output has them at the same places."""
     name = loss if isinstance(loss, str) else getattr(loss, "name", None)
     module = getattr(type(loss), "__module__", "")
     known = isinstance(loss, str) or module.split(".")[0] == "keras"
-    if name not in _ELEMENTWISE or not known:
-        return
-    parts = list(leaves(y, "y"))
-    try:
-        shape = model.output_shape
-    except (AttributeError, ValueError):
-        return
-    if (
-        len(parts) != 1
-        or not isinstance(shape, tuple)
-        or not all(d is None or isinstance(d, int) for d in shape)
-    ):
-        return
-    label, part = parts[0]
     given = getattr(part, "shape", None)
-    if given is None or getattr(given, "rank", 0) is None:
+    if name not in _ELEMENTWISE or not known or given is None:
+        return
+    if getattr(given, "rank", 0) is None:
         return
     given = tuple(given)
     if _fits(given, shape):
         return
-    if len(given) == len(shape) and 1 in (given[-1], shape[-1]):
-        return  # Keras repeats the single column
+    crossed = "crossentropy" in name
+    if len(given) == len(shape) and given[-1] == 1 and not crossed:
+        return  # Keras repeats the single column, one target for several units
     hint = "`y` needs one number for each output."
-    if "crossentropy" in name and len(given) < len(shape) and shape[-1] not in (None, 1):
+    if crossed and (len(given) < len(shape) or given[-1] == 1) and shape[-1] not in (None, 1):
         hint = (
             "Class numbers go with the loss 'sparse_categorical_crossentropy'; "
             "this one takes a column for each class (to_categorical makes them)."
         )
+    elif len(given) == len(shape) and shape[-1] == 1:
+        hint = (
+            f"Keras would train its one number on all {given[-1]} columns at once. Give `y` one "
+            f"column, or the last layer {given[-1]} units; a loss that means it is one of your own."
+        )
     raise DataError(
-        f"`{label}` has shape {_text(given)}; the model gives {_text(shape)} for the loss '{name}'.",
+        f"`{label}` has shape {_text(given)}; the output '{output}' gives {_text(shape)} for the "
+        f"loss '{name}'.",
         hint=hint,
         argument="y",
         details={"given": list(given), "expected": list(shape)},

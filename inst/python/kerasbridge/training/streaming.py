@@ -22,7 +22,15 @@ from kerasbridge.training import guards, shapes
 from kerasbridge.training.batching import evaluation_rows
 from kerasbridge.training.loops import step_loop
 from kerasbridge.training.placing import packed, place
-from kerasbridge.training.resident import Evaluator, Resident, Rows, Runner, make_chooser, pack
+from kerasbridge.training.resident import (
+    Evaluator,
+    Resident,
+    Rows,
+    Runner,
+    make_chooser,
+    pack,
+    validating,
+)
 
 
 class StreamRows(Rows):
@@ -202,7 +210,8 @@ class StreamEvaluator(Evaluator):
         source: Source,
         steps: Optional[int],
         free: bool = True,
-        engine: str = "graph",
+        engine: str = "auto",
+        runs: int = 1,
     ):
         self.model, self.steps = model, steps
         self.loop = step_loop(model, "test", _placed(source.first_rows(1)))
@@ -210,8 +219,7 @@ class StreamEvaluator(Evaluator):
             size = evaluation_rows(model, self.loop, source.batch_size)
             source = source.with_batch_size(min(size, max(source.samples, 1)))
         self.rows = StreamRows(model, source, steps, shuffle=False)
-        chooser = make_chooser(self.loop, self.rows, engine, 1)
-        self.runner = Runner(self.loop, self.rows, chooser)
+        self._make_runner(engine, runs)
 
 
 class StreamResident(Resident):
@@ -236,16 +244,16 @@ class StreamResident(Resident):
         )
         try:
             self.loop = step_loop(model, "train", self.rows.data)
-            chooser = make_chooser(self.loop, self.rows, engine, epochs)
+            chooser = make_chooser(self.loop, self.rows, engine, epochs, engine == "auto")
             self.runner = Runner(self.loop, self.rows, chooser)
-            self.validation = validation_of(model, arguments)
+            self.validation = validation_of(model, arguments, validating(engine), epochs)
             guards.check_monitors(callbacks, sorted(self.loop.names), self.validation is not None)
         except BaseException:
             self.close()
             raise
 
 
-def validation_of(model: Any, arguments: dict) -> Optional[Evaluator]:
+def validation_of(model: Any, arguments: dict, engine: str, runs: int) -> Optional[Evaluator]:
     """What validates: a source, or arrays; None without."""
     data = arguments["validation_data"]
     size, steps = arguments["validation_batch_size"], arguments["validation_steps"]
@@ -253,9 +261,9 @@ def validation_of(model: Any, arguments: dict) -> Optional[Evaluator]:
         return None
     if isinstance(data, Source):
         data = data if size is None else data.with_batch_size(size)
-        return StreamEvaluator(model, data, steps, free=size is None)
+        return StreamEvaluator(model, data, steps, size is None, engine, runs)
     placed = place(pack(*(*data, None, None)[:3]), "validation data")
-    return Evaluator(model, placed, size, steps, free=size is None)
+    return Evaluator(model, placed, size, steps, size is None, engine, runs)
 
 
 def evaluate_source(

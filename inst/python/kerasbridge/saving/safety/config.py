@@ -359,6 +359,8 @@ def _look_at_class(node: dict, name: str, label: str, audit: Audit, objects: _Ob
         _look_at_function(node.get("config"), module, registered, label, audit, objects)
         return
     audit.classes.add((name, module, registered))
+    if module is None and name in names.OPERATIONS and names.is_operation(node):
+        return
     module = names.public_module(module)
     if (
         objects.known(registered)

@@ -1,0 +1,107 @@
+"""Configurations of `.h5` files with the module of every class, as those of `.keras` files have it.
+
+Keras writes the parts of a model into an `.h5` file without their modules, and reads them as layers:
+operations (`x[:, 1]`, `x + 1`, `keras.ops.mean(x)`) are then not found, or taken for the layer of the
+same name (Add, Reshape), and an `axis` of several numbers is dropped. With a module Keras reads them right.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import json
+import sys
+from typing import Any, Optional
+
+from kerasbridge.saving.safety.names import is_operation
+
+
+@functools.cache
+def functional_module() -> str:
+    """The module of the class that `keras.Model(inputs, outputs)` makes, which has no public name."""
+    import keras
+
+    made = [cls for cls in keras.Model.__subclasses__() if cls.__name__ == "Functional"]
+    return next(cls.__module__ for cls in made if cls.__module__.startswith("keras."))
+
+
+@functools.cache
+def operation_modules() -> dict:
+    """Name of the class of each operation of Keras -> its module, as `.keras` files have it."""
+    import keras
+
+    places = [keras.ops, keras.random, keras.activations]
+    places += [keras.ops.image, keras.ops.linalg, keras.ops.nn, keras.ops.numpy]
+    public = [value for place in places for value in vars(place).values() if callable(value)]
+    modules = {getattr(value, "__module__", None) or "" for value in public}
+    return {
+        name: module
+        for module in sorted(m for m in modules if m.startswith("keras."))
+        for name, value in vars(sys.modules[module]).items()
+        if inspect.isclass(value)
+        and value.__module__ == module
+        and issubclass(value, keras.Operation)
+        and not issubclass(value, keras.Layer)
+    }
+
+
+def _module_of(entry: dict) -> Optional[str]:
+    import keras
+
+    name = entry["class_name"]
+    if is_operation(entry) and name in operation_modules():
+        return operation_modules()[name]
+    if name == "Functional":
+        return functional_module()
+    if name in ("Model", "Sequential"):
+        return "keras"
+    return "keras.layers" if inspect.isclass(getattr(keras.layers, name, None)) else None
+
+
+def with_modules(config: Any, plain: bool = False) -> Any:
+    """A copy of a model's configuration in which the model and each of its parts has a module.
+
+    Classes that aren't Keras' have None; they are found by their registered name.
+
+    Args:
+        plain: also turn what the writer of `.h5` files has forms of its own for (tuples, shapes, bytes,
+            `...`) into those values.
+    """
+    made = _copied(config, plain)
+    return _marked(made) if isinstance(made, dict) else made
+
+
+def write_modules(path: str) -> None:
+    """Give the configuration in the `.h5` file at `path` its modules, so that plain Keras reads it too."""
+    import h5py
+
+    with h5py.File(path, "r+") as file:
+        held = json.loads(file.attrs["model_config"])
+        file.attrs["model_config"] = json.dumps(with_modules(held)).encode("utf-8")
+
+
+def _marked(entry: dict) -> dict:
+    if "module" in entry or not isinstance(entry.get("class_name"), str):
+        return entry
+    return {"module": _module_of(entry), "registered_name": entry["class_name"], **entry}
+
+
+def _copied(value: Any, plain: bool) -> Any:
+    if isinstance(value, list):
+        return [_copied(item, plain) for item in value]
+    if not isinstance(value, dict):
+        return value
+    if plain and "config" not in value and value.get("class_name") in _PLAIN:
+        return _PLAIN[value["class_name"]](value)
+    made = {key: _copied(item, plain) for key, item in value.items()}
+    if isinstance(made.get("layers"), list):
+        made["layers"] = [_marked(e) if isinstance(e, dict) else e for e in made["layers"]]
+    return made
+
+
+_PLAIN = {
+    "__tuple__": lambda value: tuple(_copied(item, True) for item in value.get("items", ())),
+    "TensorShape": lambda value: value.get("items") and tuple(value["items"]),
+    "__bytes__": lambda value: str(value.get("value", "")).encode("utf-8"),
+    "__ellipsis__": lambda value: Ellipsis,
+}
