@@ -120,7 +120,7 @@ test_that("a Python that is bound already and has no Keras is named, with the li
       "cat(conditionMessage(e), '\\n')"
     )
   )
-  expect_match(out$output[[1]], "kerasbridge_error_wrong_python", all = FALSE)
+  expect_match(out$output, "kerasbridge_error_wrong_python", all = FALSE)
   text <- paste(out$output, collapse = " ")
   expect_match(text, plain, fixed = TRUE)
   expect_match(text, "chosen by RETICULATE_PYTHON", fixed = TRUE)

@@ -53,4 +53,8 @@ Rscript inst/examples/digits.R "$folder/demo-output"
 # what summarises needs nothing but Python
 [ -x "$python" ] || python="$folder/uv/bin/python"
 [ "$way" != project ] || python="$build/venv/bin/python"
+# R reads from the environment which backend it was made for; Python's tests are told
+for wish; do
+  case $wish in backend=*) export KERAS_BACKEND="${wish#*=}" ;; esac
+done
 exec sh tools/setup/test.sh "$python" "$folder"
