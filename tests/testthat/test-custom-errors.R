@@ -63,7 +63,8 @@ error_cases <- function() {
     "case('model predict_step', predict(net(call = plain, predict_step = function(data) deeper()), x, verbose = 0))",
     # callbacks
     "hooks <- grep('^on_', names(formals(Callback)), value = TRUE)",
-    "run <- function(callback) { m <- make(); go(m, callbacks = callback, validation_split = 0.2); evaluate(m, x, y, verbose = 0, callbacks = callback); predict(m, x, verbose = 0, callbacks = callback) }",
+    "m <- make()",
+    "run <- function(callback) { go(m, callbacks = callback, validation_split = 0.2); evaluate(m, x, y, verbose = 0, callbacks = callback); predict(m, x, verbose = 0, callbacks = callback) }",
     "for (hook in hooks) {",
     "  case(paste('list', hook), run(rlang::set_names(list(\\(...) deeper()), hook)))",
     "  case(paste('class', hook), run(do.call(Callback, rlang::set_names(list('Watch', function(...) deeper()), c('', hook)))()))",
