@@ -23,5 +23,7 @@ the$loaded_models <- list()
 the$jump <- NULL
 # R6 classes that were turned into Python classes
 the$r6_specs <- list()
+# classes of Python objects -> those that R gives them, as they came up
+the$class_names <- new.env(parent = emptyenv())
 # private environments of objects of classes written in R, by key
 the$private <- new.env(parent = emptyenv())

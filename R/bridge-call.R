@@ -6,10 +6,10 @@ bridge_call <- function(symbol, args = list(), call = rlang::caller_env()) {
     return(mock_call(symbol, args, call))
   }
   bridge_start(call)
-  held <- the$bridge$hold()
-  on.exit(the$bridge$release(held))
+  held <- the$ways$hold()
+  on.exit(the$ways$release(held))
   arguments <- c(list(symbol), cross_arguments(args))
-  unwrap(cross(\() do.call(the$bridge$call, arguments)), call)
+  unwrap(cross(\() do.call(the$ways$call, arguments)), call)
 }
 
 # Call a method of a Python object, or the object itself with name "__call__".
@@ -19,10 +19,10 @@ bridge_method <- function(target, name, args = list(), call = rlang::caller_env(
   }
   bridge_start(call)
   check_alive(target, "object", call)
-  held <- the$bridge$hold()
-  on.exit(the$bridge$release(held))
+  held <- the$ways$hold()
+  on.exit(the$ways$release(held))
   arguments <- c(list(target, name), cross_arguments(args))
-  unwrap(cross(\() do.call(the$bridge$method, arguments)), call)
+  unwrap(cross(\() do.call(the$ways$method, arguments)), call)
 }
 
 # Run a verb of the engine such as "fit".
@@ -31,10 +31,10 @@ bridge_do <- function(verb, ..., call = rlang::caller_env()) {
     return(mock_do(verb, list(...), call))
   }
   bridge_start(call)
-  held <- the$bridge$hold()
-  on.exit(the$bridge$release(held))
+  held <- the$ways$hold()
+  on.exit(the$ways$release(held))
   arguments <- to_dict(lapply(list(...), to_python))
-  unwrap(cross(\() the$bridge$do(verb, arguments)), call)
+  unwrap(cross(\() the$ways$do(verb, arguments)), call)
 }
 
 # The same, but the result stays in Python: data on their way to a model.
@@ -43,8 +43,8 @@ bridge_keep <- function(verb, ..., call = rlang::caller_env()) {
     mock_unsupported("A data frame as data", call)
   }
   bridge_start(call)
-  held <- the$bridge$hold()
-  on.exit(the$bridge$release(held))
+  held <- the$ways$hold()
+  on.exit(the$ways$release(held))
   unwrap_raw(the$raw$do(verb, to_dict(lapply(list(...), to_python))), call)
 }
 

@@ -15,14 +15,21 @@ declare_python_needs <- function() {
 delayed_module <- function(name) {
   check_process()
   key <- paste0("module_", name)
-  the[[key]] <- the[[key]] %||% reticulate::import(
-    name,
-    convert = TRUE,
-    delay_load = list(
-      before_load = \() bridge_start(),
-      on_error = \(e) abort_not_found(e)
+  needed <- \() if (the$started && name == "tensorflow" && !identical(the$backend, name)) bridge_do("check_tensorflow", what = "`tf`")
+  if (is.null(the[[key]])) {
+    needed() # a Python that runs already imports at once
+    the[[key]] <- reticulate::import(
+      name,
+      convert = TRUE,
+      delay_load = list(
+        before_load = \() {
+          bridge_start()
+          needed()
+        },
+        on_error = \(e) abort_not_found(e)
+      )
     )
-  )
+  }
   the[[key]]
 }
 
@@ -110,6 +117,10 @@ bridge_start <- function(call = rlang::caller_env()) {
     {
       the$bridge <- import_bridge(convert = TRUE, call)
       the$raw <- import_bridge(convert = FALSE, call)
+      # what every call goes through is looked up once
+      the$ways <- list(
+        hold = the$bridge$hold, release = the$bridge$release, call = the$bridge$call, method = the$bridge$method, do = the$bridge$do
+      )
       the$interrupt_signal <- the$raw$Signal("interrupt")
       the$bridge$start(NULL, as.character(getRversion()), if (start_is_shown()) to_python(r_output()))
     },

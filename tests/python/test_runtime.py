@@ -59,6 +59,28 @@ def test_one_seed_for_all():
             set_random_seed(bad)
 
 
+def test_draws_of_r_repeat_themselves_with_every_keras(monkeypatch):
+    import keras
+    from kerasbridge.bridge.calls import call
+    from kerasbridge.runtime import seeds
+
+    def draw():
+        set_random_seed(5)
+        made = [call("keras.random.uniform", None, {"shape": (2,)}).value for _ in range(2)]
+        return [keras.ops.convert_to_numpy(x).tolist() for x in made]
+
+    first = draw()
+    assert first == draw() and first[0] != first[1]
+    # as a Keras that leaves its global generator alone
+    if keras.config.backend() != "jax":
+        monkeypatch.setattr(keras, "__version__", "3.12.4")
+        first = draw()
+        assert isinstance(seeds.of_draws(), keras.random.SeedGenerator)
+        assert first == draw() and first[0] != first[1]
+        monkeypatch.undo()
+        set_random_seed(5)
+
+
 def test_only_our_own_retracing_is_hushed(caplog):
     import logging
 
@@ -101,3 +123,12 @@ def test_an_organisations_certificates_serve_downloads_too(run_python):
         SSL_CERT_FILE="",
     )
     assert done.stdout == "/etc/own.pem\n"
+
+
+def test_a_backend_that_is_not_there_names_the_one_that_is(monkeypatch):
+    from kerasbridge.runtime import starting
+
+    monkeypatch.setattr(starting.importlib.util, "find_spec", lambda name: name == "jax" or None)
+    hint = starting._other_backend("tensorflow")
+    assert 'this environment has JAX. Say so first: use_backend("jax") in R' in hint
+    assert starting._other_backend("jax") is None and starting._other_backend("numpy") is None

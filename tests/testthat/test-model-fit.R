@@ -200,7 +200,8 @@ test_that("a second Ctrl-C interrupts R itself, and nothing trains on", {
     "before <- get_weights(model); Sys.sleep(1)",
     "cat(second, history$interrupted, identical(before, get_weights(model)))"
   ), timeout = 120)
-  expect_identical(out$output, "second TRUE TRUE")
+  # the last line: TensorFlow 2.16 says, besides, that XLA starts
+  expect_identical(utils::tail(out$output, 1), "second TRUE TRUE")
 })
 
 test_that("histories, layers and tensors summarise, format and show their structure", {

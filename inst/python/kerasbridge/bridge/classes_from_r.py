@@ -20,7 +20,7 @@ import numpy as np
 from kerasbridge.bridge.from_r import RCodeError, happened_in, happened_in_hook
 from kerasbridge.bridge.hooks import hook
 from kerasbridge.errors import ArgumentError, UnsupportedError
-from kerasbridge.runtime import recording
+from kerasbridge.runtime import recording, seen
 
 # kind -> the public class that a class of this kind descends from, the more special first
 _KINDS = {
@@ -199,6 +199,12 @@ def _signature(parameters: list) -> inspect.Signature:
     return inspect.Signature(out)
 
 
+# methods that are written down with a saved model, see `saving/function_programs.py`
+_WRITTEN_DOWN = {("loss", "call")} | {
+    (kind, "__call__") for kind in ("constraint", "regularizer", "initializer", "schedule")
+}
+
+
 _IN_R = {"__init__": "initialize", "__call__": "call"}
 
 
@@ -231,6 +237,8 @@ def _method(
             starred = True
         written.append(p.name + (f"=_default_{p.name}" if p.default is not p.empty else ""))
 
+    remembers = (kind, name) in _WRITTEN_DOWN
+
     def hand_on(instance: Any, given: dict) -> Any:
         further = (
             given.pop("kwargs", {}) if any(p.kind is p.VAR_KEYWORD for p in parameters) else {}
@@ -245,6 +253,10 @@ def _method(
             if p.default is not p.empty or p.kind is p.KEYWORD_ONLY:
                 break
             positional.append(kept.pop(p.name))
+        if remembers:
+            if "_r_forms" not in instance.__dict__:
+                object.__setattr__(instance, "_r_forms", {})
+            seen.remember(instance._r_forms, tuple(positional), {**kept, **further})
         try:
             return function(instance, tuple(positional), {**kept, **further})
         except RCodeError as error:
@@ -394,6 +406,7 @@ def _typed(made: Callable, signature: inspect.Signature) -> Callable:
         return out
 
     __call__.__signature__ = signature
+    __call__._r_untyped = made
     return __call__
 
 

@@ -137,6 +137,7 @@ _VERBS = {
     "set_random_seed": "kerasbridge.runtime:set_random_seed",
     "deterministic": "kerasbridge.runtime.determinism:deterministic",
     "count_gpus": "kerasbridge.runtime.determinism:count_gpus",
+    "check_tensorflow": "kerasbridge.runtime.starting:check_tensorflow",
     "tensorboard_start": "kerasbridge.runtime.tensorboard:tensorboard_start",
     "tensorboard_stop": "kerasbridge.runtime.tensorboard:tensorboard_stop",
 }

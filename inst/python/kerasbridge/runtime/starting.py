@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import importlib.util
 import os
 import sys
 import tempfile
@@ -116,7 +117,8 @@ def start(
         except ImportError as err:
             raise InstallError(
                 f"Keras can't be imported: {err}",
-                hint="Install it with kerasbridge::install_kerasbridge() in R, or "
+                hint=_other_backend(err.name)
+                or "Install it with kerasbridge::install_kerasbridge() in R, or "
                 "`python -m kerasbridge.environment install`.",
                 details={"stderr": caught()[-2000:], "python": sys.executable},
             ) from err
@@ -127,6 +129,18 @@ def start(
         )
     scopes.permit_any_name(keras)
     return keras
+
+
+def _other_backend(missing: Optional[str]) -> Optional[str]:
+    """What to do where the backend `missing` is not installed, but another one is."""
+    found = [b for b in ("tensorflow", "jax", "torch") if importlib.util.find_spec(b)]
+    if missing not in _NAMES or missing in found or not found:
+        return None
+    return (
+        f"{_NAMES[missing]} is the backend that was chosen; this environment has "
+        f'{_NAMES[found[0]]}. Say so first: use_backend("{found[0]}") in R, the variable '
+        f"KERAS_BACKEND={found[0]} in Python. Or install {_NAMES[missing]}."
+    )
 
 
 def tensorflow(what: str) -> Any:
@@ -142,6 +156,11 @@ def tensorflow(what: str) -> Any:
             f"{what} needs TensorFlow, which is not installed here.",
             hint="Install the package tensorflow beside the backend; the backend stays what it is.",
         ) from error
+
+
+def check_tensorflow(what: str) -> None:
+    """An error where TensorFlow, which `what` needs, is not there; see `tensorflow`."""
+    tensorflow(what)
 
 
 @contextlib.contextmanager
