@@ -406,6 +406,9 @@ def main() -> int:
     parser.add_argument("formats", nargs="*", help=f"of: {', '.join(FORMATS)}")
     parser.add_argument("--kills", type=int, default=200)
     parser.add_argument("--plain", action="store_true")
+    parser.add_argument(
+        "--seed", type=int, default=0, help="of the moments; another for each slice"
+    )
     parser.add_argument("--json", help="also write the counts to this file")
     args = parser.parse_args()
     table = {}
@@ -418,7 +421,7 @@ def main() -> int:
         # a process for each row: TensorFlow must not have run where children are forked from
         mine, theirs = multiprocessing.Pipe(duplex=False)
         process = context.Process(
-            target=lambda name, pipe: pipe.send(rounds(name, args.kills, args.plain)),
+            target=lambda name, pipe: pipe.send(rounds(name, args.kills, args.plain, args.seed)),
             args=(name, theirs),
         )
         process.start()

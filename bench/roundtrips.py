@@ -73,11 +73,19 @@ def layer_cases() -> dict:
         "ConvLSTM1D": {"filters": 2, "kernel_size": 2}, "ConvLSTM2D": {"filters": 2, "kernel_size": 2},
         "ConvLSTM3D": {"filters": 2, "kernel_size": 2}, "Normalization": {"mean": 0.5, "variance": 2.0},
         "IntegerLookup": {"vocabulary": list(range(8))}, "Hashing": {"num_bins": 4},
+        "HashedCrossing": {"num_bins": 4}, "Lambda": {"function": keras.ops.square},
+        "Pipeline": {"layers": [layers.Rescaling(2.0), layers.CenterCrop(4, 4)]},
+        "RandomPosterization": {"factor": 4}, "RandomZoom": {"height_factor": 0.1},
+        "RandomTranslation": {"height_factor": 0.1, "width_factor": 0.1}, "MaxNumBoundingBoxes": {"max_number": 2},
+        "STFTSpectrogram": {"frame_length": 8, "frame_step": 4, "fft_length": 8},
+        "GRUCell": {"units": 3}, "LSTMCell": {"units": 3}, "SimpleRNNCell": {"units": 3},
     }  # fmt: skip
+    given["StackedRNNCells"] = {"cells": [layers.GRUCell(3), layers.LSTMCell(2)]}
     inputs = {
         "Embedding": (6,), "ReversibleEmbedding": (6,), "RepeatVector": (3,), "ConvLSTM1D": (4, 8, 3),
         "ConvLSTM2D": (4, 8, 8, 3), "ConvLSTM3D": (3, 4, 4, 4, 3), "CategoryEncoding": (1,),
         "IntegerLookup": (3,), "Hashing": (3,), "Rescaling": (8, 8, 3), "Resizing": (8, 8, 3), "CenterCrop": (8, 8, 3),
+        "Pipeline": (8, 8, 3), "Equalization": (8, 8, 3), "STFTSpectrogram": (16, 1), "HashedCrossing": (1,),
     }  # fmt: skip
 
     def maker(name, cls):
@@ -93,12 +101,16 @@ def layer_cases() -> dict:
         def build():
             keras.utils.set_random_seed(0)
             whole = name in (
-                "Embedding", "ReversibleEmbedding", "CategoryEncoding", "IntegerLookup", "Hashing"
+                "Embedding", "ReversibleEmbedding", "CategoryEncoding", "IntegerLookup", "Hashing",
+                "HashedCrossing",
             )  # fmt: skip
             start = keras.Input(shape, dtype="int32" if whole else "float32")
             rng = np.random.default_rng(0)
             x = rng.integers(0, 8, (4, *shape)) if whole else rng.random((4, *shape), "float32")
-            layer = cls(**options)
+            if name.endswith(("Cell", "Cells")):  # as users meet them: inside RNN
+                layer = layers.RNN(cls(**options))
+            else:
+                layer = cls(**options)
             merging = name in (
                 "Add",
                 "Average",
@@ -112,7 +124,7 @@ def layer_cases() -> dict:
                 out = layer([start, layers.Dense(shape[-1])(start)])
             elif name in ("MultiHeadAttention", "GroupQueryAttention"):
                 out = layer(start, start)
-            elif name == "Dot":
+            elif name in ("Dot", "HashedCrossing"):
                 out = layer([start, start])
             else:
                 out = layer(start)

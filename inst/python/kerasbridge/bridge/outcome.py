@@ -15,7 +15,7 @@ from kerasbridge.bridge import from_r, holding
 from kerasbridge.bridge.from_r import RCodeError
 from kerasbridge.environment.messages import explain
 from kerasbridge.errors import KerasBridgeError
-from kerasbridge.runtime import certificates, where
+from kerasbridge.runtime import certificates, exhausted, where
 
 
 class Outcome:
@@ -127,6 +127,9 @@ def describe(exc: BaseException) -> dict:
         "r_key": _r_key(exc, r_error),
     }
     base["place"] = from_r.place_of(base["r_key"])
+    if r_error is None and not isinstance(exc, KerasBridgeError):
+        found = exhausted.of(exc)
+        exc = exc if found is None else exhausted.as_error(found)
     if isinstance(exc, KerasBridgeError):
         return {
             **base,
