@@ -107,7 +107,11 @@ pull_function <- function(generator, word, frame) {
   count <- 0L
   pull <- function() {
     count <<- count + 1L
-    batch <- tryCatch(generator(), error = \(e) abort_generator(e, word, count, frame))
+    seen <- NULL
+    batch <- tryCatch(
+      withCallingHandlers(generator(), error = \(e) seen <<- with_trace(e)),
+      error = \(e) abort_generator(if (same_error(seen, e)) seen else e, word, count, frame)
+    )
     if (is.null(batch)) {
       return(NULL)
     }
@@ -131,7 +135,7 @@ abort_generator <- function(e, word, count, frame, ...) {
   own <- setdiff(class(e), c("rlang_error", "simpleError", "error", "condition"))
   stop(rlang::error_cnd(
     class = c(own, "kerasbridge_error_generator", "kerasbridge_error"),
-    message = sprintf("The %s failed at batch %d: %s", word, count, conditionMessage(e)),
+    message = sprintf("The %s failed at batch %d: %s", word, count, conditionMessage(e)), trace = e$trace,
     batch = count, original = e, call = conditionCall(e) %||% rlang::error_call(frame), ...
   ))
 }
