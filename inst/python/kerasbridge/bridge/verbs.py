@@ -148,7 +148,6 @@ _VERBS = {
     "train_on_cluster": "kerasbridge.cluster:train_on_cluster",
     "several_devices": "kerasbridge.runtime.spreading:Spread",
     "copy_on_devices": "kerasbridge.runtime.spreading:copy_on_devices",
-    "count_gpus": "kerasbridge.runtime.determinism:count_gpus",
     "check_tensorflow": "kerasbridge.runtime.starting:check_tensorflow",
     "tensorboard_start": "kerasbridge.runtime.tensorboard:tensorboard_start",
     "tensorboard_stop": "kerasbridge.runtime.tensorboard:tensorboard_stop",
