@@ -219,10 +219,19 @@ abort_not_found <- function(error, call = rlang::caller_env()) {
       } else {
         known$fix
       },
+      i = uv_too_new(),
       i = "`kerasbridge_doctor()` looks at everything and says what to mend."
     ),
     call = call
   )
+}
+
+# reticulate 1.41 and 1.42, and 1.43 with a uv that the user has, lose the environment that uv 0.8 and later
+# make for py_require().
+uv_too_new <- function(reticulate = utils::packageVersion("reticulate")) {
+  if (reticulate >= "1.41" && reticulate < "1.44") {
+    sprintf("Where Python packages are to be resolved at first use: reticulate %s can't use uv 0.8 or newer; reticulate 1.44 can.", reticulate)
+  }
 }
 
 # The interpreter that this session runs; NULL while none was started. Starts nothing.

@@ -63,6 +63,7 @@ _VERBS = {
     # data
     "start_workers": "kerasbridge.data.workers:Workers",
     "row_source": "kerasbridge.data.rows:row_source",
+    "on_the_asking_thread": "kerasbridge.data.indexed:on_the_asking_thread",
     "generator_next": "kerasbridge.data.stepping:next_batch",
     "read_hdf5": "kerasbridge.data.hdf5:read_rows",
     "load_dataset": "kerasbridge.bridge.datasets:load",
