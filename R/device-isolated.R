@@ -100,7 +100,7 @@ isolated_main <- function(arguments = commandArgs(TRUE)) {
   )
   file <- file.path(folder, "value.rds")
   saveRDS(out, paste0(file, ".part"), compress = FALSE)
-  file.rename(paste0(file, ".part"), file)
+  invisible(file.rename(paste0(file, ".part"), file))
 }
 
 # A condition that means something in another process: what points into Python is left out.

@@ -81,6 +81,8 @@ fit.kerasbridge_model <- function(object, x = NULL, y = NULL, ..., batch_size = 
   settle_dots(list(...), names(formals()), frame)
   na <- as_na_arg(na, c("refuse", "pass"), frame)
   initial_epoch <- resumed_epoch(resume, initial_epoch, epochs, frame)
+  x <- on_r_thread(x, frame, shuffle)
+  validation_data <- on_r_thread(validation_data, frame)
   if (is_pulled(x)) {
     refuse_beside_generator(list(y = y, sample_weight = sample_weight, batch_size = batch_size, effective_batch_size = effective_batch_size), frame)
     refuse_na_rule(na, frame)
@@ -168,6 +170,7 @@ evaluate.kerasbridge_model <- function(object, x = NULL, y = NULL, ..., batch_si
   check_alive(object, "object", frame)
   settle_dots(list(...), names(formals()), frame)
   na <- as_na_arg(na, c("refuse", "pass"), frame)
+  x <- on_r_thread(x, frame)
   if (is_pulled(x)) {
     refuse_beside_generator(list(y = y, sample_weight = sample_weight, batch_size = batch_size), frame)
     refuse_na_rule(na, frame)
@@ -222,6 +225,7 @@ predict.kerasbridge_model <- function(object, x, ..., type = c("response", "prob
   na <- as_na_arg(na, c("refuse", "exclude", "pass"), frame)
   type <- rlang::arg_match(type, error_call = frame)
   settle_dots(list(...), names(formals()), frame)
+  x <- on_r_thread(x, frame)
   if (is_pulled(x)) {
     refuse_beside_generator(list(batch_size = batch_size), frame)
     refuse_na_rule(na, frame)

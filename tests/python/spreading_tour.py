@@ -7,9 +7,13 @@ from __future__ import annotations
 
 import contextlib
 import os
+import sys
 import tempfile
 import traceback
 from pathlib import Path
+
+if os.environ["KERAS_BACKEND"] == "jax":
+    sys.modules["tensorflow"] = None  # JAX has to do without it
 
 from kerasbridge.runtime import device_settings, devices, spreading, starting
 

@@ -104,6 +104,19 @@ def test_an_error_in_a_worker_is_told_and_nothing_goes_on(tmp_path):
     assert "failed 1 times" in caught.value.message
 
 
+def test_each_worker_has_cards_of_its_own(monkeypatch):
+    from kerasbridge.cluster import driver
+
+    monkeypatch.setattr(driver.graphics, "status", lambda: {"devices": [{}, {}, {}, {}]})
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    assert driver.own_cards(1, 2) == ["CUDA_VISIBLE_DEVICES=2,3"]
+    assert driver.own_cards(4, 5) == ["JAX_PLATFORMS=cpu"]
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "1,3")
+    assert driver.own_cards(1, 2) == ["CUDA_VISIBLE_DEVICES=3"]
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "-1")
+    assert driver.own_cards(0, 1) == ["JAX_PLATFORMS=cpu"]
+
+
 def test_what_can_not_be_trained_is_refused_before_a_start(tmp_path, monkeypatch):
     if not has_jax:
         with pytest.raises(InstallError, match="needs JAX"):

@@ -259,8 +259,20 @@ def test_a_real_one_of_numpy_becomes_a_condition():
         np.ones((10**7, 10**8))
     found = describe(caught.value)
     assert found["kind"] == "oom" and found["details"]["shape"] == [10**7, 10**8]
+    assert type(found["details"]["bytes_wanted"]) is float  # beyond the integers of R
     assert found["details"]["bytes_free"] > 0 and "ran out" in found["message"]
     assert found["type"].endswith("MemoryError") and "Unable to allocate" in found["traceback"]
+
+
+def test_bytes_beyond_the_integers_of_r_cross_as_doubles():
+    from kerasbridge.bridge.outcome import outcome
+
+    rows = [{"limit": 2**40, "small": 7, "none": None, "parts": [2**33, "text"]}]
+    found = outcome(lambda: rows)().value
+    assert found == [
+        {"limit": float(2**40), "small": 7, "none": None, "parts": [float(2**33), "text"]}
+    ]
+    assert type(found[0]["limit"]) is float and type(found[0]["small"]) is int
 
 
 def test_memory_of_the_process():

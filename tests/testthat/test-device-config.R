@@ -47,6 +47,7 @@ test_that("memory is told by device", {
   expect_named(found, c("device", "current", "peak", "limit"))
   expect_identical(found$device[[1]], "CPU")
   expect_gt(found$current[[1]], 1e7)
+  expect_gt(found$limit[[1]], found$current[[1]])
 })
 
 test_that("200 predictions take no more memory", {

@@ -63,6 +63,7 @@ _VERBS = {
     # data
     "start_workers": "kerasbridge.data.workers:Workers",
     "row_source": "kerasbridge.data.rows:row_source",
+    "on_the_asking_thread": "kerasbridge.data.indexed:on_the_asking_thread",
     "generator_next": "kerasbridge.data.stepping:next_batch",
     "read_hdf5": "kerasbridge.data.hdf5:read_rows",
     "load_dataset": "kerasbridge.bridge.datasets:load",
@@ -147,7 +148,6 @@ _VERBS = {
     "train_on_cluster": "kerasbridge.cluster:train_on_cluster",
     "several_devices": "kerasbridge.runtime.spreading:Spread",
     "copy_on_devices": "kerasbridge.runtime.spreading:copy_on_devices",
-    "count_gpus": "kerasbridge.runtime.determinism:count_gpus",
     "check_tensorflow": "kerasbridge.runtime.starting:check_tensorflow",
     "tensorboard_start": "kerasbridge.runtime.tensorboard:tensorboard_start",
     "tensorboard_stop": "kerasbridge.runtime.tensorboard:tensorboard_stop",

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Optional, Sequence, Union
 
 from kerasbridge.cluster.folder import Folder
+from kerasbridge.environment import graphics
 from kerasbridge.errors import ArgumentError, ClusterError, InstallError
 
 STEP = 0.2  # seconds between two looks
@@ -185,7 +186,8 @@ class _Run:
             log = open(self.shared.log(number, self.task["attempt"]), "wb")  # noqa: SIM115
             command = [
                 "env", f"PYTHONPATH={engine}", "KERAS_BACKEND=jax", "TF_CPP_MIN_LOG_LEVEL=3",
-                "PYTHONUNBUFFERED=1", self.python, "-m", "kerasbridge.cluster",
+                "PYTHONUNBUFFERED=1", *(() if self.hosts else own_cards(number, self.task["workers"])),
+                self.python, "-m", "kerasbridge.cluster",
                 str(self.shared.path.resolve()), str(number),
             ]  # fmt: skip
             if self.hosts:
@@ -264,6 +266,21 @@ class _Run:
             text = log.read_text(encoding="utf-8", errors="replace") if log.exists() else ""
             said += text.strip().splitlines()[-3:]
         return " | ".join(said)[-1500:] or "nothing"
+
+
+def own_cards(number: int, count: int) -> list[str]:
+    """The variable that gives worker `number` of `count` on this machine cards of its own, if there are any.
+
+    Two processes can't compute together on one card: with too few cards, all use the processor.
+    """
+    cards = [str(index) for index in range(len(graphics.status()["devices"]))]
+    shown = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if cards and shown is not None:
+        cards = [part.strip() for part in shown.split(",") if part.strip() not in ("", "-1")]
+    share = len(cards) // count
+    if not share:
+        return ["JAX_PLATFORMS=cpu"]
+    return ["CUDA_VISIBLE_DEVICES=" + ",".join(cards[number * share : (number + 1) * share])]
 
 
 def _free_port() -> int:
