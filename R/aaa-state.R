@@ -17,11 +17,15 @@ the$r_error_count <- 0L
 the$kept <- list()
 the$keep_seconds <- 0
 the$loaded <- 0
+# what in this session set KERAS_BACKEND, for keras_settings()
+the$backend_by <- NULL
 # models loaded with `cached = TRUE`
 the$loaded_models <- list()
 # R code that Python called was left by a jump: list(condition), until the call comes back
 the$jump <- NULL
 # R6 classes that were turned into Python classes
 the$r6_specs <- list()
+# classes of Python objects -> those that R gives them, as they came up
+the$class_names <- new.env(parent = emptyenv())
 # private environments of objects of classes written in R, by key
 the$private <- new.env(parent = emptyenv())

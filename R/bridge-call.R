@@ -6,10 +6,10 @@ bridge_call <- function(symbol, args = list(), call = rlang::caller_env()) {
     return(mock_call(symbol, args, call))
   }
   bridge_start(call)
-  held <- the$bridge$hold()
-  on.exit(the$bridge$release(held))
+  held <- the$ways$hold()
+  on.exit(the$ways$release(held))
   arguments <- c(list(symbol), cross_arguments(args))
-  unwrap(cross(\() do.call(the$bridge$call, arguments)), call)
+  unwrap(cross(\() do.call(the$ways$call, arguments)), call)
 }
 
 # Call a method of a Python object, or the object itself with name "__call__".
@@ -19,10 +19,10 @@ bridge_method <- function(target, name, args = list(), call = rlang::caller_env(
   }
   bridge_start(call)
   check_alive(target, "object", call)
-  held <- the$bridge$hold()
-  on.exit(the$bridge$release(held))
+  held <- the$ways$hold()
+  on.exit(the$ways$release(held))
   arguments <- c(list(target, name), cross_arguments(args))
-  unwrap(cross(\() do.call(the$bridge$method, arguments)), call)
+  unwrap(cross(\() do.call(the$ways$method, arguments)), call)
 }
 
 # Run a verb of the engine such as "fit".
@@ -31,10 +31,10 @@ bridge_do <- function(verb, ..., call = rlang::caller_env()) {
     return(mock_do(verb, list(...), call))
   }
   bridge_start(call)
-  held <- the$bridge$hold()
-  on.exit(the$bridge$release(held))
+  held <- the$ways$hold()
+  on.exit(the$ways$release(held))
   arguments <- to_dict(lapply(list(...), to_python))
-  unwrap(cross(\() the$bridge$do(verb, arguments)), call)
+  unwrap(cross(\() the$ways$do(verb, arguments)), call)
 }
 
 # The same, but the result stays in Python: data on their way to a model.
@@ -43,9 +43,10 @@ bridge_keep <- function(verb, ..., call = rlang::caller_env()) {
     mock_unsupported("A data frame as data", call)
   }
   bridge_start(call)
-  held <- the$bridge$hold()
-  on.exit(the$bridge$release(held))
-  unwrap_raw(the$raw$do(verb, to_dict(lapply(list(...), to_python))), call)
+  held <- the$ways$hold()
+  on.exit(the$ways$release(held))
+  arguments <- to_dict(lapply(list(...), to_python))
+  unwrap_raw(cross(\() the$raw$do(verb, arguments), the$raw), call)
 }
 
 # Positional arguments as a Python list, named ones as a dict.
@@ -61,8 +62,9 @@ cross_arguments <- function(args) {
 # function) must not be left by a jump: that breaks Python. So interrupts are suspended, Python answers a
 # press of Ctrl-C, and guard_r_code() allows interrupts to R again. The same press may reach R too while
 # the result is on its way, as an interrupt or as an error of the conversion, and the result would be
-# lost: so it is told here whether one came, and Python is asked for the result once more.
-cross <- function(run) {
+# lost: so it is told here whether one came, and Python is asked for the result once more, on the side
+# of the border (with or without conversion) that the call took.
+cross <- function(run, side = the$bridge) {
   pressed <- FALSE
   press <- \(e) {
     pressed <<- TRUE
@@ -74,12 +76,15 @@ cross <- function(run) {
     tryCatch(allowInterrupts(Sys.sleep(0)), interrupt = press)
     if (pressed) {
       settle_interrupts()
-      out <- the$bridge$take_interrupted()
+      out <- side$take_interrupted()
+      if (is_none(out)) out <- NULL
     }
   })
   if (pressed && is.null(out)) rlang::interrupt()
   out
 }
+
+is_none <- function(x) inherits(x, "python.builtin.NoneType")
 
 # One press arrives in R and in Python; what comes right after it is the same press. reticulate keeps it,
 # besides, until the next error of Python's, whatever that is about: so there is one.

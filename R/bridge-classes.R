@@ -6,6 +6,17 @@ kerasbridge_classes <- function(classes) {
   if (is.null(known)) {
     return(classes)
   }
+  # asked for every object that comes from Python
+  key <- paste(classes, collapse = " ")
+  found <- the$class_names[[key]]
+  if (is.null(found)) {
+    found <- worded_classes(classes, known)
+    assign(key, found, envir = the$class_names)
+  }
+  found
+}
+
+worded_classes <- function(classes, known) {
   words <- known[intersect(classes, names(known))]
   if (length(words)) {
     return(c(unique(paste0("kerasbridge_", words)), "kerasbridge_object", classes))

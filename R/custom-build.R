@@ -293,7 +293,7 @@ custom_name <- function(x) {
   if (inherits(x, "R6ClassGenerator")) {
     return(x$classname)
   }
-  if (is_python_class(x)) {
+  if (is_python_class(x) || is_python(x) && is.function(x)) {
     return(py_attribute(x, "__name__"))
   }
   attr(x, "py_function_name")

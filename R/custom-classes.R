@@ -213,9 +213,11 @@ LearningRateSchedule <- function(classname, call = NULL, initialize = NULL, get_
   define_class("schedule", classname, members, public, private, inherit, parent_env, call = frame)
 }
 
-# A function of the step as a schedule: Keras itself takes only functions without arguments.
+# A function of the step as a schedule: Keras itself takes only functions without arguments. The class is found
+# by its name when a file is loaded, so that each function has a name of its own, the same in every session.
 schedule_from_function <- function(f) {
-  class_constructor(new_class_spec("schedule", "RateOfStep", list(call = f), parent_env = globalenv(), call = NULL))()
+  name <- paste0("RateOfStep_", substr(rlang::hash(function_source(f) %||% rlang::obj_address(f)), 1, 8))
+  class_constructor(new_class_spec("schedule", name, list(call = f), parent_env = globalenv(), call = NULL))()
 }
 
 #' @rdname custom-classes

@@ -94,13 +94,35 @@ custom_value <- function(x, call) {
     return(as_class(x, call))
   }
   if (inherits(x, "KerasConstraint")) {
-    make <- Constraint(class(x)[[1]], call = \(w) x$call(w), get_config = \() x$get_config())
-    return(make())
+    return(constraint_from_r6(x, call))
   }
   if (inherits(x, "KerasLayer")) {
     abort_argument(class(x)[[1]], "is an R6 object; `create_layer()` takes the class.", call = call)
   }
   x
+}
+
+# A constraint from an R6 object: its methods are those of the class, its fields arguments of the constructor,
+# so that both travel in files. Methods that need the R6 object itself keep it.
+constraint_from_r6 <- function(x, call) {
+  own <- setdiff(names(x), c("clone", "initialize", "get_config", ".__enclos_env__"))
+  values <- mget(own[!vapply(own, bindingIsActive, NA, env = x)], envir = x)
+  is_method <- vapply(values, is.function, NA)
+  methods <- values[is_method]
+  fields <- values[!is_method]
+  if (any(c("super", "private") %in% unlist(lapply(methods, \(f) all.names(body(f)))))) {
+    make <- Constraint(class(x)[[1]], call = \(w) x$call(w), get_config = \() x$get_config(), parent_env = globalenv())
+    return(make())
+  }
+  if (!identical(body(x$get_config), body(KerasConstraint$public_methods$get_config))) {
+    methods$get_config <- x$get_config
+  }
+  if (length(fields)) {
+    set <- lapply(names(fields), \(n) rlang::expr(self[[!!n]] <- !!as.name(n)))
+    methods$initialize <- rlang::new_function(lapply(fields, \(f) NULL), as.call(c(quote(`{`), set)), globalenv())
+  }
+  make <- class_constructor(new_class_spec("constraint", class(x)[[1]], methods, parent_env = globalenv(), call = call))
+  do.call(make, fields)
 }
 
 # A callback from an R6 object or from a list of hooks.

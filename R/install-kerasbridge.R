@@ -303,11 +303,14 @@ run_environment <- function(python, arguments, stream) {
   out
 }
 
-# options(kerasbridge.ca_file = ): an organisation's certificates, for pip, uv and downloads. (Without it the
-# engine makes one of the variables serve for all.)
+# options(kerasbridge.ca_file = ): an organisation's certificates, for pip, uv and downloads. Without it
+# REQUESTS_CA_BUNDLE serves for all: the engine sees to pip and downloads.
 certificate_variables <- function(file = getOption("kerasbridge.ca_file")) {
   if (is.null(file)) {
-    return(list())
+    # uv, and with it py_require(), looks at SSL_CERT_FILE only
+    bundle <- Sys.getenv("REQUESTS_CA_BUNDLE")
+    known <- nzchar(Sys.getenv("SSL_CERT_FILE")) || !utils::file_test("-f", bundle)
+    return(if (known) list() else list(SSL_CERT_FILE = bundle))
   }
   if (!rlang::is_string(file) || !file.exists(file)) {
     abort_install(

@@ -155,7 +155,7 @@ as_custom_object <- function(x, name, arg, call) {
     return(as_class(x, call))
   }
   if (is.function(x) || rlang::is_formula(x)) {
-    return(tagged(x, "function", name = name))
+    return(tagged(x, "function", name = name, described = "named"))
   }
   abort_argument(arg, paste0("must hold classes and functions, not ", describe_value(x), "."), call = call)
 }

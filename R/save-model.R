@@ -54,7 +54,11 @@
 #' `kerasbridge.saving.load_model(path)`, and in R. It predicts and trains like the original. Not possible is
 #' it for code that draws random numbers, looks at the values of tensors, changes weights while it runs, or
 #' goes past `op_*()` functions, layers and tensor arithmetic; then Python says which layer needs R, and
-#' why. Losses, metrics and functions written in R always need R: in Python `compile=False` leaves them out.
+#' why. The same is done for plain functions (activations, losses, metrics, regularizers, constraints,
+#' initializers, schedules, those of [layer_lambda()]) and for classes made by [Loss()], [Regularizer()],
+#' [Constraint()], [Initializer()] and [LearningRateSchedule()], for the shapes that they were used with.
+#' Classes of [Metric()] and [Optimizer()] change weights: they always need R, and in Python `compile=False`
+#' leaves them out.
 #'
 #' @return `save_model()`: the path, invisibly. `load_model()`: the model; of a SavedModel folder an
 #'   object that predicts and can't be trained.
@@ -112,13 +116,13 @@ model_loaded <- function(model, frame) {
   if (is_model(model)) keep_fresh(model) else invisible(model)
 }
 
-# Layers of which the file holds what they compute, and this session not the class.
+# Classes and functions of which the file holds what they compute, and which this session lacks.
 note_stand_ins <- function(classes) {
   rlang::inform(
     c(
       i = sprintf("This session lacks %s: what %s compute%s is taken from the file.", paste0("'", classes, "'", collapse = ", "),
                   if (length(classes) > 1) "they" else "it", if (length(classes) > 1) "" else "s"),
-      i = "For the classes themselves define them first, or say `r_code = TRUE`."
+      i = "For the R code itself define it first, or say `r_code = TRUE`."
     ),
     class = "kerasbridge_note"
   )

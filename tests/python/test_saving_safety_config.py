@@ -147,12 +147,30 @@ def test_missing_classes_are_listed_all_at_once(monkeypatch):
     assert "function 'wobble'" in text
     assert "custom_objects={'Scale': ..., 'Shift': ..., 'wobble': ...}" in text
     assert [m["name"] for m in caught.value.details["missing"]] == ["Scale", "Shift", "wobble"]
+    origins = {
+        "mine>Scale": {"origin": "Python: mine.layers.Scale", "python": "class Scale: pass"},
+        "wobble": {"origin": "Python: waves.wobble"},
+    }
+    with pytest.raises(FileError) as caught:
+        check_config(
+            model(config["config"]["layers"][0], config["config"]["layers"][2]),
+            live=True,
+            origins=origins,
+        )
+    assert "`custom_objects={'Scale': ..., 'wobble': ...}`" in caught.value.hint
+    assert (
+        "import what defines them before loading: `import mine.layers`, `import waves`"
+        in caught.value.hint
+    )
+    assert '`allow="python_code"`; `inspect_model()` shows it' in caught.value.hint
     monkeypatch.setitem(attached.session, "r", "4.2.2")
     with pytest.raises(FileError, match="needs 3 things that Keras") as caught:
         check_config(config, live=True)
     text = str(caught.value)
     assert "class 'Shift' (written in R" in text
     assert "custom_objects = list(Scale = ..., Shift = ..., wobble = ...)" in text
+    assert '`import("mine.layers")`' in text and "run the R code that defines them" in text
+    assert "(the file holds no code of them)" in text
 
 
 def test_objects_of_the_session_are_known():

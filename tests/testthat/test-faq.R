@@ -132,6 +132,13 @@ test_that("weights alone: back into the same architecture, and by name into anot
     expect_equal(get_weights(get_layer(other, "dense 1")), get_weights(get_layer(old, "dense 1")))
     expect_identical(get_weights(get_layer(other, "new_dense")), before)
   }
+  # a name that TensorFlow's graphs don't take is no hindrance to using the model
+  x <- matrix(1:6, 2)
+  weights <- get_weights(old)
+  expected <- sweep(sweep(x %*% weights[[1]], 2, weights[[2]], "+") %*% weights[[3]], 2, weights[[4]], "+")
+  expect_equal(predict(old, x, verbose = 0), expected, tolerance = 1e-5)
+  old %>% compile("sgd", "mse")
+  expect_equal(fit(old, x, expected, epochs = 1, verbose = 0)$metrics$loss, 0, tolerance = 1e-5)
 })
 
 test_that("the loss of training is an average over the epoch, with dropout; evaluation has none", {
@@ -345,6 +352,16 @@ test_that("the same seed gives the same numbers in two processes", {
   first <- run_r(code)$output
   expect_length(strsplit(utils::tail(first, 1), " ")[[1]], 2 + 15 + 4)
   expect_identical(run_r(code)$output, first)
+})
+
+test_that("a seed set first in a session leaves one thread and no graphics card, with nothing left to say", {
+  skip_if_no_keras()
+  skip_if_not(kerasbridge_info()$backend == "tensorflow")
+  out <- run_r(c(
+    "library(kerasbridge)", "use_session_with_seed(42)",
+    "cat(Sys.getenv(c('CUDA_VISIBLE_DEVICES', 'TF_NUM_INTRAOP_THREADS')), length(tf$config$get_visible_devices('GPU')))"
+  ))
+  expect_identical(out$output, "-1 1 0")
 })
 
 test_that("where settings and downloads lie", {

@@ -171,6 +171,14 @@ test_that("one option names the certificates for all that downloads", {
   withr::local_options(kerasbridge.ca_file = "/nonexistent.pem")
   expect_error(certificate_variables(), "kerasbridge.ca_file", class = "kerasbridge_error_install")
   withr::local_options(kerasbridge.ca_file = NULL)
+  withr::local_envvar(REQUESTS_CA_BUNDLE = NA, SSL_CERT_FILE = NA)
+  expect_identical(certificate_variables(), list())
+  # the one that people set serves uv, too, and with it py_require(); a folder is none
+  withr::local_envvar(REQUESTS_CA_BUNDLE = file)
+  expect_identical(certificate_variables(), list(SSL_CERT_FILE = file))
+  withr::local_envvar(REQUESTS_CA_BUNDLE = dirname(file))
+  expect_identical(certificate_variables(), list())
+  withr::local_envvar(REQUESTS_CA_BUNDLE = file, SSL_CERT_FILE = "mine.pem")
   expect_identical(certificate_variables(), list())
 })
 

@@ -13,7 +13,7 @@ from kerasbridge.bridge.classes import class_names
 from kerasbridge.bridge.convert import without_tuple_names
 from kerasbridge.bridge.outcome import crossing, lost_interrupts_stop, outcome, stop
 from kerasbridge.errors import UnsupportedError
-from kerasbridge.runtime import attached, recording, threads
+from kerasbridge.runtime import attached, recording, seeds, threads
 from kerasbridge.runtime import starting as runtime
 
 _OWN = "kerasbridge.layers."
@@ -27,17 +27,22 @@ _SAFER = {
     "keras.utils.save_img": "kerasbridge.saving.writers:save_img",
 }
 _STOPPABLE = {f"{verb}{end}" for verb in ("fit", "evaluate", "predict") for end in ("", "_pulled")}
+_STOPPABLE.add("train_on_cluster")
 
 
 @outcome
 def start(
-    backend: Optional[str] = None, r_version: Optional[str] = None, output: Any = None
+    backend: Optional[str] = None,
+    r_version: Optional[str] = None,
+    output: Any = None,
+    by: str = "",
 ) -> dict:
     """Start Keras; returns versions and the class names that R hangs its methods on.
 
-    `output`: an `Output` that a person looks at, told when the start takes long; or None.
+    `output`: an `Output` that a person looks at, told when the start takes long; or None. `by`: the R
+    function that starts it.
     """
-    keras = runtime.start(backend, None if output is None else output.write)
+    keras = runtime.start(backend, None if output is None else output.write, by=by)
     if r_version:
         attached.session["r"] = r_version
     holding.install()
@@ -173,6 +178,9 @@ def call(symbol: str, args: Optional[list] = None, kwargs: Optional[dict] = None
     kwargs = _fit_arguments(function, symbol, dict(kwargs or {}))
     if symbol in _SYMBOLIC_SINCE:
         _check_symbolic(symbol, [*(args or ()), *kwargs.values()])
+    if symbol.startswith("keras.random.") and symbol.split(".")[-1].islower():
+        if kwargs.get("seed") is None and seeds.of_draws() is not None:
+            kwargs["seed"] = seeds.of_draws()
     if symbol.startswith("keras.applications."):
         _look_at_weights(kwargs)
     if symbol.startswith("keras.callbacks.") and symbol.split(".")[-1] in _DURABLE:
@@ -213,7 +221,11 @@ def method(
     """Call a method of an object, or the object itself when `name` is "__call__"."""
     _settle_for([target])
     function = target if name == "__call__" else getattr(target, name)
-    return function(*(args or ()), **dict(kwargs or {}))
+    recorded = recording.current()
+    if not isinstance(recorded, recording.Operations):
+        return function(*(args or ()), **dict(kwargs or {}))
+    recorded.called(target, list(args or ()), dict(kwargs or {}))
+    return recorded.result(function(*(args or ()), **dict(kwargs or {})))
 
 
 @outcome

@@ -12,7 +12,7 @@ import time
 from typing import Any, Callable, Optional
 
 from kerasbridge.bridge import holding
-from kerasbridge.runtime import threads, where
+from kerasbridge.runtime import seen, threads, where
 
 
 class RCodeError(Exception):
@@ -83,7 +83,8 @@ class Signal:
 def r_function(function: Callable, name: str, named: bool = False) -> Callable:
     """`function`, which calls R and may return a `Signal`, as a callable that returns or raises.
 
-    `named`: its name tells a person where an error in it happened.
+    `named`: its name tells a person where an error in it happened, and it may become part of a model: it
+    remembers the forms of its calls in `_r_forms`.
 
     Called on another thread than R's, it runs on R's thread if that waits for a training step.
 
@@ -93,8 +94,12 @@ def r_function(function: Callable, name: str, named: bool = False) -> Callable:
         UnsupportedError: the call comes from another thread, and R's thread is not waiting.
     """
 
+    forms: dict = {}
+
     @functools.wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:
+        if named:
+            seen.remember(forms, args, kwargs)
         started = time.perf_counter()
         value = holding.while_in_r(functools.partial(function, *args, **kwargs))
         where.count(time.perf_counter() - started)
@@ -108,4 +113,7 @@ def r_function(function: Callable, name: str, named: bool = False) -> Callable:
         return value
 
     call.__name__ = name
-    return threads.main_only(call)
+    out = threads.main_only(call)
+    if named:
+        out._r_forms = forms
+    return out

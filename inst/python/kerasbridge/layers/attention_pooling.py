@@ -8,14 +8,15 @@ import keras
 from keras import ops
 
 from kerasbridge.layers.checks import check_positive
+from kerasbridge.layers.masks import masked_mean
 
 
 @keras.saving.register_keras_serializable(package="kerasbridge")
 class SqueezeExcite(keras.layers.Layer):
     """Scales each channel by a number from 0 to 1 that depends on all channels' means.
 
-    Input and output: `(batch, ..., channels)`, any number of axes between. Source: Hu, Shen and Sun,
-    "Squeeze-and-excitation networks" (2018).
+    Input and output: `(batch, ..., channels)`, any number of axes between. Masked steps don't count in the
+    means. Source: Hu, Shen and Sun, "Squeeze-and-excitation networks" (2018).
 
     Args:
         ratio: how many times fewer units the small network has than channels.
@@ -26,6 +27,7 @@ class SqueezeExcite(keras.layers.Layer):
         super().__init__(**kwargs)
         self.ratio = float(check_positive(ratio, "ratio", whole=False))
         self.activation = keras.activations.get(activation)
+        self.supports_masking = True
 
     def build(self, input_shape: tuple) -> None:
         channels = input_shape[-1]
@@ -40,9 +42,9 @@ class SqueezeExcite(keras.layers.Layer):
         )
         self.excite.build((input_shape[0], inner))
 
-    def call(self, inputs: Any) -> Any:
+    def call(self, inputs: Any, mask: Any = None) -> Any:
         between = list(range(1, len(inputs.shape) - 1))
-        means = ops.mean(inputs, axis=between) if between else inputs
+        means = masked_mean(inputs, between, mask) if between else inputs
         weight = self.excite(self.squeeze(means))
         for axis in between:
             weight = ops.expand_dims(weight, axis)

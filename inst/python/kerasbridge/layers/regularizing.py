@@ -45,8 +45,8 @@ class MonteCarloDropout(keras.layers.Layer):
 class GradientReversal(keras.layers.Layer):
     """The input as it is; on the way back the gradient times `-factor`.
 
-    For features that a second output must not be able to use. Source: Ganin and Lempitsky,
-    "Unsupervised domain adaptation by backpropagation" (2015).
+    Input and output have the same shape. For features that a second output must not be able to use.
+    Source: Ganin and Lempitsky, "Unsupervised domain adaptation by backpropagation" (2015).
 
     Args:
         factor: a number of at least 0.
@@ -58,8 +58,9 @@ class GradientReversal(keras.layers.Layer):
         self.supports_masking = True
 
     def call(self, inputs: Any) -> Any:
-        # (1 + factor) x is a constant on the way back, which leaves -factor x
-        return ops.stop_gradient(inputs * (1 + self.factor)) - inputs * self.factor
+        # on the way back the constant is none, which leaves -factor x; on the way there the difference is 0
+        constant = ops.stop_gradient(inputs)
+        return constant + (constant - inputs) * self.factor
 
     def compute_output_shape(self, input_shape: tuple) -> tuple:
         return tuple(input_shape)

@@ -9,6 +9,7 @@ from keras import ops
 
 from kerasbridge.errors import ArgumentError
 from kerasbridge.layers.checks import check_positive, check_rate
+from kerasbridge.layers.masks import masked_mean
 
 
 @keras.saving.register_keras_serializable(package="kerasbridge")
@@ -102,8 +103,8 @@ class ReversibleInstanceNorm(keras.layers.Layer):
     `layer(x)` normalizes `(batch, steps, features)` over the steps, each series by itself; it returns
     the same shape. `layer(forecast, reference = x)` puts the level and scale of the series `x` back on
     a forecast `(batch, other steps, features)`. One layer object does both, so that its weights are shared.
-    Source: Kim et al., "Reversible instance normalization for accurate time-series forecasting
-    against distribution shift" (2022).
+    Masked steps of the series don't count in its level and scale. Source: Kim et al., "Reversible instance
+    normalization for accurate time-series forecasting against distribution shift" (2022).
 
     Args:
         affine: whether a learned scale and offset for each feature is applied too.
@@ -117,6 +118,7 @@ class ReversibleInstanceNorm(keras.layers.Layer):
         super().__init__(**kwargs)
         self.affine = bool(affine)
         self.epsilon = float(epsilon)
+        self.supports_masking = True
 
     def build(self, inputs_shape: tuple, reference_shape: Optional[tuple] = None) -> None:
         if self.affine:
@@ -124,12 +126,14 @@ class ReversibleInstanceNorm(keras.layers.Layer):
             self.gamma = self.add_weight(shape=width, initializer="ones", name="gamma")
             self.beta = self.add_weight(shape=width, initializer="zeros", name="beta")
 
-    def _moments(self, series: Any) -> tuple:
-        level = ops.mean(series, axis=1, keepdims=True)
-        variance = ops.mean(ops.square(series - level), axis=1, keepdims=True)
+    def _moments(self, series: Any, mask: Any) -> tuple:
+        level = masked_mean(series, [1], mask, keepdims=True)
+        variance = masked_mean(ops.square(series - level), [1], mask, keepdims=True)
         return level, ops.sqrt(variance + self.epsilon)
 
-    def call(self, inputs: Any, reference: Any = None) -> Any:
+    def call(
+        self, inputs: Any, reference: Any = None, mask: Any = None, reference_mask: Any = None
+    ) -> Any:
         if reference is not None and reference.shape[-1] != inputs.shape[-1]:
             raise ArgumentError(
                 f"Layer '{self.name}' got a forecast of {inputs.shape[-1]} features for series of "
@@ -137,7 +141,11 @@ class ReversibleInstanceNorm(keras.layers.Layer):
                 hint="Give the forecast one column for each series.",
                 argument="reference",
             )
-        level, scale = self._moments(inputs if reference is None else reference)
+        level, scale = (
+            self._moments(inputs, mask)
+            if reference is None
+            else self._moments(reference, reference_mask)
+        )
         if reference is None:
             out = (inputs - level) / scale
             return out * self.gamma + self.beta if self.affine else out

@@ -170,10 +170,12 @@ class TransformerDecoder(_Block):
         inputs: Any,
         encoded: Any = None,
         mask: Any = None,
+        inputs_mask: Any = None,
         encoded_mask: Any = None,
         training: Optional[bool] = None,
     ) -> Any:
-        allowed = _attend_mask(mask)
+        # so Keras calls the mask of the first of two inputs
+        allowed = _attend_mask(inputs_mask if mask is None else mask)
 
         def attend(x: Any) -> Any:
             return self.attention(

@@ -1,11 +1,23 @@
-"""Repeatable results, and what devices there are."""
+"""Repeatable results."""
 
 from __future__ import annotations
+
+import os
+import sys
 
 from kerasbridge.runtime.seeds import set_random_seed
 from kerasbridge.runtime.starting import start
 
 _on = False
+
+
+# What TensorFlow reads as it starts; later settings come too late for it.
+_THREADS = ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")
+
+
+def _one_thread() -> bool:
+    """Whether the environment already keeps TensorFlow to one thread."""
+    return all(os.environ.get(name) == "1" for name in _THREADS)
 
 
 def is_on() -> bool:
@@ -20,6 +32,11 @@ def deterministic(seed: int, disable_gpu: bool = True, disable_parallel_cpu: boo
         Sentences about what could not be done because the backend computes already.
     """
     global _on
+    if "tensorflow" not in sys.modules:
+        if disable_parallel_cpu:
+            os.environ.update(dict.fromkeys(_THREADS, "1"))
+        if disable_gpu:
+            os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
     keras = start()
     set_random_seed(seed)
     _on = True
@@ -32,7 +49,7 @@ def deterministic(seed: int, disable_gpu: bool = True, disable_parallel_cpu: boo
                 tf.config.set_visible_devices([], "GPU")
             except RuntimeError:
                 late.append("The graphics cards are in use already and stay so.")
-        if disable_parallel_cpu:
+        if disable_parallel_cpu and not _one_thread():
             try:
                 tf.config.threading.set_intra_op_parallelism_threads(1)
                 tf.config.threading.set_inter_op_parallelism_threads(1)
@@ -48,16 +65,3 @@ def deterministic(seed: int, disable_gpu: bool = True, disable_parallel_cpu: boo
         if disable_gpu and torch.cuda.is_available():
             late.append("PyTorch's graphics cards can't be hidden after its start.")
     return late
-
-
-def count_gpus() -> int:
-    """Number of graphics cards that Keras' backend sees."""
-    keras = start()
-    if keras.config.backend() == "tensorflow":
-        import tensorflow as tf
-
-        return len(tf.config.get_visible_devices("GPU"))
-    try:
-        return len(keras.distribution.list_devices("gpu"))
-    except (RuntimeError, ValueError):
-        return 0

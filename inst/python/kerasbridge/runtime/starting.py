@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import importlib.util
 import os
 import sys
 import tempfile
 from typing import Any, Callable, Optional
 
 from kerasbridge.errors import ArgumentError, InstallError, UnsupportedError
-from kerasbridge.runtime import certificates
+from kerasbridge.runtime import certificates, device_settings, nvidia, scopes
 from kerasbridge.runtime.patience import Word
 
 BACKENDS = ("tensorflow", "jax", "torch", "openvino")
@@ -82,12 +83,14 @@ def start(
     backend: Optional[str] = None,
     say: Optional[Callable[[str], Any]] = None,
     after: float = SILENCE,
+    by: str = "",
 ):
     """Import Keras on the backend that was asked for and return the module.
 
     Args:
         backend: name of a backend; None leaves the choice to KERAS_BACKEND, keras.json and Keras.
         say: called with a line of text, on the main thread, if it takes more than `after` seconds.
+        by: what starts it, such as "fit()": named where a setting comes too late.
 
     Raises:
         InstallError: Keras or its backend can't be imported; the message says what failed.
@@ -100,6 +103,9 @@ def start(
                 hint="Choose the backend in a new session, before anything else uses Keras.",
                 argument="backend",
             )
+        if device_settings.started_by() is None:
+            outside = "an import of Keras outside of this package"
+            device_settings.after_import(keras.config.backend(), outside)
         return keras
     chosen = backend or os.environ.get("KERAS_BACKEND")
     if chosen:
@@ -109,14 +115,18 @@ def start(
     os.environ.update(certificates.shared(os.environ))
     with quiet_stderr() as caught, _note(say, after):
         try:
+            nvidia.make_ready()
+            device_settings.before_import()
             keras = importlib.import_module("keras")
+            device_settings.after_import(keras.config.backend(), by or "kerasbridge")
             # JAX must not compute before `distribution.initialize()`
             if keras.config.backend() != "jax":
                 keras.ops.convert_to_numpy(keras.ops.zeros((1,)))
         except ImportError as err:
             raise InstallError(
                 f"Keras can't be imported: {err}",
-                hint="Install it with kerasbridge::install_kerasbridge() in R, or "
+                hint=_other_backend(err.name)
+                or "Install it with kerasbridge::install_kerasbridge() in R, or "
                 "`python -m kerasbridge.environment install`.",
                 details={"stderr": caught()[-2000:], "python": sys.executable},
             ) from err
@@ -125,7 +135,20 @@ def start(
             f"Keras {keras.__version__} is installed; kerasbridge needs Keras 3.",
             hint="Install a newer one with kerasbridge::install_kerasbridge().",
         )
+    scopes.permit_any_name(keras)
     return keras
+
+
+def _other_backend(missing: Optional[str]) -> Optional[str]:
+    """What to do where the backend `missing` is not installed, but another one is."""
+    found = [b for b in ("tensorflow", "jax", "torch") if importlib.util.find_spec(b)]
+    if missing not in _NAMES or missing in found or not found:
+        return None
+    return (
+        f"{_NAMES[missing]} is the backend that was chosen; this environment has "
+        f'{_NAMES[found[0]]}. Say so first: use_backend("{found[0]}") in R, the variable '
+        f"KERAS_BACKEND={found[0]} in Python. Or install {_NAMES[missing]}."
+    )
 
 
 def tensorflow(what: str) -> Any:
@@ -141,6 +164,11 @@ def tensorflow(what: str) -> Any:
             f"{what} needs TensorFlow, which is not installed here.",
             hint="Install the package tensorflow beside the backend; the backend stays what it is.",
         ) from error
+
+
+def check_tensorflow(what: str) -> None:
+    """An error where TensorFlow, which `what` needs, is not there; see `tensorflow`."""
+    tensorflow(what)
 
 
 @contextlib.contextmanager

@@ -11,7 +11,7 @@ from kerasbridge.errors import FileError, KerasBridgeError
 from kerasbridge.runtime.attached import attach, details
 from kerasbridge.saving import manifest
 from kerasbridge.saving.contents import Contents, PathLike, read_contents
-from kerasbridge.saving.python_source import run_source
+from kerasbridge.saving.python_source import imported_function, run_source
 from kerasbridge.saving.safety.config import (
     MAX_LAYERS,
     audit_config,
@@ -95,6 +95,10 @@ class Door:
         for item in (self.contents.manifest or {}).get("custom_objects", []):
             if is_known(item, self.custom_objects):
                 continue
+            imported = imported_function(item.get("origin"))
+            if item.get("kind") == "function" and imported is not None:
+                self.custom_objects[item["name"]] = imported
+                continue
             if "python_code" in self.allow and isinstance(item.get("python"), str):
                 self.custom_objects[item["name"]] = run_source(item, self.source)
             if not item.get("programs"):
@@ -107,6 +111,9 @@ class Door:
         for item in lacking:
             for config in stand_ins.configurations(item):
                 self.check(config)
+        for made in self.stand_ins.values():
+            if hasattr(made, "_program"):
+                made._program.prepare()
 
     def objects(self) -> dict:
         """What the call supplied, also under the full names that the file has for it.

@@ -13,8 +13,9 @@ HDF5 file; plain Keras leaves both alone. Its fields:
 * `saved`: time in UTC.
 * `details`: what `attach` put there.
 * `custom_objects`: classes and functions that are not Keras', each with `name`, `registered`, `kind`,
-  `origin`, for classes `role` (layer, loss ...) and, where it was written in R, `source` and, for
-  layers and models, `programs` (see `programs.py`) or `why` there are none; `python`, the source of those written in Python.
+  `origin`, for classes `role` (layer, loss ...) and, where it was written in R, `source` and `programs` (see
+  `programs.py` and `function_programs.py`) or `why` there are none; `python`, the source of those written in
+  Python.
 * `parts`: size and CRC-32 of every other part.
 """
 

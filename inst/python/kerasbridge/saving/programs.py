@@ -20,12 +20,15 @@ from __future__ import annotations
 
 import inspect
 import json
-from typing import Any, Iterator, Optional
+import warnings
+from typing import Any, Iterator
 
 import keras
+import numpy as np
 
 from kerasbridge.runtime import structures
 from kerasbridge.runtime.recording import NotExpressible, Recording, paused, recording
+from kerasbridge.saving.safety.config import audit_config
 
 MAX_BYTES = 4 * 2**20  # of one program as text
 _KEPT = {"__init__", "build", "call", "get_config", "from_config", "compute_output_shape"}
@@ -79,7 +82,8 @@ def program_of(layer: Any) -> dict:
         swapped = {id(v): _symbolic(v.shape, _seen_dtype(layer, v)) for v in layer.weights}
         constants = [v for v in vars(layer).values() if keras.ops.is_tensor(v)]
         graphs = {}
-        with keras.StatelessScope() as scope, recording(swapped, constants) as recorded:
+        recorder = Recording(swapped, constants)
+        with keras.StatelessScope() as scope, recording(recorder) as recorded:
             for training, masked in _variants(layer):
                 key = f"training={training:d} mask={masked:d}"
                 graphs[key] = _graph(layer, swapped, parts, training, masked)
@@ -87,7 +91,7 @@ def program_of(layer: Any) -> dict:
             raise NotExpressible("it changes its weights while it runs")
         out = {
             "role": "model" if isinstance(layer, keras.Model) else "layer",
-            "config": _json(keras.saving.serialize_keras_object(layer)["config"]),
+            "config": plain_json(keras.saving.serialize_keras_object(layer)["config"]),
             "weights": [_weight(v) for v in _own_weights(layer)],
             "parts": described,
             "graphs": graphs,
@@ -97,13 +101,14 @@ def program_of(layer: Any) -> dict:
     except NotExpressible:
         raise
     except Exception as err:  # noqa: B902 - R code, Keras and the backend each have their own
-        raise NotExpressible(_reason(recorded, err)) from err
+        raise NotExpressible(reason_of(recorded, err)) from err
     if len(canonical(out)) > MAX_BYTES:
         raise NotExpressible("it holds large constants")
     return out
 
 
-def _reason(recorded: Optional[Recording], err: Exception) -> str:
+def reason_of(recorded: Any, err: Exception) -> str:
+    """Why something can't be written down, from what was raised while it was followed."""
     if recorded is not None and recorded.reason:
         return recorded.reason
     said = [line.strip() for line in str(err).replace("\x1b[1m", "").splitlines()]
@@ -166,7 +171,7 @@ def _part(value: Any, path: list, parts: dict) -> Any:
         if not value.built:
             raise NotExpressible(f"its part `{path[0]}` has not been used yet")
         parts[id(value)] = path
-        return {"layer": _json(keras.saving.serialize_keras_object(value))}
+        return {"layer": plain_json(keras.saving.serialize_keras_object(value))}
     if isinstance(value, (list, tuple)):
         return [_part(item, [*path, i], parts) for i, item in enumerate(value)]
     if isinstance(value, dict):
@@ -193,7 +198,8 @@ def _weight(variable: Any) -> dict:
     }
 
 
-def _json(value: Any) -> Any:
+def plain_json(value: Any) -> Any:
+    """A value as it is after JSON."""
     return json.loads(json.dumps(value))
 
 
@@ -245,7 +251,7 @@ def _graph(layer: Any, swapped: dict, parts: dict, training: bool, masked: bool)
     own = [swapped[id(w)] for w in layer.weights]
     model = keras.Model([*flat, *extra, *own], outputs)
     _check_equal(layer, model, given, further, len(extra))
-    config = model.get_config()
+    config = graph_config(model)
     used = _used(config)
     inner = {o.name: o for o in model.layers if isinstance(o, keras.Layer)}
     for entry in config["layers"]:
@@ -266,7 +272,21 @@ def _graph(layer: Any, swapped: dict, parts: dict, training: bool, masked: bool)
     config["layers"] = [entry for entry in config["layers"] if entry["name"] not in dropped]
     config["input_layers"] = [ends[i] for i in kept]
     weights = [_place(layer, layer.weights[i - first]) for i in kept if i >= first]
-    return {"graph": _json(config), "weights": weights}
+    return {"graph": plain_json(config), "weights": weights}
+
+
+def graph_config(model: Any) -> dict:
+    """The configuration of a functional model that was followed.
+
+    Raises:
+        NotExpressible: an operation was handed a function, which a file can't hold.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # that it holds a lambda
+        config = model.get_config()
+    if audit_config(config).findings:
+        raise NotExpressible("it hands functions to operations")
+    return config
 
 
 def _place(layer: Any, weight: Any) -> list:
@@ -317,6 +337,25 @@ def _used(config: Any) -> set:
     return used
 
 
+def sample(tensor: Any, random: Any, size: int = 2) -> Any:
+    """Numbers for a symbolic tensor from a generator of NumPy; `size` is that of each free axis."""
+    shape = [size if axis is None else axis for axis in tensor.shape]
+    numbers = random.uniform(0.1, 0.9, shape) if _is_float(tensor.dtype) else np.ones(shape)
+    return keras.ops.cast(numbers, tensor.dtype)
+
+
+def check_same(expected: Any, got: Any, loose: float) -> None:
+    """Compare what code of R gives with what was written down; `loose` is the tolerance.
+
+    Raises:
+        NotExpressible: they differ.
+    """
+    for one, two in zip(structures.flatten(expected), structures.flatten(got)):
+        one, two = (np.asarray(keras.ops.convert_to_numpy(v), "float64") for v in (one, two))
+        if one.shape != two.shape or not np.allclose(one, two, loose, loose, equal_nan=True):
+            raise NotExpressible("what it computes differs from one call to the next")
+
+
 class _weights_swapped:
     """Within the block the attributes of a layer hold symbolic tensors instead of its weights."""
 
@@ -339,31 +378,20 @@ def _check_equal(layer: Any, model: Any, given: Any, further: dict, extra: int) 
     Raises:
         NotExpressible: it doesn't.
     """
-    import numpy as np
-
-    random = np.random.default_rng(1)
-
-    def sample(tensor: Any) -> Any:
-        shape = [2 if axis is None else axis for axis in tensor.shape]
-        if _is_float(tensor.dtype):
-            return keras.ops.cast(random.uniform(0.1, 0.9, shape), tensor.dtype)
-        return keras.ops.cast(np.ones(shape), tensor.dtype)
-
     if further.get("training"):
         return  # dropout and the like differ from one call to the next
     shaped = model.inputs[: len(model.inputs) - len(layer.weights)]
-    samples = [sample(t) for t in shaped]
+    random = np.random.default_rng(1)
+    samples = [sample(t, random) for t in shaped]
     weights = [
         keras.ops.cast(keras.ops.convert_to_tensor(w), t.dtype)
         for w, t in zip(layer.weights, model.inputs[len(shaped) :])
     ]
     inputs = structures.pack_like(given, samples[: len(samples) - extra])
     keys = {**further, **({"mask": samples[-1]} if extra else {})}
-    with paused():
-        wanted = structures.flatten(layer(inputs, **keys))
-        got = structures.flatten(model([*samples, *weights], training=False))
-    loose = 1e-2 if "16" in layer.compute_dtype else 1e-5
-    for one, two in zip(wanted, got):
-        one, two = (np.asarray(keras.ops.convert_to_numpy(v), "float64") for v in (one, two))
-        if one.shape != two.shape or not np.allclose(one, two, loose, loose, equal_nan=True):
-            raise NotExpressible("what it computes differs from one call to the next")
+    with paused(), warnings.catch_warnings():
+        # a mask is given on purpose, whether or not the layer hands it on
+        warnings.simplefilter("ignore", UserWarning)
+        expected = layer(inputs, **keys)
+        got = model([*samples, *weights], training=False)
+    check_same(expected, got, 1e-2 if "16" in layer.compute_dtype else 1e-5)

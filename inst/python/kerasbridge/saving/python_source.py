@@ -26,17 +26,7 @@ def source_of(target: Any) -> Optional[str]:
     """
     module = sys.modules.get(getattr(target, "__module__", None) or "")
     name = getattr(target, "__qualname__", "")
-    path = getattr(module, "__file__", None)
-    if module is None or not name.isidentifier() or path is None:
-        return None
-    installed = [
-        sysconfig.get_path("purelib"),
-        sysconfig.get_path("platlib"),
-        sysconfig.get_path("stdlib"),
-    ]
-    if any(path.startswith(folder) for folder in installed) or module.__name__.startswith(
-        "kerasbridge."
-    ):
+    if not name.isidentifier() or not _is_a_persons(module):
         return None
     try:
         text = inspect.getsource(module)
@@ -49,6 +39,28 @@ def source_of(target: Any) -> Optional[str]:
     lines = text.splitlines()
     out = "\n\n".join("\n".join(lines[_first(node) - 1 : node.end_lineno]) for node in taken)
     return out if len(out) <= MAX_SOURCE else None
+
+
+def _is_a_persons(module: Any) -> bool:
+    """Whether a module is neither installed nor part of Python or of this package."""
+    path = getattr(module, "__file__", None)
+    if path is None or module.__name__.startswith("kerasbridge."):
+        return False
+    installed = [sysconfig.get_path(name) for name in ("purelib", "platlib", "stdlib")]
+    return not any(path.startswith(folder) for folder in installed)
+
+
+def imported_function(origin: Any) -> Any:
+    """The function that "Python: module.name" is, if a person imported it from a module of theirs; else None.
+
+    Nothing is imported because a file names it, and no function of Python or of an installed package is
+    taken because of that.
+    """
+    module, _, name = str(origin).removeprefix("Python: ").rpartition(".")
+    loaded = sys.modules.get(module)
+    value = vars(loaded).get(name) if loaded is not None and _is_a_persons(loaded) else None
+    own = isinstance(value, types.FunctionType) and value.__module__ == module
+    return value if own and str(origin).startswith("Python: ") else None
 
 
 def _first(node: Any) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import types
-from typing import Any, Iterator, Optional
+from typing import Any, Iterator
 
 import keras
 
@@ -128,8 +128,8 @@ def _needs_r(name: str, role: str) -> Any:
     return step
 
 
-def stand_in(item: dict, source: str) -> Optional[type]:
-    """The class that stands in for one of a manifest's custom objects; None where there is no program.
+def stand_in(item: dict, source: str) -> Any:
+    """The class or function that stands in for one of a manifest's custom objects; None without a program.
 
     Raises:
         FileError: the programs are not what `programs.py` writes.
@@ -137,6 +137,8 @@ def stand_in(item: dict, source: str) -> Optional[type]:
     programs = item.get("programs")
     if not programs:
         return None
+    if isinstance(programs, list) and isinstance(programs[0], dict) and "cases" in programs[0]:
+        return _small(item, source)
     _check(programs, item, source)
     role = programs[0]["role"]
     base = keras.Model if role == "model" else keras.layers.Layer
@@ -149,6 +151,20 @@ def stand_in(item: dict, source: str) -> Optional[type]:
         **{step: _needs_r(step, role) for step in programs[0]["trains"]},
     }
     return types.new_class(item["name"], (_StandIn, base), {}, lambda names: names.update(space))
+
+
+def _small(item: dict, source: str) -> Any:
+    """A function, or the class of a loss, regularizer ..., in place of one written in R."""
+    from kerasbridge.saving import stand_in_functions
+
+    programs, name = item["programs"], str(item.get("name"))
+    role = programs[0].get("role")
+    for program in programs:
+        same = isinstance(program, dict) and program.get("role") == role and name.isidentifier()
+        stand_in_functions.check_program(program if same else {}, item, source)
+    if role == "function":
+        return stand_in_functions.stand_in_function(item)
+    return stand_in_functions.stand_in_class(item)
 
 
 _FIELDS = {
@@ -181,6 +197,11 @@ def _check(programs: Any, item: dict, source: str) -> None:
 
 def configurations(item: dict) -> Iterator[Any]:
     """The parts of a custom object's programs that Keras will build, for the audit."""
+    from kerasbridge.saving.function_programs import cases_of
+
     for program in item["programs"]:
+        if "cases" in program:
+            yield from cases_of(program)
+            continue
         yield program["parts"]
         yield from (stored.get("graph") for stored in program["graphs"].values())

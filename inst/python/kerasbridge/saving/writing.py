@@ -105,51 +105,77 @@ def custom_objects_of(contents: Contents, model: Any) -> list:
 
     Returns:
         Dicts with `name`, `registered`, `kind`, `origin`, for classes `role` (layer, loss ...), for code
-        written in R `source`, and for layers and models `programs`, or `why` there are none; for code written in
-        Python `python`, its source.
+        written in R `source` and `programs`, or `why` there are none (metrics and optimizers have neither);
+        for code written in Python `python`, its source.
     """
-    import keras
-
+    from kerasbridge.saving.function_programs import small_parts
     from kerasbridge.saving.programs import custom_layers
 
     layers = list(custom_layers(model))
-    ours = [layer for layer in layers if getattr(type(layer), "_r_origin", None)]
+    parts = small_parts(model)
     out: dict = {}
-    for config in (contents.config, contents.compile_config):
-        for item in audit_config(config).missing if config else ():
-            key = item.registered or item.name
-            mine = [layer for layer in ours if type(layer).__name__ == item.name]
-            held = keras.saving.get_registered_object(key) or keras.saving.get_registered_object(
-                item.name
-            )
-            if item.kind == "class":
-                held = next((type(v) for v in layers if type(v).__name__ == item.name), held)
-            else:
-                held = held or r_functions.find(item.name)
-            held = held or vars(sys.modules.get(item.module, manifest)).get(item.name)
-            told = {"name": item.name, "registered": key, "kind": item.kind, "origin": item.origin}
-            origin, source = getattr(held, "_r_origin", None), getattr(held, "_r_source", None)
-            if callable(source):  # a plain function of R
-                about = source()
-                origin, source = about["origin"], about.get("source")
-            if origin:
-                told["origin"] = origin
-            elif held is not None:
-                told["origin"] = (
-                    f"Python: {held.__module__}.{getattr(held, '__qualname__', item.name)}"
-                )
-                told["python"] = python_source.source_of(held)
-            role = _role(held)
-            if role:
-                told["role"] = role
-            if told.get("python") is None:
-                told.pop("python", None)
-            if source:
-                told["source"] = source
-            if mine and (item.kind, key) not in out:
-                told.update(_programs(mine))
-            out.setdefault((item.kind, key), told)
+    pending = [config for config in (contents.config, contents.compile_config) if config]
+    while pending:
+        for item in audit_config(pending.pop(0)).missing:
+            key = (item.kind, item.registered or item.name)
+            if key not in out:
+                out[key] = told = _told(item, layers, parts)
+                pending.extend(_inner(told))
     return list(out.values())
+
+
+def _told(item: Any, layers: list, parts: list) -> dict:
+    """What the manifest says of one class or function; see `custom_objects_of`."""
+    import keras
+
+    key = item.registered or item.name
+    named = [part for part in parts if part.name == item.name]
+    mine: list = []
+    if item.kind == "class":
+        own = [layer for layer in layers if type(layer).__name__ == item.name]
+        mine = [layer for layer in own if getattr(type(layer), "_r_origin", None)]
+        mine = mine or [part for part in named if hasattr(type(part.value), "_r_origin")]
+        held = next((type(getattr(v, "value", v)) for v in own or mine), None)
+    else:
+        mine = [
+            part
+            for part in named
+            if hasattr(part.value, "_r_forms") or hasattr(part.value, "_program")
+        ]
+        held = (mine or named)[0].value if named else r_functions.find(item.name)
+    held = (
+        held
+        or keras.saving.get_registered_object(key)
+        or keras.saving.get_registered_object(item.name)
+        or vars(sys.modules.get(item.module, manifest)).get(item.name)
+    )
+    told = {"name": item.name, "registered": key, "kind": item.kind, "origin": item.origin}
+    origin, source = getattr(held, "_r_origin", None), getattr(held, "_r_source", None)
+    if callable(source):  # a plain function of R
+        about = source()
+        origin, source = about["origin"], about.get("source")
+    if origin:
+        told["origin"] = origin
+    elif held is not None:
+        told["origin"] = f"Python: {held.__module__}.{getattr(held, '__qualname__', item.name)}"
+        python = python_source.source_of(held)
+        if python is not None:
+            told["python"] = python
+    role = _role(held)
+    if role:
+        told["role"] = role
+    if source:
+        told["source"] = source
+    if mine:
+        told.update(_programs(mine))
+    return told
+
+
+def _inner(told: dict) -> list:
+    """The configurations in programs: they may name further classes and functions."""
+    from kerasbridge.saving.stand_ins import configurations
+
+    return [config for config in configurations(told) if config] if "programs" in told else []
 
 
 def _role(held: Any) -> Optional[str]:
@@ -173,12 +199,18 @@ def _role(held: Any) -> Optional[str]:
     return next(fits, None)
 
 
-def _programs(layers: list) -> dict:
-    """What the layers of one class compute, or why that can't be told."""
+def _programs(mine: list) -> dict:
+    """What the layers, functions or objects of one name compute, or why that can't be told."""
+    from kerasbridge.saving.function_programs import Found, program_of_function
     from kerasbridge.saving.programs import canonical, program_of
 
     try:
-        made = {canonical(p["config"]): p for p in map(program_of, layers)}
+        if not isinstance(mine[0], Found):
+            made = {canonical(p["config"]): p for p in map(program_of, mine)}
+            return {"programs": list(made.values())}
+        alike: dict = {}
+        for found in mine:
+            alike.setdefault(found.configuration(), []).append(found)
+        return {"programs": [program_of_function(found) for found in alike.values()]}
     except NotExpressible as reason:
         return {"why": str(reason)}
-    return {"programs": list(made.values())}

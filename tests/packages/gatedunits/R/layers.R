@@ -18,9 +18,8 @@ layer_gated <- Layer(
 
 # A compiled model for `columns` columns.
 gated_regression <- function(columns, units = 8) {
-  model <- keras_model_sequential(input_shape = columns)
-  layer_gated(model, units = units)
-  layer_dense(model, units = 1)
+  model <- keras_model_sequential(input_shape = columns) |>
+    layer_gated(units = units) |>
+    layer_dense(units = 1)
   compile(model, optimizer = "adam", loss = "mse")
-  model
 }

@@ -42,6 +42,7 @@ class Context:
         self.custom_objects = dict(custom_objects or {})
         self.allow = frozenset([allow] if isinstance(allow, str) else allow or ())
         self.source = source
+        self.tree: Any = None  # the whole configuration, for what else of it is missing
         self._place: list = []  # (layer's name, class) from the outside in
         self.parts: dict = {}  # id of a built model -> [(class in the file, layer or None)]
 

@@ -53,6 +53,7 @@ def model_from_tree(
 def _build(config: dict, ctx: Context) -> Any:
     if not isinstance(config, dict) or "class_name" not in config or "config" not in config:
         raise ctx.refusal("it does not describe a model.")
+    ctx.tree = config
     model = graph.model_from(config, ctx)
     graph.restore_trainable(model, config, ctx)
     return model

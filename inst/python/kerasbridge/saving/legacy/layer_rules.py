@@ -8,12 +8,14 @@ today's class doesn't take must have the value that changes nothing (`HARMLESS`)
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 from functools import cache
 from typing import Any, Callable
 
 import keras
 
+from kerasbridge.errors import KerasBridgeError, UnsupportedError
 from kerasbridge.saving.legacy import lambdas, values
 from kerasbridge.saving.legacy.context import Context, first_line
 
@@ -309,11 +311,46 @@ def layer_class(class_name: str, ctx: Context) -> Any:
         cls = getattr(own, name) if name in own.__all__ else None
     if isinstance(cls, type) and issubclass(cls, keras.layers.Layer):
         return cls
+    missing = {class_name: ctx.layer, **_further_missing(ctx)}
+    others = [
+        f"'{kind}' (layer '{layer}')" for kind, layer in missing.items() if kind != class_name
+    ]
+    given = ", ".join(f"{kind} = <class>" for kind in missing)
     raise ctx.refusal(
-        f"there is no class '{class_name}' in Keras {keras.__version__}.",
-        hint=f"If it is a class of your own, say `custom_objects = list({class_name} = <class>)`. "
+        f"there is no class '{class_name}' in Keras {keras.__version__}."
+        + (f" Nor is there: {', '.join(others)}." if others else ""),
+        hint=f"If {'they are classes' if others else 'it is a class'} of your own, say `custom_objects = list({given})`, "
+        "or import or run what defines and registers it before loading; a file of Keras 2 holds no code. "
         "If it was part of Keras 2, convert the file where Keras 2 is: convert_model().",
     )
+
+
+def _further_missing(ctx: Context) -> dict:
+    """Classes of the whole model that there is no class for: class -> name of the first such layer."""
+    found: dict = {}
+    pending: list = [ctx.tree]
+    ctx.tree = None  # asked once
+    while pending:
+        value = pending.pop(0)
+        if isinstance(value, (list, tuple)):
+            pending.extend(value)
+        elif isinstance(value, dict):
+            kind, config = value.get("class_name"), value.get("config")
+            nested = isinstance(config, dict) and "layers" in config
+            if (
+                isinstance(kind, str)
+                and isinstance(config, dict)
+                and "name" in config
+                and not nested
+            ):
+                with contextlib.suppress(KerasBridgeError):
+                    if ctx.custom(value.get("registered_name"), kind) is None:
+                        try:
+                            layer_class(kind, ctx)
+                        except UnsupportedError:
+                            found.setdefault(kind, config["name"])
+            pending.extend(value.values())
+    return found
 
 
 def layer_from(entry: dict, ctx: Context) -> Any:

@@ -8,6 +8,7 @@ from typing import Any, Optional
 from kerasbridge.errors import FileError
 from kerasbridge.runtime import attached
 
+_MODULE = re.compile(r"^(?:Python: ([\w.]+)\.\w+|the Python module '([\w.]+)')$")
 _R_PACKAGE = re.compile(r"^the R (?:package '|function )([A-Za-z0-9._]+)(?:'|::)")
 
 
@@ -23,7 +24,7 @@ def raise_missing(missing: list, source: str, origins: Optional[dict] = None) ->
     """
     origins = origins or {}
     in_r = "r" in attached.session
-    lines, from_r, why, seen, packages = [], [], [], set(), {}
+    lines, from_r, why, seen, packages, modules = [], [], [], set(), {}, {}
     training, has_code, has_python, r_here = True, False, False, False
     for item in missing:
         if (item.kind, item.name) in seen:
@@ -34,6 +35,7 @@ def raise_missing(missing: list, source: str, origins: Optional[dict] = None) ->
         has_code = has_code or bool(told.get("source"))
         has_python = has_python or bool(told.get("python"))
         packages.update(dict.fromkeys(_R_PACKAGE.findall(origin)))
+        modules.update(dict.fromkeys("".join(found) for found in _MODULE.findall(origin)))
         written_in_r = origin.startswith("written in R") or bool(_R_PACKAGE.findall(origin))
         role = told.get("role")
         training = training and role in ("loss", "metric", "optimizer", "schedule")
@@ -60,7 +62,7 @@ def raise_missing(missing: list, source: str, origins: Optional[dict] = None) ->
             hint = f"`compile=False` loads the model without it, to predict. {hint}"
         hint += "".join(why)
     else:
-        message, hint = listed, _ways(names, has_code, has_python, r_here, packages)
+        message, hint = listed, _ways(names, has_code, has_python, r_here, packages, modules)
     raise FileError(
         message,
         hint=hint,
@@ -77,23 +79,37 @@ def _title(item: Any, told: dict) -> str:
     return f"{role} '{item.name}'"
 
 
-def _ways(names: list, has_code: bool, has_python: bool, from_r: bool, packages: dict) -> str:
+def _ways(
+    names: list, has_code: bool, has_python: bool, from_r: bool, packages: dict, modules: dict
+) -> str:
+    """The three ways to supply what is missing, in the words of the language that asks."""
+    in_r = "r" in attached.session
+    given = ", ".join(f"{name} = ..." if in_r else f"{name!r}: ..." for name in names)
     hints = [
-        f"Supply them: `custom_objects = list({', '.join(f'{name} = ...' for name in names)})`"
+        f"Supply them: `custom_objects = list({given})`"
+        if in_r
+        else f"Supply them: `custom_objects={{{given}}}`"
     ]
-    if has_python:
-        hints.append(
-            'or let the Python code run that the file holds: `allow = "python_code"`; `inspect_model()` shows it'
-        )
-    if has_code:
-        hints.append(
-            "or, in R, let the code run that the file holds: `r_code = TRUE`; `inspect_model()` shows it"
-        )
-    elif packages:
+    modules.pop("__main__", None)
+    if packages:
         load = ", ".join(f"`library({package})`" for package in packages)
         hints.append(f"or load the R package that defines them first: {load}")
-    elif from_r:
+    if modules:
+        load = ", ".join(f"`import {module}`" for module in modules)
+        load = ", ".join(f'`import("{module}")`' for module in modules) if in_r else load
+        hints.append(f"or import what defines them before loading: {load}")
+    if from_r and not packages:
         hints.append("or run the R code that defines them first")
-    elif not has_python:
+    if not (packages or modules or from_r):
         hints.append("or import or run what defines and registers them before loading")
-    return ", ".join(hints) + "."
+    if has_python:
+        allow = '`allow = "python_code"`' if in_r else '`allow="python_code"`'
+        hints.append(f"or let the Python code run that the file holds: {allow}")
+    if has_code:
+        hints.append("or, in R, let the code run that the file holds: `r_code = TRUE`")
+    looking = (
+        "; `inspect_model()` shows it"
+        if has_python or has_code
+        else " (the file holds no code of them)"
+    )
+    return ", ".join(hints) + looking + "."
