@@ -53,6 +53,7 @@ bridge_environment <- function(call = rlang::caller_env()) {
   found <- find_environment()
   if (Sys.getenv("KERAS_BACKEND") == "" && !is.null(backend <- env_backend(found$path))) {
     Sys.setenv(KERAS_BACKEND = backend)
+    the$backend_by <- paste0("the environment ", found$path, ", which was made for it")
   }
   if (is.null(found$python)) {
     if (found$chosen) abort_not_started(found, "There is no Python at that place.", call = call)
@@ -122,7 +123,7 @@ bridge_start <- function(call = rlang::caller_env()) {
         hold = the$bridge$hold, release = the$bridge$release, call = the$bridge$call, method = the$bridge$method, do = the$bridge$do
       )
       the$interrupt_signal <- the$raw$Signal("interrupt")
-      the$bridge$start(NULL, as.character(getRversion()), if (start_is_shown()) to_python(r_output()))
+      the$bridge$start(NULL, as.character(getRversion()), if (start_is_shown()) to_python(r_output()), calling_text(call))
     },
     error = \(e) abort_not_found(e, call = call)
   )
@@ -138,6 +139,14 @@ bridge_start <- function(call = rlang::caller_env()) {
   the$pid <- Sys.getpid()
   the$started <- TRUE
   invisible()
+}
+
+# The call that a person made, such as "fit()"; "" where there is none.
+calling_text <- function(call) {
+  if (is.environment(call)) {
+    call <- if (identical(call, globalenv())) NULL else rlang::frame_call(call)
+  }
+  if (!is.call(call)) "" else paste0(sub("^.*::", "", deparse(call[[1]])[[1]]), "()")
 }
 
 # Whether a person is told that the start takes long: one who looks on, and has not asked for silence.
@@ -210,10 +219,19 @@ abort_not_found <- function(error, call = rlang::caller_env()) {
       } else {
         known$fix
       },
+      i = uv_too_new(),
       i = "`kerasbridge_doctor()` looks at everything and says what to mend."
     ),
     call = call
   )
+}
+
+# reticulate 1.41 and 1.42, and 1.43 with a uv that the user has, lose the environment that uv 0.8 and later
+# make for py_require().
+uv_too_new <- function(reticulate = utils::packageVersion("reticulate")) {
+  if (reticulate >= "1.41" && reticulate < "1.44") {
+    sprintf("Where Python packages are to be resolved at first use: reticulate %s can't use uv 0.8 or newer; reticulate 1.44 can.", reticulate)
+  }
 }
 
 # The interpreter that this session runs; NULL while none was started. Starts nothing.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -75,6 +76,29 @@ def test_a_cell_that_cant_start_says_so_and_the_status_is_1(tmp_path, monkeypatc
     monkeypatch.setattr(chroots.os, "geteuid", lambda: 1000)
     assert matrix.main(["trixie"]) == 1
     assert "trixie: Another Debian in a folder needs root" in capsys.readouterr().out
+
+
+def test_only_what_changed_is_copied_and_what_was_built_stays(tmp_path):
+    project, root = tmp_path / "here", tmp_path / "root"
+    for name in ("a.R", "b/c.R", "ignored.o"):
+        (project / name).parent.mkdir(parents=True, exist_ok=True)
+        (project / name).write_text(name)
+    (project / ".gitignore").write_text("*.o\n")
+    subprocess.run(["git", "init", "-q", str(project)], check=True)
+    root.mkdir()
+    target = chroots.copy_project(project, root)
+    found = {p.relative_to(target).as_posix() for p in target.rglob("*") if p.is_file()}
+    assert found == {"a.R", "b/c.R", ".gitignore"}
+    (target / ".build").mkdir()
+    (target / ".build" / "installed").write_text("")
+    for name in found:
+        os.utime(target / name, (1, 1))
+    (project / "b" / "c.R").write_text("changed")
+    (project / "a.R").unlink()
+    chroots.copy_project(project, root)
+    assert (target / ".build" / "installed").is_file() and not (target / "a.R").exists()
+    assert (target / "b" / "c.R").read_text() == "changed"
+    assert (target / "b" / "c.R").stat().st_mtime > 1 == (target / ".gitignore").stat().st_mtime
 
 
 def test_what_ended_before_its_tests_says_its_last_line(tmp_path, monkeypatch):

@@ -14,7 +14,7 @@ run_r <- function(code, timeout = 120, env = character()) {
 }
 
 # The Python interpreter that the package uses, for tests that need a plain Python process.
-python_path <- function() find_environment()$python
+python_path <- function() find_environment()$python %||% bound_python()
 
 run_python <- function(code, timeout = 120, pythonpath = "") {
   script <- tempfile(fileext = ".py")

@@ -120,7 +120,7 @@ test_that("a Python that is bound already and has no Keras is named, with the li
       "cat(conditionMessage(e), '\\n')"
     )
   )
-  expect_match(out$output[[1]], "kerasbridge_error_wrong_python", all = FALSE)
+  expect_match(out$output, "kerasbridge_error_wrong_python", all = FALSE)
   text <- paste(out$output, collapse = " ")
   expect_match(text, plain, fixed = TRUE)
   expect_match(text, "chosen by RETICULATE_PYTHON", fixed = TRUE)
@@ -244,4 +244,10 @@ test_that("Python prints UTF-8 whatever the console's code page, unless the user
   code <- c("library(kerasbridge)", "cat(import('sys')$stdout$encoding)")
   expect_identical(run_r(code, env = plain)$output, "utf-8")
   expect_match(run_r(code, env = c(plain, "PYTHONIOENCODING=latin-1"))$output, "latin-1|iso8859-1")
+})
+
+test_that("a reticulate that can't use today's uv is named, another is not", {
+  expect_match(uv_too_new(package_version("1.41.0.1")), "reticulate 1.41.0.1 can't use uv 0.8 or newer; reticulate 1.44 can", fixed = TRUE)
+  expect_null(uv_too_new(package_version("1.28")))
+  expect_null(uv_too_new(package_version("1.44.0")))
 })

@@ -175,12 +175,17 @@ test_that("training inside an initializer says why it can't be", {
   skip_if_no_keras()
   helper <- small_model()
   x <- matrix(1, 4, 2)
-  expect_error(
+  made <- tryCatch(
     keras_model_sequential(input_shape = 2) |>
       layer_dense(1, kernel_initializer = \(shape, dtype = NULL, ...) {
         fit(helper, x, rep(0, 4), epochs = 1, verbose = 0)
         op_zeros(shape)
       }),
-    "`fit` was called where a variable is being made", class = "kerasbridge_error_unsupported"
+    kerasbridge_error_unsupported = identity
   )
+  if (is_keras_available("3.15") || inherits(made, "condition")) {
+    expect_match(conditionMessage(made), "`fit` was called where a variable is being made")
+  } else { # an older Keras makes variables outside of any function
+    expect_equal(get_weights(made)[[1]], matrix(0, 2, 1))
+  }
 })

@@ -37,10 +37,12 @@ case $way in
     ;;
   require)
     # no environment at all: reticulate makes one out of what the package declares
-    export WORKON_HOME=/nonexistent RETICULATE_UV="$PWD/tools/matrix/uv.sh" UV_PROGRAM="$folder/uv/bin/uv"
+    export TESTS_START=true WORKON_HOME=/nonexistent RETICULATE_UV="$PWD/tools/matrix/uv.sh" UV_PROGRAM="$folder/uv/bin/uv"
     if [ ! -x "$UV_PROGRAM" ]; then
       "$(Rscript -e 'cat(kerasbridge:::find_interpreter())' | tail -n 1)" -m venv "$folder/uv"
-      "$folder/uv/bin/python" -m pip install --quiet uv
+      # (reticulate 1.41 to 1.43 can't use later ones)
+      "$folder/uv/bin/python" -m pip install --quiet \
+        "$(Rscript -e 'cat(if (packageVersion("reticulate") < "1.44") "uv<0.8" else "uv")')"
     fi
     ;;
 esac
@@ -51,4 +53,8 @@ Rscript inst/examples/digits.R "$folder/demo-output"
 # what summarises needs nothing but Python
 [ -x "$python" ] || python="$folder/uv/bin/python"
 [ "$way" != project ] || python="$build/venv/bin/python"
+# R reads from the environment which backend it was made for; Python's tests are told
+for wish; do
+  case $wish in backend=*) export KERAS_BACKEND="${wish#*=}" ;; esac
+done
 exec sh tools/setup/test.sh "$python" "$folder"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import filecmp
 import os
 import shutil
 import subprocess
@@ -99,18 +100,23 @@ def copy_project(project: Path, root: Path) -> Path:
     """
     target = root / "project"
     target.mkdir(exist_ok=True)
-    for old in target.iterdir():
-        if old.name != ".build":
-            shutil.rmtree(old) if old.is_dir() else old.unlink()
     listed = subprocess.run(
         ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
         cwd=project,
         capture_output=True,
         check=True,
     )
-    for name in sorted(set(os.fsdecode(listed.stdout).split("\0")) - {""}):
-        source = project / name
-        if source.is_file():  # a file that was deleted is still listed
-            (target / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(source, target / name)
+    # a file that was deleted is still listed
+    names = {n for n in os.fsdecode(listed.stdout).split("\0") if n and (project / n).is_file()}
+    for old in target.rglob("*"):
+        name = old.relative_to(target).as_posix()
+        if old.is_file() and not name.startswith(".build/") and name not in names:
+            old.unlink()
+    for name in names:
+        source, copy = project / name, target / name
+        # one that has changed is as new as this copy: what was built of the old one is built again
+        if not copy.is_file() or not filecmp.cmp(source, copy, shallow=False):
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(source, copy)
+            shutil.copymode(source, copy)
     return target

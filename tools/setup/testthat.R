@@ -2,7 +2,11 @@
 # and the outcome of each test goes to the file named as first argument, one "outcome<TAB>test" a line.
 # A second argument is a filter on file names, as testthat::test_dir() takes it. A third one names a
 # folder that several such processes share: each file is run by the one that claims it first.
+# TESTS_START=true starts Keras first: for an environment that reticulate makes only when it is needed.
 
+if (identical(Sys.getenv("TESTS_START"), "true")) {
+  print(kerasbridge::kerasbridge_info())
+}
 arguments <- commandArgs(trailingOnly = TRUE)
 filter <- if (length(arguments) > 1 && nzchar(arguments[[2]])) arguments[[2]]
 shared <- if (length(arguments) > 2) arguments[[3]]
