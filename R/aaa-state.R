@@ -17,6 +17,8 @@ the$r_error_count <- 0L
 the$kept <- list()
 the$keep_seconds <- 0
 the$loaded <- 0
+# what in this session set KERAS_BACKEND, for keras_settings()
+the$backend_by <- NULL
 # models loaded with `cached = TRUE`
 the$loaded_models <- list()
 # R code that Python called was left by a jump: list(condition), until the call comes back

@@ -45,7 +45,8 @@ bridge_keep <- function(verb, ..., call = rlang::caller_env()) {
   bridge_start(call)
   held <- the$ways$hold()
   on.exit(the$ways$release(held))
-  unwrap_raw(the$raw$do(verb, to_dict(lapply(list(...), to_python))), call)
+  arguments <- to_dict(lapply(list(...), to_python))
+  unwrap_raw(cross(\() the$raw$do(verb, arguments), the$raw), call)
 }
 
 # Positional arguments as a Python list, named ones as a dict.
@@ -61,8 +62,9 @@ cross_arguments <- function(args) {
 # function) must not be left by a jump: that breaks Python. So interrupts are suspended, Python answers a
 # press of Ctrl-C, and guard_r_code() allows interrupts to R again. The same press may reach R too while
 # the result is on its way, as an interrupt or as an error of the conversion, and the result would be
-# lost: so it is told here whether one came, and Python is asked for the result once more.
-cross <- function(run) {
+# lost: so it is told here whether one came, and Python is asked for the result once more, on the side
+# of the border (with or without conversion) that the call took.
+cross <- function(run, side = the$bridge) {
   pressed <- FALSE
   press <- \(e) {
     pressed <<- TRUE
@@ -74,12 +76,15 @@ cross <- function(run) {
     tryCatch(allowInterrupts(Sys.sleep(0)), interrupt = press)
     if (pressed) {
       settle_interrupts()
-      out <- the$bridge$take_interrupted()
+      out <- side$take_interrupted()
+      if (is_none(out)) out <- NULL
     }
   })
   if (pressed && is.null(out)) rlang::interrupt()
   out
 }
+
+is_none <- function(x) inherits(x, "python.builtin.NoneType")
 
 # One press arrives in R and in Python; what comes right after it is the same press. reticulate keeps it,
 # besides, until the next error of Python's, whatever that is about: so there is one.

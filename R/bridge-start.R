@@ -53,6 +53,7 @@ bridge_environment <- function(call = rlang::caller_env()) {
   found <- find_environment()
   if (Sys.getenv("KERAS_BACKEND") == "" && !is.null(backend <- env_backend(found$path))) {
     Sys.setenv(KERAS_BACKEND = backend)
+    the$backend_by <- paste0("the environment ", found$path, ", which was made for it")
   }
   if (is.null(found$python)) {
     if (found$chosen) abort_not_started(found, "There is no Python at that place.", call = call)
@@ -122,7 +123,7 @@ bridge_start <- function(call = rlang::caller_env()) {
         hold = the$bridge$hold, release = the$bridge$release, call = the$bridge$call, method = the$bridge$method, do = the$bridge$do
       )
       the$interrupt_signal <- the$raw$Signal("interrupt")
-      the$bridge$start(NULL, as.character(getRversion()), if (start_is_shown()) to_python(r_output()))
+      the$bridge$start(NULL, as.character(getRversion()), if (start_is_shown()) to_python(r_output()), calling_text(call))
     },
     error = \(e) abort_not_found(e, call = call)
   )
@@ -138,6 +139,14 @@ bridge_start <- function(call = rlang::caller_env()) {
   the$pid <- Sys.getpid()
   the$started <- TRUE
   invisible()
+}
+
+# The call that a person made, such as "fit()"; "" where there is none.
+calling_text <- function(call) {
+  if (is.environment(call)) {
+    call <- if (identical(call, globalenv())) NULL else rlang::frame_call(call)
+  }
+  if (!is.call(call)) "" else paste0(sub("^.*::", "", deparse(call[[1]])[[1]]), "()")
 }
 
 # Whether a person is told that the start takes long: one who looks on, and has not asked for silence.

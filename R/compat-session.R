@@ -11,6 +11,7 @@
 #' @param backend `"tensorflow"`, `"jax"`, `"torch"` or `"openvino"` (which only predicts).
 #' @param implementation `"keras"` or `"tensorflow"`.
 #' @return The name, invisibly.
+#' @seealso [keras_settings()] for what decides it, and why.
 #' @examples
 #' \dontrun{
 #' library(kerasbridge)
@@ -36,6 +37,7 @@ use_backend <- function(backend) {
   }
   backend <- check_backend_name(backend, frame)
   Sys.setenv(KERAS_BACKEND = backend)
+  the$backend_by <- "use_backend()"
   set_python_variable("KERAS_BACKEND", backend)
   invisible(backend)
 }
@@ -114,42 +116,6 @@ use_session_with_seed <- function(seed, disable_gpu = TRUE, disable_parallel_cpu
     )
   }
   invisible(seed)
-}
-
-#' Train on several graphics cards
-#'
-#' Keras 3 distributes a model before it is built, not afterwards: this older function says so, and with
-#' fewer cards than asked for, how many there are.
-#'
-#' @param model A model.
-#' @param gpus Number of graphics cards, or their positions.
-#' @param cpu_merge,cpu_relocation Not used any more.
-#' @return The model, if one device is asked for; otherwise an error that names what to use.
-#' @examplesIf is_keras_available()
-#' model <- keras_model_sequential(input_shape = 2) |> layer_dense(1)
-#' try(multi_gpu_model(model, gpus = 99))
-#' @export
-multi_gpu_model <- function(model, gpus = NULL, cpu_merge = TRUE, cpu_relocation = FALSE) {
-  frame <- rlang::current_env()
-  check_model(model, frame, "model")
-  if (!is.null(gpus) && !is_whole(gpus)) {
-    abort_argument("gpus", paste0("must be a whole number, not ", describe_value(gpus), "."), call = frame)
-  }
-  present <- bridge_do("count_gpus", call = frame)
-  wanted <- if (is.null(gpus)) present else if (length(gpus) > 1) length(gpus) else as.integer(gpus)
-  if (wanted > present) {
-    abort_argument(
-      "gpus", sprintf("asks for %d graphics cards; Keras sees %d here.", wanted, present), call = frame
-    )
-  }
-  if (wanted <= 1) {
-    return(model)
-  }
-  abort_kind(
-    "unsupported", "A finished model can't be spread over graphics cards by today's Keras.",
-    i = "Make and compile it inside `with(tf$distribute$MirroredStrategy()$scope(), { ... })`, then fit as usual.",
-    argument = "model", call = frame
-  )
 }
 
 #' Look at training in TensorBoard

@@ -85,6 +85,14 @@ is_r_generator <- function(x) is.function(x) && !is_python(x)
 # What the loop of this package reads, not Keras' own: R functions, and sources that call one.
 is_pulled <- function(x) is_r_generator(x) || is_r_dataset(x) || inherits(x, "kerasbridge.data.indexed.DirectBatches")
 
+# A Keras dataset whose methods are functions of R becomes one of these; anything else stays what it is.
+on_r_thread <- function(x, call, shuffle = FALSE) {
+  if (!is_python(x) || !any(endsWith(class(x), ".PyDataset")) || inherits(x, "kerasbridge.data.indexed.IndexedBatches")) {
+    return(x)
+  }
+  bridge_do("on_the_asking_thread", dataset = x, shuffle = !identical(shuffle, FALSE), call = call)
+}
+
 pulled_steps <- function(steps, generator) steps %||% if (is_python(generator) || is_r_dataset(generator)) length(generator)
 
 # The generator as a function that Python calls: each batch checked and brought into plain lists and arrays.
@@ -99,7 +107,11 @@ pull_function <- function(generator, word, frame) {
   count <- 0L
   pull <- function() {
     count <<- count + 1L
-    batch <- tryCatch(generator(), error = \(e) abort_generator(e, word, count, frame))
+    seen <- NULL
+    batch <- tryCatch(
+      withCallingHandlers(generator(), error = \(e) seen <<- with_trace(e)),
+      error = \(e) abort_generator(if (same_error(seen, e)) seen else e, word, count, frame)
+    )
     if (is.null(batch)) {
       return(NULL)
     }
@@ -123,7 +135,7 @@ abort_generator <- function(e, word, count, frame, ...) {
   own <- setdiff(class(e), c("rlang_error", "simpleError", "error", "condition"))
   stop(rlang::error_cnd(
     class = c(own, "kerasbridge_error_generator", "kerasbridge_error"),
-    message = sprintf("The %s failed at batch %d: %s", word, count, conditionMessage(e)),
+    message = sprintf("The %s failed at batch %d: %s", word, count, conditionMessage(e)), trace = e$trace,
     batch = count, original = e, call = conditionCall(e) %||% rlang::error_call(frame), ...
   ))
 }

@@ -19,7 +19,8 @@
 #' of fields, and a file that is damaged, are errors that name the file and the row (counted from 1, the
 #' line of column names not counted). With `on_error = "skip"` such rows are left out and counted: the
 #' files are read once ahead of training, `source$skipped` is the number of rows and `source$problems`
-#' says where the first of them are.
+#' says where the first of them are. A missing value is of use where the model that reads the source has a rule
+#' for it (`na` of [keras_model_tabular()] or of its schema): it is filled as in a data frame.
 #'
 #' # Columns
 #'

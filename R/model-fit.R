@@ -12,7 +12,11 @@
 #'   later, is in [frame_schema()].
 #' @param y Targets, of the same kinds. A factor becomes class numbers, counted from 0, and its levels stay
 #'   with the model.
-#' @param batch_size Samples a step; 32 by default.
+#' @param batch_size Samples a step; 32 by default. `"auto"` finds the largest that fits in memory: powers of two are tried
+#'   downwards from a quarter of the rows (4096 at most); the history says which it was.
+#' @param effective_batch_size Samples that count for one update of the weights. Where `batch_size` is smaller (or
+#'   `"auto"` finds that fewer fit), gradients of several steps are averaged before one update, as if they had been one
+#'   batch. Exact where it divides the number of rows.
 #' @param epochs Runs over the data.
 #' @param verbose `"auto"`, 0 (silent), 1 (progress bar) or 2 (a line an epoch).
 #' @param callbacks A callback or a list of them. A named list of functions, such as
@@ -52,7 +56,8 @@
 #'   `engine_reason`, `seconds`, and what the run depended on: `seed` (`NULL` if none was set),
 #'   `deterministic`, `devices`, `versions`. It prints, plots, and becomes a data frame with
 #'   [as.data.frame()]. A loss or a weight that is not finite is a warning of class
-#'   `kerasbridge_warning_training`.
+#'   `kerasbridge_warning_training`. Memory that runs out is an error of class `kerasbridge_error_oom`, whose `details`
+#'   have `shape`, `bytes_wanted`, `bytes_free`, `batch_size` and `proposed_batch_size`.
 #' @examplesIf is_keras_available()
 #' x <- matrix(runif(200), 100)
 #' y <- x[, 1] + x[, 2]
@@ -62,6 +67,7 @@
 #' as.data.frame(history)
 #' @export
 fit.kerasbridge_model <- function(object, x = NULL, y = NULL, ..., batch_size = NULL, epochs = 10,
+                                  effective_batch_size = NULL,
                                   callbacks = NULL, validation_split = 0, validation_data = NULL,
                                   shuffle = TRUE, class_weight = NULL, sample_weight = NULL,
                                   initial_epoch = 0, steps_per_epoch = NULL, validation_steps = NULL,
@@ -75,8 +81,10 @@ fit.kerasbridge_model <- function(object, x = NULL, y = NULL, ..., batch_size = 
   settle_dots(list(...), names(formals()), frame)
   na <- as_na_arg(na, c("refuse", "pass"), frame)
   initial_epoch <- resumed_epoch(resume, initial_epoch, epochs, frame)
+  x <- on_r_thread(x, frame, shuffle)
+  validation_data <- on_r_thread(validation_data, frame)
   if (is_pulled(x)) {
-    refuse_beside_generator(list(y = y, sample_weight = sample_weight, batch_size = batch_size), frame)
+    refuse_beside_generator(list(y = y, sample_weight = sample_weight, batch_size = batch_size, effective_batch_size = effective_batch_size), frame)
     refuse_na_rule(na, frame)
     if (!identical(as.double(validation_split), 0)) {
       abort_argument("validation_split", "needs data with a known number of rows.", "Give `validation_data`.", call = frame)
@@ -105,7 +113,8 @@ fit.kerasbridge_model <- function(object, x = NULL, y = NULL, ..., batch_size = 
     model = object,
     x = as_data_arg(given$x, "x", frame, na),
     y = as_data_arg(given$y, "y", frame, na),
-    batch_size = as_count(batch_size, "batch_size", frame),
+    batch_size = if (identical(batch_size, "auto")) "auto" else as_count(batch_size, "batch_size", frame),
+    effective_batch_size = as_count(effective_batch_size, "effective_batch_size", frame),
     epochs = as_count(epochs, "epochs", frame),
     verbose = as_verbose(verbose, frame),
     callbacks = as_callbacks_arg(callbacks, frame),
@@ -161,6 +170,7 @@ evaluate.kerasbridge_model <- function(object, x = NULL, y = NULL, ..., batch_si
   check_alive(object, "object", frame)
   settle_dots(list(...), names(formals()), frame)
   na <- as_na_arg(na, c("refuse", "pass"), frame)
+  x <- on_r_thread(x, frame)
   if (is_pulled(x)) {
     refuse_beside_generator(list(y = y, sample_weight = sample_weight, batch_size = batch_size), frame)
     refuse_na_rule(na, frame)
@@ -215,6 +225,7 @@ predict.kerasbridge_model <- function(object, x, ..., type = c("response", "prob
   na <- as_na_arg(na, c("refuse", "exclude", "pass"), frame)
   type <- rlang::arg_match(type, error_call = frame)
   settle_dots(list(...), names(formals()), frame)
+  x <- on_r_thread(x, frame)
   if (is_pulled(x)) {
     refuse_beside_generator(list(batch_size = batch_size), frame)
     refuse_na_rule(na, frame)

@@ -91,5 +91,5 @@ as_hook_arg <- function(x, arg, call) {
     given <- c(list(position + 1L), unname(list(...)))
     do.call("hook", given[seq_len(min(takes, length(given)))], quote = TRUE)
   }
-  tagged(counted, "function", name = arg)
+  tagged(counted, "function", name = arg, described = "named")
 }

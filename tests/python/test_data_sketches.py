@@ -160,7 +160,7 @@ def test_a_model_learns_and_trains_on_files(people, tmp_path):
     keras.utils.set_random_seed(2)
     model = tabular_model(features, hidden=[8], mean=sketch.mean, deviation=sketch.variance**0.5)
     training.compile(model, optimizer="adam", loss="mse")
-    history = training.fit(model, source, epochs=2, verbose=0)
+    history = training.fit(model, source, epochs=3, verbose=0)
     assert history.engine == "graph", history.engine_reason
     assert set(history.metrics) == {"loss", "val_loss"}
     raw = {name: features.raw(people[names])[0][name] for name in names}

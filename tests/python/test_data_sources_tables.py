@@ -281,3 +281,15 @@ def test_a_damaged_row_group_is_skipped_whole(parquet):
     kept = ParquetSource(path, x="number", on_error="skip")
     assert kept.skipped == 1500 and kept.samples == 5500
     assert sorted(rows_of(kept, True)[0][:, 0]) == [*range(1500), *range(3000, 7000)]
+
+
+def test_a_source_travels_to_another_process_and_reads_from_its_start(folder):
+    import pickle
+
+    source = CsvSource(folder / "part-*", y="price", x=["number"], seed=3, batch_size=1000)
+    source[0]  # in the midst of an epoch
+    other = pickle.loads(pickle.dumps(source))
+    assert (other.samples, other.batch_size, len(other)) == (9000, 1000, 9)
+    for one, two in zip(rows_of(source, True), rows_of(other, True)):
+        np.testing.assert_array_equal(one, two)
+    assert other[0][0].shape == (1000, 1)

@@ -138,13 +138,6 @@ def test_locally_connected_needs_known_lengths():
         layers.LocallyConnected1D(2, 9)(numbers(1, 4, 2))
 
 
-def test_half_precision_is_kept():
-    layer = layers.LocallyConnected1D(2, 3, dtype="mixed_float16")
-    out = layer(numbers(1, 5, 2))
-    assert keras.backend.standardize_dtype(out.dtype) == "float16"
-    assert keras.backend.standardize_dtype(layer.kernel.dtype) == "float32"
-
-
 def test_thresholded_relu():
     x = np.array([[-2.0, 0.5, 1.0, 1.5]], "float32")
     np.testing.assert_array_equal(layers.ThresholdedReLU(1.0)(x), [[0, 0, 0, 1.5]])
@@ -263,6 +256,26 @@ def test_config_round_trip(name, arguments, shape):
     layer = getattr(layers, name)(**arguments)
     copy = type(layer).from_config(layer.get_config())
     assert copy.get_config() == layer.get_config()
+
+
+@pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
+@pytest.mark.parametrize("name,arguments,shape", CASES)
+def test_mixed_precision_is_followed(name, arguments, shape, policy):
+    layer = getattr(layers, name)(**arguments, dtype=policy)
+    x = numbers(2, *shape)
+    for training in (False, True):
+        out = layer(x, training=training) if name.startswith("Random") else layer(x)
+        assert keras.backend.standardize_dtype(out.dtype) == policy[6:]
+    assert all(keras.backend.standardize_dtype(w.dtype) == "float32" for w in layer.weights[:2])
+    full = np.array(getattr(layers, name)(**arguments)(x))
+    if not layer.weights:  # others draw their own
+        np.testing.assert_allclose(np.array(layer(x), "float32"), full, rtol=0.02, atol=0.02)
+
+
+@pytest.mark.parametrize("name,arguments,shape", CASES)
+def test_the_documentation_gives_shapes(name, arguments, shape):
+    text = getattr(layers, name).__doc__
+    assert "(batch, " in text or "same, arbitrary shape" in text
 
 
 @pytest.mark.parametrize("name,arguments,shape", CASES[:3])

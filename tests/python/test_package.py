@@ -23,6 +23,7 @@ LEVELS = {
     "saving": 3,
     "training": 4,
     "serving": 5,
+    "cluster": 5,
     "bridge": 6,
 }
 

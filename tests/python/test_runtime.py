@@ -125,6 +125,36 @@ def test_an_organisations_certificates_serve_downloads_too(run_python):
     assert done.stdout == "/etc/own.pem\n"
 
 
+SEEDED = """
+import sys, numpy as np
+from kerasbridge.runtime import set_random_seed
+set_random_seed(7)
+import keras, hashlib
+from kerasbridge import training
+from kerasbridge.training.pulling import fit_pulled
+x, y = np.random.rand(64, 8, 8, 1).astype("float32"), np.random.rand(64, 1).astype("float32")
+m = keras.Sequential([
+    keras.layers.Input((8, 8, 1)), keras.layers.RandomFlip(), keras.layers.RandomRotation(0.1),
+    keras.layers.Conv2D(2, 3), keras.layers.Flatten(), keras.layers.Dropout(0.5), keras.layers.Dense(1),
+])
+training.compile(m, optimizer="adam", loss="mse")
+h = training.fit(m, x, y, epochs=2, batch_size=16, shuffle=True, verbose=0)
+g = np.random.default_rng(int(np.random.randint(1000)))
+def pull():
+    i = g.integers(0, 64, 16)
+    return x[i], y[i]
+fit_pulled(m, pull, 3, epochs=2, verbose=0)
+print(h.environment["seed"], hashlib.sha256(b"".join(w.tobytes() for w in m.get_weights())).hexdigest())
+"""
+
+
+def test_one_seed_gives_the_same_weights_in_two_processes(run_python):
+    """Dropout, augmentation, shuffling and a generator; bit for bit."""
+    first, second = (run_python(SEEDED).stdout for _ in range(2))
+    assert first.startswith("7 ") and len(first) > 60
+    assert first == second
+
+
 def test_a_backend_that_is_not_there_names_the_one_that_is(monkeypatch):
     from kerasbridge.runtime import starting
 

@@ -77,3 +77,35 @@ def test_a_key_that_stands_twice_is_said(tmp_path):
     path.write_text("a: 1\nb: 2\n")
     with pytest.raises(FileError, match=r"a\.yaml' does not describe a model"):
         load_config(path)
+
+
+def test_classes_of_keras_need_no_module():
+    text = """
+    class_name: Sequential
+    config:
+      name: by_hand
+      layers:
+      - {class_name: InputLayer, config: {batch_shape: [null, 3]}}
+      - {class_name: Dense, config: {units: 2, activation: relu}}
+    """
+    model = model_from_yaml(text)
+    assert model.name == "by_hand" and model.count_params() == 8
+    assert model.layers[0].activation is keras.activations.relu
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("class_name: !!python/object/apply:os.getcwd []\n", "something else than plain values"),
+        ("class_name: Sequential\nconfig: &a\n  layers: [*a]\n", "contains itself"),
+        ("[" * 5000, "nested too deep"),
+        (
+            "a0: &a0 [x, x]\n"
+            + "".join(f"a{i}: &a{i} [*a{i - 1}, *a{i - 1}]\n" for i in range(1, 40)),
+            "aliases are expanded",
+        ),
+    ],
+)
+def test_yaml_is_plain_values(text, words):
+    with pytest.raises(UnsafeFileError, match=words):
+        model_from_yaml(text)

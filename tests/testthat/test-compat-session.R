@@ -36,9 +36,3 @@ test_that("a seeded session repeats itself, in R and in Keras", {
   expect_identical(draw(), draw())
 })
 
-test_that("too many graphics cards are counted", {
-  skip_if_no_keras()
-  model <- keras_model_sequential(input_shape = 1) |> layer_dense(1)
-  expect_error(multi_gpu_model(model, 99), "99 graphics cards; Keras sees [0-9]+ here", class = "kerasbridge_error_argument")
-  expect_identical(multi_gpu_model(model, 1 * 0), model)
-})

@@ -193,3 +193,38 @@ test_that("a feature space is learnt from files in parts, and its model trains o
   expect_error(feature_space(log(pay) ~ age, all_rows), "computes `log\\(pay\\)`", class = "kerasbridge_error_argument")
   expect_error(keras_model_tabular(~ age, all_rows), "what is predicted", class = "kerasbridge_error_argument")
 })
+
+test_that("missing values of files follow the rules of the model that is given them", {
+  skip_if_no_keras()
+  d <- data.frame(
+    age = c(20, NA, 40, 50, 30, NA), city = factor(c("Rom", "Ulm", NA, "Rom", "Ulm", "Ulm")), pay = c(1, 2, 3, 4, 5, 6)
+  )
+  folder <- withr::local_tempdir()
+  file <- file.path(folder, "rows.csv")
+  utils::write.csv(d, file, row.names = FALSE)
+  rows <- \(...) source_csv(file, y = "pay", encode = "columns", batch_size = 4, ...)
+  set_random_seed(1)
+  model <- keras_model_tabular(pay ~ ., d, hidden = 4, na = list(age = "median", city = "level"))
+  expect_equal(
+    predict(model, rows(), verbose = 0), unname(predict(model, d, verbose = 0)),
+    tolerance = 1e-5, ignore_attr = TRUE
+  )
+  expect_equal(
+    evaluate(model, rows(), verbose = 0)[["loss"]], evaluate(model, d, d$pay, verbose = 0)[["loss"]], tolerance = 1e-5
+  )
+  expect_true(all(is.finite(fit(model, rows(), epochs = 2, verbose = 0)$metrics$loss)))
+  # a column without a rule is refused with its place, and a row that is skipped stays skipped
+  strict <- keras_model_tabular(pay ~ ., d[-3, ], hidden = 4, na = list(age = "median"))
+  expect_error(predict(strict, rows(), verbose = 0), "row 3: column 'city' has no value", class = "kerasbridge_error_data")
+  expect_identical(nrow(predict(model, rows(on_error = "skip"), verbose = 0)), 3L)
+
+  # rules of a schema outside of the model: the number itself where there is no column of indicators
+  plain <- keras_model_sequential(input_shape = 1) |> layer_dense(1)
+  compile(plain, "sgd", loss = "mse")
+  ages <- d["age"]
+  schema <- frame_schema(ages, na = list(age = list(how = "median", indicator = FALSE)))
+  fit(plain, ages, d$pay, epochs = 1, schema = schema, verbose = 0)
+  from_file <- predict(plain, source_csv(file, y = "pay", x = "age"), verbose = 0)
+  expect_equal(from_file, unname(predict(plain, ages, verbose = 0)), tolerance = 1e-5, ignore_attr = TRUE)
+  expect_identical(from_file[2], from_file[6])
+})

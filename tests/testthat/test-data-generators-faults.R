@@ -160,3 +160,31 @@ with threads.routed_output():
 ")
   }), env = "RETICULATE_REMAP_OUTPUT_STREAMS=1")
 })
+
+test_that("a Keras dataset whose methods are R functions runs on R's thread", {
+  skip_if_no_keras()
+  done <- run_r(c(
+    "library(kerasbridge)",
+    "x <- matrix(sin(1:120), 30); y <- rowSums(x)",
+    "invisible(kerasbridge_info()); asked <- integer()",
+    "Batches <- reticulate::PyClass('Batches', inherit = keras$utils$PyDataset, defs = list(",
+    "  `__len__` = function(self) 3L,",
+    "  `__getitem__` = function(self, index) {",
+    "    asked <<- c(asked, index); rows <- 1:10 + index * 10",
+    "    if (index == 2 && isTRUE(getOption('fails'))) stop('no third batch')",
+    "    reticulate::tuple(x[rows, ], matrix(y[rows]))",
+    "  }",
+    "))",
+    "model <- keras_model_sequential(input_shape = 4) |> layer_dense(1); compile(model, 'sgd', loss = 'mse')",
+    "h <- fit(model, Batches(), epochs = 2, validation_data = Batches(), verbose = 0)",
+    "stopifnot(length(h$metrics$val_loss) == 2, identical(sort(asked), rep(0:2, each = 4)))",
+    "asked <- integer(); h <- fit(model, Batches(), epochs = 2, shuffle = FALSE, verbose = 0); stopifnot(identical(asked, rep(0:2, 2)))",
+    "stopifnot(all.equal(evaluate(model, Batches(), verbose = 0)[['loss']], evaluate(model, x, y, verbose = 0)[['loss']], tolerance = 1e-5))",
+    "stopifnot(all.equal(predict(model, Batches(), verbose = 0), predict(model, x, verbose = 0), tolerance = 1e-5))",
+    "h <- fit(model, x, y, epochs = 1, validation_data = Batches(), verbose = 0); stopifnot(is.finite(h$metrics$val_loss))",
+    "options(fails = TRUE)",
+    "cat(tryCatch(fit(model, Batches(), epochs = 1, verbose = 0), error = conditionMessage))"
+  ), timeout = 120)
+  expect_match(paste(done$output, collapse = "\n"), "no third batch")
+  expect_identical(done$status, 0L)
+})

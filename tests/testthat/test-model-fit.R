@@ -178,11 +178,13 @@ test_that("Ctrl-C ends fit with the epochs done, and evaluate and predict as an 
     "timed('predict auto', \\() many(\\() predict(model, x, batch_size = 64, verbose = 0)))",
     "timed('predict keras', \\() many(\\() predict(model, x, engine = 'keras', verbose = 0)))",
     "timed('evaluate auto', \\() many(\\() evaluate(model, x, y, batch_size = 32, verbose = 0)))",
-    "timed('evaluate keras', \\() many(\\() evaluate(model, x, y, engine = 'keras', verbose = 0)))"
+    "timed('evaluate keras', \\() many(\\() evaluate(model, x, y, engine = 'keras', verbose = 0)))",
+    "rows <- as.data.frame(matrix(sin(1:8e6), ncol = 4))",
+    "for (i in 1:3) timed('data frame', \\() many(\\() kerasbridge:::frame_arg(rows, 'x', NULL)))"
   ), timeout = 500)
   ways <- c(paste("fit", c("auto", "keras", "graph", "xla")), "hooks", "generator")
   calls <- paste(rep(c("predict", "evaluate"), each = 2), c("auto", "keras"))
-  expect_equal(trimws(grep(" : ", out$output, value = TRUE)), c(paste(ways, ": history TRUE TRUE 3 1"), paste(calls, ": interrupt 3 1")))
+  expect_equal(trimws(grep(" : ", out$output, value = TRUE)), c(paste(ways, ": history TRUE TRUE 3 1"), paste(c(calls, rep("data frame", 3)), ": interrupt 3 1")))
 })
 
 test_that("a second Ctrl-C interrupts R itself, and nothing trains on", {

@@ -18,6 +18,7 @@ _LAZY = {
 # subpackages reachable as attributes, imported on first use
 _SUBPACKAGES = (
     "bridge",
+    "cluster",
     "data",
     "environment",
     "errors",

@@ -88,3 +88,21 @@ class OutOfMemoryError(KerasBridgeError, MemoryError):
     """The device or the machine ran out of memory."""
 
     kind = "oom"
+
+
+class TooLateError(KerasBridgeError, RuntimeError):
+    """A setting that the backend reads once came after that."""
+
+    kind = "too_late"
+
+
+class NoDeviceError(KerasBridgeError, RuntimeError):
+    """A graphics card was required, and none can be used."""
+
+    kind = "gpu"
+
+
+class ClusterError(KerasBridgeError, RuntimeError):
+    """A training on several machines could not be brought to its end."""
+
+    kind = "cluster"

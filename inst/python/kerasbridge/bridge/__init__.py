@@ -10,10 +10,8 @@ from __future__ import annotations
 from kerasbridge.bridge.calls import call, do, has, method, start, symbol, whole_number
 from kerasbridge.bridge.classes_from_r import (
     class_kind,
-    forgotten_keys,
     parameters_of,
     plain_class,
-    private_key,
     super_attribute,
 )
 from kerasbridge.bridge.convert import (
@@ -38,6 +36,7 @@ from kerasbridge.bridge.holding import hold, release
 from kerasbridge.bridge.lending import lendable, lent
 from kerasbridge.bridge.outcome import Outcome, take_interrupted
 from kerasbridge.bridge.output import Output
+from kerasbridge.bridge.private_keys import forgotten_keys, private_key
 from kerasbridge.runtime.r_functions import describe
 
 __all__ = [

@@ -27,17 +27,22 @@ _SAFER = {
     "keras.utils.save_img": "kerasbridge.saving.writers:save_img",
 }
 _STOPPABLE = {f"{verb}{end}" for verb in ("fit", "evaluate", "predict") for end in ("", "_pulled")}
+_STOPPABLE.add("train_on_cluster")
 
 
 @outcome
 def start(
-    backend: Optional[str] = None, r_version: Optional[str] = None, output: Any = None
+    backend: Optional[str] = None,
+    r_version: Optional[str] = None,
+    output: Any = None,
+    by: str = "",
 ) -> dict:
     """Start Keras; returns versions and the class names that R hangs its methods on.
 
-    `output`: an `Output` that a person looks at, told when the start takes long; or None.
+    `output`: an `Output` that a person looks at, told when the start takes long; or None. `by`: the R
+    function that starts it.
     """
-    keras = runtime.start(backend, None if output is None else output.write)
+    keras = runtime.start(backend, None if output is None else output.write, by=by)
     if r_version:
         attached.session["r"] = r_version
     holding.install()

@@ -9,10 +9,8 @@ from __future__ import annotations
 
 import functools
 import inspect
-import itertools
 import keyword
 import types
-import weakref
 from typing import Any, Callable, Optional
 
 import numpy as np
@@ -172,8 +170,11 @@ class _Calling(FromR):
 _MIXINS = {"layer": _Layered, "model": _Layered, "metric": _Weighted, "callback": _Calling}
 
 
-def _signature(parameters: list) -> inspect.Signature:
-    """Signature from the R formals: dicts with name, kind ("named" or "dots"), optional, default."""
+def _signature(parameters: list, takes_all: bool = False) -> inspect.Signature:
+    """Signature from the R formals: dicts with name, kind ("named" or "dots"), optional, default.
+
+    `takes_all`: what is given by position beyond the names goes into the dots, too.
+    """
     kinds = inspect.Parameter
     out = [kinds("self", kinds.POSITIONAL_OR_KEYWORD)]
     optional = False
@@ -181,6 +182,8 @@ def _signature(parameters: list) -> inspect.Signature:
     for p in parameters:
         if p["kind"] == "dots":
             after_dots = True
+            if takes_all:
+                out.append(kinds("further", kinds.VAR_POSITIONAL))
             continue
         name = p["name"].replace(".", "_")
         if not name.isidentifier() or keyword.iskeyword(name) or name == "self":
@@ -224,7 +227,7 @@ def _method(
     does. A parameter left at its default is not handed on: the R function has its own.
     """
     parameters = list(signature.parameters.values())[1:]
-    named = [p for p in parameters if p.kind is not p.VAR_KEYWORD]
+    named = [p for p in parameters if p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)]
     defaults = {f"_default_{p.name}": p.default for p in named if p.default is not p.empty}
     written = ["self"]
     starred = False
@@ -232,11 +235,16 @@ def _method(
         if p.kind is p.VAR_KEYWORD:
             written.append("**kwargs")
             continue
+        if p.kind is p.VAR_POSITIONAL:
+            written.append(f"*{p.name}")
+            starred = True
+            continue
         if p.kind is p.KEYWORD_ONLY and not starred:
             written.append("*")
             starred = True
         written.append(p.name + (f"=_default_{p.name}" if p.default is not p.empty else ""))
 
+    takes_more = any(p.kind is p.VAR_POSITIONAL for p in parameters)
     remembers = (kind, name) in _WRITTEN_DOWN
 
     def hand_on(instance: Any, given: dict) -> Any:
@@ -253,6 +261,7 @@ def _method(
             if p.default is not p.empty or p.kind is p.KEYWORD_ONLY:
                 break
             positional.append(kept.pop(p.name))
+        positional.extend(given.get("further", ()) if takes_more else ())
         if remembers:
             if "_r_forms" not in instance.__dict__:
                 object.__setattr__(instance, "_r_forms", {})
@@ -355,7 +364,8 @@ def class_from_r(
     kind = class_kind(base)
     namespace: dict[str, Any] = dict(fields or {})
     for spec in methods or []:
-        signature = _signature(list(spec["parameters"]))
+        is_hook = kind == "callback" and spec["name"].startswith("on_")
+        signature = _signature(list(spec["parameters"]), takes_all=is_hook)
         if spec["name"] == "__init__":
             namespace["__init__"] = _initializer(spec["function"], signature, name, kind)
         elif spec["name"] == "from_config":
@@ -367,7 +377,7 @@ def class_from_r(
                 made = _typed(made, signature)
             if (kind, spec["name"]) in {("loss", "call"), ("metric", "update_state")}:
                 made = _same_rank(made)
-            if kind == "callback" and spec["name"].startswith("on_"):
+            if is_hook:
                 made = hook(made, spec["name"], _takes(signature))
             namespace[spec["name"]] = made
     for label, function in (properties or {}).items():
@@ -474,26 +484,3 @@ def parameters_of(target: Any) -> list:
 def plain_class() -> type:
     """The root of classes that descend from nothing of Keras."""
     return object
-
-
-_forgotten: list = []
-_keys = itertools.count(1)
-
-
-def private_key(instance: Any, owner: str) -> str:
-    """The key of R's private environment of an instance for the class `owner`."""
-    held = instance.__dict__.get("_r_private")
-    if held is None:
-        held = {}
-        object.__setattr__(instance, "_r_private", held)
-    if owner not in held:
-        held[owner] = f"{owner}-{next(_keys)}"
-        weakref.finalize(instance, _forgotten.append, held[owner])
-    return held[owner]
-
-
-def forgotten_keys() -> list:
-    """Keys of instances that are gone, each told once."""
-    out = list(_forgotten)
-    del _forgotten[: len(out)]
-    return out

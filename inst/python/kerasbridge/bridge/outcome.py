@@ -15,7 +15,7 @@ from kerasbridge.bridge import from_r, holding
 from kerasbridge.bridge.from_r import RCodeError
 from kerasbridge.environment.messages import explain
 from kerasbridge.errors import KerasBridgeError
-from kerasbridge.runtime import certificates, where
+from kerasbridge.runtime import certificates, exhausted, where
 
 
 class Outcome:
@@ -28,8 +28,17 @@ class Outcome:
 
 
 def _countable(value: Any) -> Any:
-    """An int that R's integers can't hold as a float (it would arrive as 0)."""
+    """An int that R's integers can't hold as a float (it would arrive as another number)."""
     return float(value) if type(value) is int and abs(value) > 2**31 - 1 else value
+
+
+def _countable_parts(value: Any) -> Any:
+    """The same for numbers in the small dicts and lists that say something of an error or a device."""
+    if type(value) is dict:
+        return {key: _countable_parts(part) for key, part in value.items()}
+    if type(value) is list:
+        return [_countable_parts(part) for part in value]
+    return _countable(value)
 
 
 # exception type name -> kind, for exceptions that are not this package's own
@@ -127,6 +136,9 @@ def describe(exc: BaseException) -> dict:
         "r_key": _r_key(exc, r_error),
     }
     base["place"] = from_r.place_of(base["r_key"])
+    if r_error is None and not isinstance(exc, KerasBridgeError):
+        found = exhausted.of(exc)
+        exc = exc if found is None else exhausted.as_error(found)
     if isinstance(exc, KerasBridgeError):
         return {
             **base,
@@ -134,7 +146,7 @@ def describe(exc: BaseException) -> dict:
             "message": exc.message,
             "hint": exc.hint,
             "argument": exc.argument,
-            "details": exc.details,
+            "details": _countable_parts(exc.details),
         }
     kind = next((_KINDS[c.__name__] for c in type(exc).__mro__ if c.__name__ in _KINDS), "python")
     text = str(exc) or type(exc).__name__
@@ -231,7 +243,9 @@ def outcome(function):
         _depth += 1
         try:
             holding.check()
-            value = _countable(function(*args, **kwargs))
+            value = function(*args, **kwargs)
+            rows = type(value) is list and value and type(value[0]) is dict
+            value = _countable_parts(value) if rows or type(value) is dict else _countable(value)
             done = Outcome(True, value)
             if hasattr(value, "interrupted"):  # a history
                 return _keep(done) if value.interrupted else done

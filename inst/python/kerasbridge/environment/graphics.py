@@ -17,6 +17,8 @@ import sys
 from dataclasses import dataclass, field
 from typing import Dict, List, Mapping, Optional, Tuple
 
+from kerasbridge.errors import NoDeviceError
+
 from . import probe, versions
 
 # What TensorFlow opens when it starts on a card: name -> the pip package that brings it.
@@ -32,6 +34,16 @@ _LIBRARIES = {
 _CUDNN = {8: "libcudnn.so.8", 9: "libcudnn.so.9"}
 
 INSTALL = "install_kerasbridge(gpu = TRUE)"
+
+# how a newer driver is installed, by the ID or ID_LIKE of /etc/os-release
+_DRIVER_COMMANDS = {
+    "ubuntu": "sudo ubuntu-drivers install",
+    "debian": "sudo apt-get update && sudo apt-get install nvidia-driver",
+    "fedora": "sudo dnf upgrade --refresh akmod-nvidia",
+    "rhel": "sudo dnf module install nvidia-driver:latest-dkms",
+    "suse": "sudo zypper install nvidia-open-driver-G06-signed-kmp-default",
+    "arch": "sudo pacman -Syu nvidia",
+}
 
 
 @dataclass
@@ -51,6 +63,7 @@ class Facts:
     metal: bool = False
     wsl: bool = False
     smi: Optional[str] = None
+    distribution: str = ""
 
 
 @dataclass
@@ -58,7 +71,7 @@ class Verdict:
     """Whether a card can be used; `reason` is a short code, `fix` what mends it.
 
     Codes: "found", "no_backend", "cpu_wheel", "hidden", "driver", "library", "no_driver",
-    "no_device", "windows_native", "no_macos_gpu".
+    "no_device", "windows_native", "no_macos_gpu", "not_seen" (the backend runs and lists no card).
     """
 
     found: bool
@@ -86,12 +99,15 @@ def gather(
         version=found.get(backend),
         visible=environ.get("CUDA_VISIBLE_DEVICES"),
         wsl="microsoft" in platform.release().lower(),
+        distribution=_distribution(),
     )
     if path:
         names = _distribution_names(path)
         facts.metal = "tensorflow-metal" in names
         if backend == "jax" and not any(n.startswith("jax-cuda") for n in names):
             facts.wheel = "jax-cpu" if facts.wheel else None
+        if backend == "torch" and "+cpu" in (facts.version or ""):
+            facts.wheel = "torch-cpu"
     facts.smi, facts.driver, facts.devices = _ask_smi(environ)
     facts.driver = facts.driver or _driver_from_kernel()
     if facts.system == "Linux" and backend == "tensorflow" and facts.version:
@@ -115,6 +131,8 @@ def status() -> Dict[str, object]:
         backend = keras.config.backend()
     facts = gather(sys.prefix, backend)
     verdict = judge(facts)
+    if verdict.found and not _seen_by(backend):
+        verdict = _unseen(backend, facts)
     return {
         "found": verdict.found,
         "reason": verdict.reason,
@@ -126,6 +144,78 @@ def status() -> Dict[str, object]:
         "visible": facts.visible,
         "devices": facts.devices,
     }
+
+
+def cards() -> List[Dict[str, object]]:
+    """The cards that the backend of this interpreter will see: `device`, `name`, `memory` (bytes).
+
+    Nothing is started for it; an empty list where `status()` says why none can be used.
+    """
+    found = status()
+    if not found["found"]:
+        return []
+    rows = []
+    for number, card in enumerate(_shown(found["devices"], found["visible"])):
+        size = re.match(r"(\d+) MiB", card.get("memory_total", ""))
+        memory = int(size.group(1)) * 2**20 if size else None
+        rows.append({"device": f"GPU:{number}", "name": card.get("name", ""), "memory": memory})
+    return rows
+
+
+def _shown(devices: List[Dict[str, str]], visible: Optional[str]) -> List[Dict[str, str]]:
+    """The devices that CUDA_VISIBLE_DEVICES shows, in its order."""
+    if visible is None:
+        return devices
+    out = []
+    for part in visible.split(","):
+        if part.strip().isdigit():
+            if int(part) >= len(devices):
+                break  # the driver reads up to the first that there is not
+            out.append(devices[int(part)])
+        else:  # a card named by its UUID: it can't be told which one
+            return devices
+    return out
+
+
+def require() -> None:
+    """Nothing where a card can be used.
+
+    Raises:
+        NoDeviceError: none can; with the reason and what mends it.
+    """
+    found = status()
+    if not found["found"]:
+        raise NoDeviceError(
+            f"No graphics card can be used: {found['message']}",
+            hint=str(found["fix"]),
+            details={"reason": found["reason"]},
+        )
+
+
+def _seen_by(backend: str) -> bool:
+    """Whether the running backend lists a card; True while it doesn't run."""
+    module = sys.modules.get(backend)
+    try:
+        if backend == "tensorflow" and hasattr(module, "config"):
+            return bool(module.config.get_visible_devices("GPU"))
+        if backend == "torch" and hasattr(module, "cuda"):
+            return bool(module.cuda.is_available())
+        if backend == "jax" and "keras" in sys.modules and hasattr(module, "devices"):
+            return any(device.platform != "cpu" for device in module.devices())
+    except (AttributeError, RuntimeError):
+        return False
+    return True
+
+
+def _unseen(backend: str, facts: Facts) -> Verdict:
+    return Verdict(
+        False,
+        "not_seen",
+        f"Driver {facts.driver} and the libraries are there, but the running {_spelt(backend)} uses no card.",
+        "Start a new session; if use_gpu(FALSE) was not called there, Sys.setenv(TF_CPP_MIN_LOG_LEVEL = "
+        '"0") before Keras starts shows what the backend says.',
+        {"driver": facts.driver},
+    )
 
 
 def driver(environ: Optional[Mapping[str, str]] = None) -> Optional[str]:
@@ -177,7 +267,13 @@ def judge(facts: Facts) -> Verdict:
             "a cluster job ask for a card.",
             {"driver": facts.driver},
         )
-    if facts.wheel in ("tensorflow-cpu", "tensorflow-intel", "tf-nightly-cpu", "jax-cpu"):
+    if facts.wheel in (
+        "tensorflow-cpu",
+        "tensorflow-intel",
+        "tf-nightly-cpu",
+        "jax-cpu",
+        "torch-cpu",
+    ):
         return Verdict(
             False,
             "cpu_wheel",
@@ -191,7 +287,7 @@ def judge(facts: Facts) -> Verdict:
             False,
             "driver",
             f"NVIDIA's driver {facts.driver} is too old: CUDA 12 needs {needed} or newer.",
-            "Install a newer driver from your system's packages or from NVIDIA, then restart.",
+            f"{_driver_command(facts)}, then restart the machine.",
             {"driver": facts.driver, "needed": needed},
         )
     missing = [name for name, place in facts.libraries.items() if place is None]
@@ -200,7 +296,8 @@ def judge(facts: Facts) -> Verdict:
         return Verdict(
             False,
             "library",
-            f"These CUDA libraries were not found: {', '.join(missing)}.",
+            f"These CUDA libraries were not found: {', '.join(missing)}"
+            + (f" (looked in {', '.join(facts.searched)})." if facts.searched else "."),
             f"{INSTALL}, or in that environment: pip install {' '.join(packages)}",
             {"missing": missing, "searched": facts.searched},
         )
@@ -231,10 +328,30 @@ def _no_driver(facts: Facts) -> Verdict:
         fix = "Install NVIDIA's driver for Windows (none inside WSL), then `wsl --update`."
     else:
         fix = (
-            "Without an NVIDIA card nothing needs to be done. With one, install its driver "
-            "(Debian: apt-get install nvidia-driver); start a container with --gpus all."
+            "Without an NVIDIA card nothing needs to be done. With one, install its driver: "
+            f"{_driver_command(facts)}; start a container with --gpus all."
         )
     return Verdict(False, "no_driver", "No NVIDIA driver was found on this machine.", fix)
+
+
+def _driver_command(facts: Facts) -> str:
+    """What installs a driver on this system."""
+    if facts.wsl or facts.system == "Windows":
+        return "Install the newest driver for Windows from nvidia.com/drivers"
+    for word in facts.distribution.split():
+        if word in _DRIVER_COMMANDS:
+            return _DRIVER_COMMANDS[word]
+    return "Install the newest driver from nvidia.com/drivers"
+
+
+def _distribution(file: str = "/etc/os-release") -> str:
+    """ID and ID_LIKE of a Linux, such as "ubuntu debian"."""
+    try:
+        with open(file, encoding="utf-8", errors="replace") as handle:
+            found = dict(re.findall(r'^(ID|ID_LIKE)="?([^"\n]*)"?$', handle.read(), re.MULTILINE))
+    except OSError:
+        return ""
+    return f"{found.get('ID', '')} {found.get('ID_LIKE', '')}".strip()
 
 
 def wanted_libraries(version: str) -> Tuple[str, ...]:

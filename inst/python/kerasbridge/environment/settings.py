@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from dataclasses import dataclass, field
 from typing import Dict, Mapping, Optional
 
@@ -48,3 +49,37 @@ def read_settings(environ: Optional[Mapping[str, str]] = None) -> KerasSettings:
     if not problem and backend not in _BACKENDS:
         problem = f'"{backend}" (from {source}) is no backend of Keras 3.'
     return KerasSettings(backend, source, file, content, problem)
+
+
+def origins(environ: Optional[Mapping[str, str]] = None) -> Dict[str, object]:
+    """Keras' settings and where each comes from, as plain values; starts nothing.
+
+    Returns:
+        `backend`, `source` (what decided it), `running` (the backend in use, None before the start),
+        `home` and `home_source`, `file` (keras.json), `file_there`, `content` (its values),
+        `overruled` (sentences on settings that another one beats), `problem` ("" if all is well).
+    """
+    environ = os.environ if environ is None else environ
+    found = read_settings(environ)
+    keras = sys.modules.get("keras")
+    running = keras.config.backend() if hasattr(keras, "config") else None
+    named = found.content.get("backend")
+    overruled = []
+    if environ.get("KERAS_BACKEND") and named and str(named).lower() != found.backend:
+        overruled.append(f'{found.file} says "{named}"; KERAS_BACKEND wins.')
+    if running is not None and running != found.backend:
+        overruled.append(f"Keras runs on {running} already; a change counts in a new session.")
+    return {
+        "backend": found.backend,
+        "source": found.source,
+        "running": running,
+        "home": os.path.dirname(found.file),
+        "home_source": "the environment variable KERAS_HOME"
+        if environ.get("KERAS_HOME")
+        else "Keras' default",
+        "file": found.file,
+        "file_there": os.path.exists(found.file),
+        "content": found.content,
+        "overruled": overruled,
+        "problem": found.problem,
+    }

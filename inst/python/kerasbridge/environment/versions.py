@@ -94,7 +94,10 @@ CUDA12_MIN_DRIVER = "525.60.13"
 BACKENDS = ("tensorflow", "jax", "torch")
 
 # Optional sets, by name, as --extra takes them.
-EXTRAS = {"dev": ("pytest>=7", "pytest-xdist", "ruff", "pyyaml", "hypothesis", "pandas")}
+EXTRAS = {
+    "cluster": ("jax>=0.4.34",),
+    "dev": ("pytest>=7", "pytest-xdist", "ruff", "pyyaml", "hypothesis", "pandas"),
+}
 
 # What data sources and pictures need beside Keras.
 _COMPANIONS = ("h5py>=3.10", "scipy", "pillow", "safetensors")

@@ -1,4 +1,4 @@
-"""Repeatable results, and what devices there are."""
+"""Repeatable results."""
 
 from __future__ import annotations
 
@@ -65,16 +65,3 @@ def deterministic(seed: int, disable_gpu: bool = True, disable_parallel_cpu: boo
         if disable_gpu and torch.cuda.is_available():
             late.append("PyTorch's graphics cards can't be hidden after its start.")
     return late
-
-
-def count_gpus() -> int:
-    """Number of graphics cards that Keras' backend sees."""
-    keras = start()
-    if keras.config.backend() == "tensorflow":
-        import tensorflow as tf
-
-        return len(tf.config.get_visible_devices("GPU"))
-    try:
-        return len(keras.distribution.list_devices("gpu"))
-    except (RuntimeError, ValueError):
-        return 0

@@ -4,7 +4,8 @@ A model that is saved tells which functions it has, but not what they are given.
 of its calls, a handful of them. A form is a dict:
 
 * `inputs`: a list of [shape, dtype], one for each tensor;
-* `args`, `kwargs`: the arguments, with `{"tensor": number}` in the place of each tensor.
+* `args`, `kwargs`: the arguments, those by name in the order of the names, with `{"tensor": number}` in the
+  place of each tensor.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ def form_of(args: tuple, kwargs: dict) -> Optional[dict]:
         return {
             "inputs": inputs,
             "args": [_plain(value, inputs) for value in args],
-            "kwargs": {name: _plain(value, inputs) for name, value in kwargs.items()},
+            "kwargs": {name: _plain(value, inputs) for name, value in sorted(kwargs.items())},
         }
     except (TypeError, ValueError):  # ValueError: a TensorFlow tensor of unknown rank
         return None
@@ -36,7 +37,7 @@ def _plain(value: Any, inputs: list) -> Any:
     if isinstance(value, (list, tuple)) or type(value).__name__ == "TensorShape":
         return [_plain(item, inputs) for item in value]
     if isinstance(value, dict):
-        return {str(key): _plain(item, inputs) for key, item in value.items()}
+        return {str(key): _plain(item, inputs) for key, item in sorted(value.items())}
     if hasattr(value, "shape") and hasattr(value, "dtype"):
         import keras
 

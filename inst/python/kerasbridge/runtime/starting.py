@@ -11,7 +11,7 @@ import tempfile
 from typing import Any, Callable, Optional
 
 from kerasbridge.errors import ArgumentError, InstallError, UnsupportedError
-from kerasbridge.runtime import certificates, scopes
+from kerasbridge.runtime import certificates, device_settings, nvidia, scopes
 from kerasbridge.runtime.patience import Word
 
 BACKENDS = ("tensorflow", "jax", "torch", "openvino")
@@ -83,12 +83,14 @@ def start(
     backend: Optional[str] = None,
     say: Optional[Callable[[str], Any]] = None,
     after: float = SILENCE,
+    by: str = "",
 ):
     """Import Keras on the backend that was asked for and return the module.
 
     Args:
         backend: name of a backend; None leaves the choice to KERAS_BACKEND, keras.json and Keras.
         say: called with a line of text, on the main thread, if it takes more than `after` seconds.
+        by: what starts it, such as "fit()": named where a setting comes too late.
 
     Raises:
         InstallError: Keras or its backend can't be imported; the message says what failed.
@@ -101,6 +103,9 @@ def start(
                 hint="Choose the backend in a new session, before anything else uses Keras.",
                 argument="backend",
             )
+        if device_settings.started_by() is None:
+            outside = "an import of Keras outside of this package"
+            device_settings.after_import(keras.config.backend(), outside)
         return keras
     chosen = backend or os.environ.get("KERAS_BACKEND")
     if chosen:
@@ -110,7 +115,10 @@ def start(
     os.environ.update(certificates.shared(os.environ))
     with quiet_stderr() as caught, _note(say, after):
         try:
+            nvidia.make_ready()
+            device_settings.before_import()
             keras = importlib.import_module("keras")
+            device_settings.after_import(keras.config.backend(), by or "kerasbridge")
             # JAX must not compute before `distribution.initialize()`
             if keras.config.backend() != "jax":
                 keras.ops.convert_to_numpy(keras.ops.zeros((1,)))

@@ -78,21 +78,23 @@ def small_parts(model: Any) -> list:
     settings = getattr(getattr(model, "_compile_config", None), "config", None)
     _walk([model], found)
     _walk([settings, getattr(model, "optimizer", None)], compiled)
+    for variable in getattr(model, "variables", ()) if found else ():
+        for held in (getattr(variable, "constraint", None), getattr(variable, "regularizer", None)):
+            if id(held) in found:
+                seen.remember(found[id(held)].forms, (variable,), {})
     if any(not _seen(one) for key, one in found.items() if key not in compiled):
         _run_once(model)
     for key, one in compiled.items():
         found.setdefault(key, one).likely = _forms_of_outputs(model, one.value)
-    for variable in getattr(model, "variables", ()):
-        for held in (getattr(variable, "constraint", None), getattr(variable, "regularizer", None)):
-            if id(held) in found:
-                seen.remember(found[id(held)].forms, (variable,), {})
     return list(found.values())
 
 
 def _seen(found: Found) -> bool:
     if not _is_function(found.value) and not _role(found.value):
         return True
-    return bool(vars(found.value).get("_r_forms") or vars(found.value).get("_program"))
+    return bool(
+        found.forms or vars(found.value).get("_r_forms") or vars(found.value).get("_program")
+    )
 
 
 def _run_once(model: Any) -> None:

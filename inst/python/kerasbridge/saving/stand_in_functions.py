@@ -44,7 +44,6 @@ class Program:
         tensors = [v for v in structures.flatten([args, kwargs]) if hasattr(v, "shape")]
         found = None
         if form is not None:
-            form["kwargs"] = dict(form["kwargs"])
             asked = wanted(form)
             ranked = sorted(self.program["cases"], key=lambda case: -fits(case, *asked))
             found = ranked[0] if fits(ranked[0], *asked) else None

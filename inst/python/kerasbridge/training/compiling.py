@@ -6,6 +6,8 @@ import contextlib
 import weakref
 from typing import Any, Iterator
 
+from kerasbridge.runtime import device_settings
+
 _compiled: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()
 
 
@@ -40,9 +42,15 @@ def _held(value: Any, depth: int) -> Iterator[Any]:
 def compile(model: Any, **arguments: Any) -> None:
     """Call `model.compile(**arguments)` and remember which layers were trainable.
 
+    Where `jit_compile` isn't given (or is "auto"), the setting `xla` of
+    `kerasbridge.runtime.device_settings` decides, if somebody has made it.
+
     A later change of a layer's `trainable` doesn't reach `fit` until the model is compiled again,
     as the documentation of Keras says.
     """
+    xla = device_settings.wishes.xla
+    if xla is not None and arguments.get("jit_compile", "auto") == "auto":
+        arguments["jit_compile"] = xla
     model.compile(**arguments)
     remember(model)
 

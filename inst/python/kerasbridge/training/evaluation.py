@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import Any, Optional
 
 from kerasbridge.errors import KerasBridgeError
+from kerasbridge.runtime import spreading
 from kerasbridge.training import entering, guards, shapes
 from kerasbridge.training.compiling import as_compiled
 from kerasbridge.training.fitting import check_engine, is_arrays, is_source, ordinary_reason
 from kerasbridge.training.progress import Progress, check_verbose
+from kerasbridge.training.within_memory import told
 
 
 def evaluate(
@@ -65,9 +67,11 @@ def evaluate(
         "steps": steps,
     }
     callbacks = callback_list(callbacks)
+    if arrays or source:
+        spreading.check_even(x.samples if source else rows, x.batch_size if source else batch_size)
     try:
         progress.expect()
-        with as_compiled(model):
+        with as_compiled(model), told("evaluate", batch_size):
             if ordinary_reason(model, "evaluate", engine, arrays or source, callbacks) is None:
                 run = _evaluate_source if source else _evaluate_resident
                 found = run(model, arguments, callbacks, progress, stop, engine, free)

@@ -5,14 +5,16 @@ from __future__ import annotations
 import contextlib
 import sys
 import time
-from typing import Any, Optional
+from typing import Any, Optional, Union
 
 from kerasbridge.errors import ArgumentError, KerasBridgeError
+from kerasbridge.runtime import spreading
 from kerasbridge.runtime.facts import facts
 from kerasbridge.training import entering, guards, shapes
 from kerasbridge.training.compiling import as_compiled
 from kerasbridge.training.history import History
 from kerasbridge.training.progress import Progress, check_verbose
+from kerasbridge.training.within_memory import USUAL, fit_within, told
 
 ENGINES = ("auto", "keras", "graph", "xla")
 
@@ -78,12 +80,19 @@ def try_resident(model: Any, arguments: dict, callbacks: list, engine: str) -> t
         return None, f"the step could not be compiled ({type(error).__name__})"
 
 
+def _known_rows(x: Any, y: Any, sample_weight: Any) -> Optional[int]:
+    if is_source(x):
+        return x.samples
+    return guards.count_rows(x, y, sample_weight) if is_arrays(x, y, sample_weight) else None
+
+
 def fit(
     model: Any,
     x: Any = None,
     y: Any = None,
     *,
-    batch_size: Optional[int] = None,
+    batch_size: Union[int, str, None] = None,
+    effective_batch_size: Optional[int] = None,
     epochs: int = 1,
     verbose: Any = "auto",
     callbacks: Any = None,
@@ -102,9 +111,12 @@ def fit(
     output: Any = None,
     stop: Any = None,
 ) -> History:
-    """Train a compiled model; arguments as in Keras, and four more.
+    """Train a compiled model; arguments as in Keras, and five more.
 
     Args:
+        batch_size: also "auto": the largest that fits in memory (see `within_memory.fit_within`).
+        effective_batch_size: rows that count for one update; gradients of several steps are averaged
+            where `batch_size` is smaller.
         engine: "auto" measures and chooses, "keras" is Keras' own loop, "graph" and "xla" ask for
             the resident loop without or with XLA (Keras' loop is still taken where they can't run,
             and `History.engine_reason` says why).
@@ -119,7 +131,12 @@ def fit(
 
     Raises:
         ArgumentError, DataError: something that would fail or train on nonsense, before any step.
+        OutOfMemoryError: memory ran out; says of what shape, how much there was, and what to try.
     """
+    if batch_size == "auto" or effective_batch_size is not None:
+        given = dict(locals())
+        guards.check_compiled(model, "fit")
+        return fit_within(fit, given.pop("model"), _known_rows(x, y, sample_weight), given)
     entering.check_outside_graph("fit")
     engine = check_engine(engine)
     verbose = check_verbose(verbose)
@@ -194,6 +211,9 @@ def fit(
     validation_data = arguments["validation_data"]
     if is_source(validation_data):
         validation_samples = validation_data.samples
+    if samples is not None and (arrays or source):
+        spreading.check_even(samples, batch_size)
+        spreading.check_even(validation_samples, validation_batch_size or batch_size)
     history = History(
         {
             "epochs": epochs,
@@ -210,7 +230,7 @@ def fit(
     started = time.perf_counter()
     try:
         progress.expect()
-        with as_compiled(model):
+        with as_compiled(model), told("fit", batch_size or (USUAL if arrays else None)):
             known = arrays or source
             reason = ordinary_reason(model, "fit", engine, known, callbacks, validation_data)
             if reason is None:
@@ -241,6 +261,7 @@ def fit(
         if resident is not None:
             resident.close()
         history.seconds = time.perf_counter() - started
+    spreading.give_back(model)
     if source:
         keep_levels(model, x)
     return history.keep_with(model)

@@ -16,8 +16,9 @@ import numpy as np
 
 from kerasbridge.data.rgenerator import PulledBatches
 from kerasbridge.errors import ArgumentError
-from kerasbridge.runtime import threads
-from kerasbridge.training.guards import class_weight_rows
+from kerasbridge.runtime import spreading, threads
+from kerasbridge.training.compiling import flat_layers
+from kerasbridge.training.guards import class_weight_rows, leaves
 
 _YIELD = 5e-4  # seconds between two batches in which a finished step can report
 
@@ -122,6 +123,10 @@ class _Kinds:
             self._covers is not None and _common(self._covers, kind) == self._covers
         )
 
+    @property
+    def any(self) -> bool:
+        return bool(self._seen)
+
     def add(self, kind: Any) -> None:
         if self._seen and self._covers is None:
             self._covers = next(iter(self._seen))
@@ -158,6 +163,8 @@ def _overlaps(model: Any) -> bool:
         return False
     import tensorflow as tf
 
+    if spreading.strategy_of(model) is not None:
+        return False
     return not tf.config.functions_run_eagerly() and not tf.distribute.has_strategy()
 
 
@@ -211,11 +218,37 @@ class Steps:
 
     def _first(self, batch: tuple) -> Any:
         x, y, weight = batch
+        if spreading.strategy_of(self._model) is not None:
+            return self._on_devices(batch)
         if self._kind == "predict":
             return self._model.predict_on_batch(x)
         with _metrics_run_on(self._model):
             method = getattr(self._model, f"{self._kind}_on_batch")
             return method(x, y, sample_weight=weight, return_dict=True)
+
+    def _on_devices(self, batch: tuple) -> Any:
+        """One step in which each device of the model's strategy has its part of the batch."""
+        model, kind = self._model, self._kind
+        x, y, weight = batch
+        rows = next(leaf.shape[0] for _, leaf in leaves(x, "x"))
+        if kind == "predict":
+            return model.predict(x, batch_size=rows, verbose=0)
+        strategy = spreading.strategy_of(model)
+        with spreading.weighed_gradients(model, flat_layers(model)):
+            if not self._kinds.any:
+                with strategy.scope():  # metrics and optimizer get their variables
+                    with _metrics_run_on(model):
+                        model.test_on_batch(x, y, sample_weight=weight)
+                    model.reset_metrics()
+                    if kind == "train" and not model.optimizer.built:
+                        model.optimizer.build(model.trainable_variables)
+                self._kinds.add(_kind_of(batch))
+            getattr(model, f"make_{kind}_function")()
+            data = (x, y) if weight is None else (x, y, weight)
+            logs = getattr(model, f"{kind}_function")(iter([strategy.spread(data)]))
+            # a device reports its own part of a metric; outside of the step they are summed
+            whole = model.get_metrics_result()
+            return whole if set(whole) == set(logs) else logs
 
     def finish(self, job: Any, ahead: Ahead) -> Any:
         """What the step gave; the next batches are made while it runs."""

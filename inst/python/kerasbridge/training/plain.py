@@ -6,8 +6,10 @@ from typing import Any
 
 import keras
 
+from kerasbridge.runtime import spreading
 from kerasbridge.runtime.quiet import hush_retracing
 from kerasbridge.training.checkpoints import durable
+from kerasbridge.training.compiling import flat_layers
 from kerasbridge.training.history import History
 from kerasbridge.training.progress import Progress
 from kerasbridge.training.watch import Watch
@@ -44,7 +46,8 @@ def fit_plain(
     )
     hush_retracing()
     watch = Watch(progress, stop, history, others=callbacks, validation=validation)
-    model.fit(**_readable(arguments), callbacks=[*callbacks, watch], verbose=0)
+    with spreading.weighed_gradients(model, flat_layers(model)):
+        model.fit(**_readable(arguments), callbacks=[*callbacks, watch], verbose=0)
 
 
 def evaluate_plain(

@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import Any, Callable, Optional
 
 from kerasbridge.errors import ArgumentError
+from kerasbridge.runtime import spreading
 from kerasbridge.training import entering, guards, shapes
 from kerasbridge.training.fitting import check_engine, is_arrays, is_source, ordinary_reason
 from kerasbridge.training.progress import Progress, check_verbose
+from kerasbridge.training.within_memory import told
 
 
 def predict(
@@ -55,25 +57,28 @@ def predict(
 
     arguments = {"x": x, "batch_size": batch_size, "steps": steps}
     callbacks = callback_list(callbacks)
+    if arrays or source:
+        spreading.check_even(x.samples if source else rows, x.batch_size if source else batch_size)
     try:
         progress.expect()
-        if ordinary_reason(model, "predict", engine, arrays or source, callbacks) is None:
-            from kerasbridge.training.forward import predict_resident
-            from kerasbridge.training.placing import NotResident
-            from kerasbridge.training.watch import Watch
+        with told("predict", batch_size):
+            if ordinary_reason(model, "predict", engine, arrays or source, callbacks) is None:
+                from kerasbridge.training.forward import predict_resident
+                from kerasbridge.training.placing import NotResident
+                from kerasbridge.training.watch import Watch
 
-            watch = Watch(progress, stop, title="Predict")
-            try:
-                if source:
-                    from kerasbridge.training.streaming import predict_source
+                watch = Watch(progress, stop, title="Predict")
+                try:
+                    if source:
+                        from kerasbridge.training.streaming import predict_source
 
-                    return predict_source(model, x, steps, free, callbacks, watch, progress)
-                return predict_resident(
-                    model, x, rows, batch_size, steps, callbacks, progress, watch
-                )
-            except NotResident:
-                pass
-        return predict_plain(model, callbacks, progress, stop, arguments)
+                        return predict_source(model, x, steps, free, callbacks, watch, progress)
+                    return predict_resident(
+                        model, x, rows, batch_size, steps, callbacks, progress, watch
+                    )
+                except NotResident:
+                    pass
+            return predict_plain(model, callbacks, progress, stop, arguments)
     finally:
         progress.close()
 

@@ -17,7 +17,7 @@ import numpy as np
 
 from kerasbridge.data.rgenerator import PulledBatches, input_shapes, output_column
 from kerasbridge.errors import ArgumentError, DataError, UnsupportedError
-from kerasbridge.runtime import threads
+from kerasbridge.runtime import spreading, threads
 from kerasbridge.training import entering, guards, shapes
 from kerasbridge.training.compiling import as_compiled
 from kerasbridge.training.eligible import callback_reason, overrides
@@ -26,6 +26,7 @@ from kerasbridge.training.overlap import Ahead, Steps, plain_logs
 from kerasbridge.training.plain import callback_list
 from kerasbridge.training.progress import Progress, check_verbose
 from kerasbridge.training.watch import Watch
+from kerasbridge.training.within_memory import told
 
 QUEUE = 10  # batches made ahead at most
 
@@ -217,7 +218,7 @@ def fit_pulled(
     started = time.perf_counter()
     try:
         progress.expect()
-        with as_compiled(model), _beside():
+        with as_compiled(model), told("fit", None), _beside():
             run = _Stretches(model, "train", limit, calls, class_weight)
             model.stop_training = False
             calls.all.on_train_begin()
@@ -258,6 +259,7 @@ def fit_pulled(
         with contextlib.suppress(KeyboardInterrupt):
             progress.close()
         history.seconds = time.perf_counter() - started
+    spreading.give_back(model)
     try:
         return history.keep_with(model)
     except KeyboardInterrupt:  # the same press, once more
@@ -381,7 +383,7 @@ def evaluate_pulled(
     batches = _batches(model, pull)
     try:
         progress.expect()
-        with as_compiled(model), _beside():
+        with as_compiled(model), told("evaluate", None), _beside():
             run = _Stretches(model, "test", limit, calls)
             logs = _test(model, batches, count, calls, run)
     finally:
@@ -415,7 +417,7 @@ def predict_pulled(
     parts: list = []
     try:
         progress.expect()
-        with _beside():
+        with told("predict", None), _beside():
             run = _Stretches(model, "predict", limit, calls)
             calls.all.on_predict_begin()
             done = run.run(batches, count, parts.append)

@@ -10,7 +10,6 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from kerasbridge.errors import OutOfMemoryError
 from kerasbridge.training.batching import evaluation_rows
 from kerasbridge.training.choose import Chooser, by_rule, timed
 from kerasbridge.training.eligible import keras_before
@@ -436,13 +435,6 @@ def fit_resident(
         if isinstance(model.optimizer, keras.optimizers.Optimizer) and epochs > 0:
             model.optimizer.finalize_variable_values(model.trainable_weights)
         listing.on_train_end(epoch_logs)
-    except tf.errors.ResourceExhaustedError as error:
-        raise OutOfMemoryError(
-            f"The device ran out of memory with batches of {rows.size} rows.",
-            hint=f"Try batch_size = {max(1, rows.size // 2)}, or a smaller model.",
-            argument="batch_size",
-            details={"batch_size": rows.size},
-        ) from error
     finally:
         history.engine, history.engine_reason = runner.chooser.outcome()
 

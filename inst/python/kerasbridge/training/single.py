@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Optional
 
+from kerasbridge.runtime import spreading
 from kerasbridge.training.compiling import as_compiled
 from kerasbridge.training.guards import clean_class_weight, leaves
 
@@ -40,4 +41,7 @@ test_on_batch.__test__ = False  # not a test, whatever pytest thinks of its name
 
 def predict_on_batch(model: Any, x: Any) -> Any:
     """The outputs for the rows given, in one piece."""
+    if spreading.strategy_of(model) is not None:  # there Keras gives every row once for each device
+        rows = next(int(leaf.shape[0]) for _, leaf in leaves(x, "x"))
+        return model.predict(x, batch_size=rows, verbose=0)
     return model.predict_on_batch(x)

@@ -37,12 +37,36 @@ def prepare(model: Any, arguments: dict) -> dict:
 
 
 def for_inputs(model: Any, source: Any) -> Any:
-    """A source whose x is columns, with text for those inputs of the model that take text."""
+    """A source of a table as the model takes it.
+
+    Where x is columns, those are text whose inputs take text; and a missing value is what the rule of
+    the model's schema says, or stays one where the model itself fills it.
+    """
     layout = getattr(source, "layout", None)
-    inputs = model_inputs(model) if getattr(layout, "encode", None) == "columns" else None
+    if layout is None:
+        return source
+    inputs = model_inputs(model) if layout.encode == "columns" else None
     texts = {name for name, _, dtype in inputs or [] if dtype == "string"}
     texts &= {column.name for column in layout.x if column.kind == "factor"} if texts else set()
-    return source.with_texts(texts) if texts else source
+    fills = _fills(schema_of(model), layout, texts)
+    return source.laid_out(texts, fills) if texts or fills else source
+
+
+def _fills(schema: Any, layout: Any, texts: set) -> dict:
+    """What stands for a missing value, by column of x that has a rule for them."""
+    found: dict = {}
+    for column in layout.x:
+        known = schema.columns.get(column.name) if schema is not None else None
+        if known is None or known.missing == "refuse":
+            continue
+        if column.name in texts:
+            found[column.name] = known.missing_level
+        elif column.kind == "number" and not known.levelled:
+            if schema.inside:
+                found[column.name] = float("nan")
+            elif not known.indicator:  # its column of 0 and 1 is none of the source's
+                found[column.name] = known.fill
+    return found
 
 
 def check_levels(model: Any, source: Source) -> None:

@@ -162,6 +162,16 @@ class Source(keras.utils.PyDataset):
         found._reset()
         return found
 
+    def __getstate__(self) -> dict:
+        """What describes the source, without what one process reads with: another one may read it."""
+        state = {**vars(self), "_stream": None, "_given": {}, "_next": 0, "_position": 0}
+        del state["_lock"]
+        return state
+
+    def __setstate__(self, state: dict) -> None:
+        self.__dict__.update(state)
+        self._lock = threading.Lock()
+
     def with_batch_size(self, batch_size: int) -> Source:
         found = self.copy()
         found.validation = self.validation

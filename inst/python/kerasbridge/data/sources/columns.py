@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Iterable, Optional, Sequence
+from types import MappingProxyType
+from typing import Any, Iterable, Mapping, Optional, Sequence
 
 import numpy as np
 
@@ -59,9 +60,14 @@ class Layout:
         encode: "one_hot" (x is one block, a column of it for each level), "codes" (one block,
             factors as their numbers) or "columns" (x is a dict of arrays (rows, 1), factors as
             whole numbers, or as text where they are in `texts`).
+
+    Attributes:
+        fills: by column, what stands for a missing value: a number (NaN where the model fills it
+            itself), or a text for columns in `texts`. Others are refused.
     """
 
     texts: frozenset = frozenset()
+    fills: Mapping = MappingProxyType({})
 
     def __init__(
         self,
@@ -103,11 +109,15 @@ class Layout:
         """x, y and weights of an Arrow record batch; rows that are of no use are named beside."""
         trouble = Trouble(np.zeros(batch.num_rows, dtype=bool))
         values = {
-            column.name: _values(batch.column(column.name), column, trouble)
+            column.name: _values(
+                batch.column(column.name), column, trouble, self.fills.get(column.name)
+            )
             for column in self.columns
         }
         for name in self.texts:
             text = batch.column(name).cast(arrow().string())
+            if name in self.fills:
+                text = arrow().compute.fill_null(text, self.fills[name])
             values[name] = text.to_numpy(zero_copy_only=False)
         parts: list = [self._x(values)]
         if self.y:
@@ -138,24 +148,34 @@ class Layout:
         return row_block([values[column.name] for column in self.y])
 
 
-def _values(array: Any, column: Column, trouble: Trouble) -> np.ndarray:
-    """float32 numbers, or int32 codes, of one Arrow array."""
+def _values(array: Any, column: Column, trouble: Trouble, fill: Any = None) -> np.ndarray:
+    """float32 numbers, or int32 codes, of one Arrow array; `fill` stands for a missing value."""
     pa = arrow()
+    absent = pa.compute.is_null(array).to_numpy(False) if array.null_count else None
+    if absent is not None and fill is None:
+        trouble.add(absent, column.name, "has no value")
     if column.kind == "factor":
         codes = _codes(array, column.levels or [])
-        if array.null_count:
-            trouble.add(pa.compute.is_null(array).to_numpy(False), column.name, "has no value")
         if codes.null_count:
             unknown = pa.compute.is_null(codes).to_numpy(False)
+            if absent is not None:
+                unknown &= ~absent
             trouble.add(unknown, column.name, "has a value that is none of its levels")
             codes = pa.compute.fill_null(codes, 0)
         return codes.to_numpy(zero_copy_only=False).astype(np.int32, copy=False)
-    if array.null_count:
-        trouble.add(pa.compute.is_null(array).to_numpy(False), column.name, "has no value")
+    if absent is not None:
         array = pa.compute.fill_null(array, False if pa.types.is_boolean(array.type) else 0)
     data = array.to_numpy(zero_copy_only=False).astype(np.float32, copy=False)
+    wrong = None
     if not np.isfinite(data.sum(dtype=np.float64)):
-        trouble.add(~np.isfinite(data), column.name, "has a value that is not finite")
+        wrong = ~np.isfinite(data)
+    if fill is not None:
+        nothing = np.isnan(data) if absent is None else absent | np.isnan(data)
+        if nothing.any():
+            data = np.where(nothing, np.float32(fill), data)
+            wrong = None if wrong is None else wrong & ~nothing
+    if wrong is not None:
+        trouble.add(wrong, column.name, "has a value that is not finite")
     return data
 
 

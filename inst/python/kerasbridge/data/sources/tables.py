@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from typing import Any, Iterable, Iterator, Optional
+from typing import Any, Iterable, Iterator, Mapping, Optional
 
 import numpy as np
 
@@ -97,12 +97,16 @@ class TableSource(Source):
         y = self.layout.y
         return list(y[0].levels or []) if len(y) == 1 and y[0].kind == "factor" else None
 
-    def with_texts(self, names: Iterable[str]) -> TableSource:
-        """The same rows with these factors as text, where x is laid out as columns."""
+    def laid_out(self, texts: Iterable[str], fills: Mapping) -> TableSource:
+        """The same rows with these factors as text, and with `fills` for missing values.
+
+        Where bad rows are skipped they have been counted, so missing values stay bad.
+        """
         found = self.copy()
         found.layout = copy.copy(self.layout)
-        found.layout.texts = frozenset(names)
-        found.validation = self.validation and self.validation.with_texts(names)
+        found.layout.texts = frozenset(texts)
+        found.layout.fills = dict(fills) if self.on_error == "stop" else {}
+        found.validation = self.validation and self.validation.laid_out(texts, fills)
         return found
 
     def chunks(self, names: list[str]) -> Iterator[Any]:

@@ -1,0 +1,56 @@
+"""The folder that driver and workers share: task, checkpoint, progress, signs of life."""
+
+from __future__ import annotations
+
+import json
+import os
+import pickle
+import time
+from pathlib import Path
+from typing import Any, Optional
+
+SILENT = 60.0  # seconds without a sign of the driver after which a worker ends
+
+
+class Folder:
+    """Paths and small files of one training; what is written is whole or not there."""
+
+    def __init__(self, path: Any):
+        self.path = Path(path)
+        self.model = self.path / "model.keras"
+        self.checkpoint = self.path / "checkpoint.keras"
+        self.final = self.path / "final.keras"
+
+    def write(self, name: str, value: Any) -> None:
+        """Plain values as JSON."""
+        self._replace(name, json.dumps(value).encode())
+
+    def read(self, name: str) -> Optional[Any]:
+        """What `write` wrote; None if it isn't there."""
+        try:
+            return json.loads((self.path / name).read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            return None
+
+    def write_object(self, name: str, value: Any) -> None:
+        """Data or a description of data, for the processes of this training alone."""
+        self._replace(name, pickle.dumps(value, protocol=4))
+
+    def read_object(self, name: str) -> Any:
+        return pickle.loads((self.path / name).read_bytes())
+
+    def _replace(self, name: str, content: bytes) -> None:
+        part = self.path / f"{name}.{os.getpid()}.part"
+        part.write_bytes(content)
+        os.replace(part, self.path / name)
+
+    def epochs(self) -> list[dict]:
+        """What was reported of each finished epoch, in order."""
+        return self.read("epochs.json") or []
+
+    def beat(self) -> None:
+        """The driver is alive."""
+        self._replace("driver", str(time.time()).encode())
+
+    def log(self, worker: int, attempt: int) -> Path:
+        return self.path / f"worker-{worker}-{attempt}.log"

@@ -1,0 +1,263 @@
+"""Training on several virtual processors against one, in one process: a line "name: outcome" each.
+
+Run with KERAS_BACKEND set to tensorflow or jax.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import tempfile
+import traceback
+from pathlib import Path
+
+if os.environ["KERAS_BACKEND"] == "jax":
+    sys.modules["tensorflow"] = None  # JAX has to do without it
+
+from kerasbridge.runtime import device_settings, devices, spreading, starting
+
+device_settings.configure(virtual=4)
+keras = starting.start(by="the tour")
+
+import numpy as np  # noqa: E402
+from kerasbridge import training  # noqa: E402
+from kerasbridge.data.sources import CsvSource, FunctionSource  # noqa: E402
+from kerasbridge.errors import ArgumentError, TooLateError  # noqa: E402
+from kerasbridge.training.pulling import evaluate_pulled, fit_pulled, predict_pulled  # noqa: E402
+
+RNG = np.random.default_rng(0)
+X = RNG.normal(size=(96, 3)).astype("float32")
+Y = (X @ np.array([[1.0], [-2.0], [0.5]])).astype("float32")
+STEPS = {}
+
+
+def step(function):
+    STEPS[function.__name__] = function
+    return function
+
+
+@contextlib.contextmanager
+def on(count, **options):
+    """Models of the block are on `count` devices; JAX trains inside, too."""
+    if count == 1:
+        yield
+        return
+    spread = spreading.Spread(count, **options)
+    spread.enter()
+    try:
+        yield
+    finally:
+        spread.leave()
+
+
+def model(*more, optimizer="adam"):
+    keras.utils.set_random_seed(3)
+    made = keras.Sequential(
+        [
+            keras.layers.Input((3,)),
+            keras.layers.Dense(4, "relu", kernel_regularizer="l2"),
+            *more,
+            keras.layers.Dense(1),
+        ]
+    )
+    training.compile(made, optimizer=optimizer, loss="mse", metrics=["mae"])
+    return made
+
+
+def close(one, other):
+    np.testing.assert_allclose(np.asarray(one), np.asarray(other), rtol=1e-5, atol=1e-5)
+
+
+def equal_runs(run, counts=(2, 4)):
+    """`run(count)` gives a history or metrics, and weights: the same on each number of devices."""
+    reported, weights = run(1)
+    for count in counts:
+        other, others = run(count)
+        assert sorted(other) == sorted(reported)
+        for name, values in reported.items():
+            close(other[name], values)
+        for a, b in zip(others, weights):
+            close(a, b)
+
+
+@step
+def the_devices_are_there():
+    names = [row["device"] for row in devices.running()]
+    assert names == [f"CPU:{i}" for i in range(4)], names
+    assert spreading.chosen("all") == ["cpu:0", "cpu:1", "cpu:2", "cpu:3"]
+    for wrong in (9, 0, ["gpu:0"], ["cpu:0", "cpu:0"]):
+        try:
+            spreading.chosen(wrong)
+        except ArgumentError as error:
+            assert "devices" in str(error)
+        else:
+            raise AssertionError(wrong)
+
+
+@step
+def a_setting_that_is_late_names_the_start():
+    try:
+        device_settings.configure(virtual=2)
+    except TooLateError as error:
+        assert "started by the tour" in error.message and error.argument == "virtual"
+    else:
+        raise AssertionError("it went through")
+    assert device_settings.configure(virtual=4)["virtual"] == 4  # nothing changes
+
+
+@step
+def arrays_of_any_length():
+    uneven = (75, 65) if keras.config.backend() == "tensorflow" else ()
+    for rows in (96, *uneven):
+
+        def run(count, rows=rows):
+            with on(count):
+                made = model()
+                history = training.fit(
+                    made, X[:rows], Y[:rows], epochs=2, verbose=0, shuffle=False,
+                    validation_data=(X[: rows // 4], Y[: rows // 4]),
+                )  # fmt: skip
+                scores = training.evaluate(made, X[:rows], Y[:rows], verbose=0)
+                predicted = training.predict(made, X[:rows], verbose=0)
+            assert predicted.shape == (rows, 1)
+            return {**history.metrics, **scores}, [*made.get_weights(), predicted]
+
+        equal_runs(run, (4,) if rows == 96 else (2, 4))
+
+
+@step
+def uneven_batches_are_refused_on_jax():
+    if keras.config.backend() != "jax":
+        return
+    with on(4):
+        made = model()
+        for use in (training.fit, training.evaluate):
+            try:
+                use(made, X[:65], Y[:65], verbose=0)
+            except ArgumentError as error:
+                assert (
+                    "65 rows in batches of 32" in error.message and error.argument == "batch_size"
+                )
+            else:
+                raise AssertionError(use)
+
+
+@step
+def shuffled_rows_and_class_weights():
+    def run(count):
+        labels = (Y[:, 0] > 0).astype("int64")
+        with on(count):
+            keras.utils.set_random_seed(3)
+            made = keras.Sequential([keras.layers.Input((3,)), keras.layers.Dense(2, "softmax")])
+            training.compile(made, optimizer="sgd", loss="sparse_categorical_crossentropy")
+            keras.utils.set_random_seed(4)
+            history = training.fit(
+                made, X, labels, class_weight={0: 1, 1: 5}, verbose=0, epochs=2, engine="keras"
+            )
+        return history.metrics, made.get_weights()
+
+    equal_runs(run, (2,))
+
+
+@step
+def a_function_makes_batches():
+    def run(count):
+        at = [0]
+
+        def pull():
+            at[0] += 1
+            return X[: 33 - at[0]], Y[: 33 - at[0]]
+
+        with on(count):
+            made = model()
+            history = fit_pulled(
+                made, pull, 3, epochs=2, verbose=0, validation_data=pull, validation_steps=1
+            )
+            at[0] = 0
+            scores = evaluate_pulled(made, pull, 2, verbose=0)
+            at[0] = 0
+            predicted = predict_pulled(made, pull, 2, verbose=0)
+        assert predicted.shape == (63, 1)
+        return {**history.metrics, **scores}, [*made.get_weights(), predicted]
+
+    equal_runs(run, (2,))
+
+
+@step
+def sources():
+    folder = Path(tempfile.mkdtemp())
+    rows = 75 if keras.config.backend() == "tensorflow" else 80
+    table = np.concatenate([X, Y], axis=1)[:rows]
+    np.savetxt(folder / "rows.csv", table, delimiter=",", header="a,b,c,y", comments="")
+    for make in (
+        lambda: CsvSource(str(folder / "rows.csv"), y="y", batch_size=32, shuffle=False),
+        lambda: FunctionSource(lambda i: (X[i], Y[i]), rows, batch_size=32, shuffle=False),
+    ):
+
+        def run(count, make=make):
+            with on(count):
+                made = model()
+                history = training.fit(made, make(), verbose=0, epochs=2)
+                scores = training.evaluate(made, make(), verbose=0)
+                predicted = training.predict(made, make(), verbose=0)
+            assert predicted.shape == (rows, 1)
+            return {**history.metrics, **scores}, [*made.get_weights(), predicted]
+
+        equal_runs(run, (2,))
+
+
+@step
+def one_batch():
+    def run(count):
+        with on(count):
+            made = model()
+            logs = training.train_on_batch(made, X, Y)
+            more = training.test_on_batch(made, X, Y)
+            shape = np.shape(training.predict_on_batch(made, X))
+        assert shape == (96, 1)
+        return {"first": logs["loss"], "second": more["loss"]}, made.get_weights()
+
+    equal_runs(run, (2,))
+
+
+@step
+def statistics_of_batches_stay_finite():
+    with on(4):
+        made = model(keras.layers.BatchNormalization())
+        rows = 65 if keras.config.backend() == "tensorflow" else 68
+        history = training.fit(made, X[:rows], Y[:rows], epochs=1, verbose=0)
+    assert np.isfinite(history.metrics["loss"]).all()
+    assert all(np.isfinite(weight).all() for weight in made.get_weights())
+
+
+@step
+def weights_cut_over_devices():
+    if keras.config.backend() != "jax":
+        return
+
+    def run(count):
+        options = {"layout": {".*dense.*kernel": [None, "model"]}} if count > 1 else {}
+        keras.backend.clear_session()
+        with on(count, **options):
+            keras.utils.set_random_seed(3)
+            made = keras.Sequential(
+                [keras.layers.Input((3,)), keras.layers.Dense(8, "relu"), keras.layers.Dense(4)]
+            )
+            training.compile(made, optimizer="adam", loss="mse")
+            history = training.fit(made, X, np.tile(Y, 4), epochs=2, verbose=0, shuffle=False)
+            sharding = str(made.layers[0].kernel.value.sharding)
+        assert count == 1 or "model" in sharding, sharding
+        return history.metrics, made.get_weights()
+
+    equal_runs(run)
+
+
+if __name__ == "__main__":
+    assert keras.config.backend() == os.environ["KERAS_BACKEND"]
+    for name, function in STEPS.items():
+        try:
+            function()
+            print(f"{name}: ok", flush=True)
+        except Exception:
+            print(f"{name}: {traceback.format_exc().strip()}", flush=True)

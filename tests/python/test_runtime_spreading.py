@@ -1,0 +1,34 @@
+"""One model on several devices gives what it gives on one: on virtual processors, each backend apart."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+from pathlib import Path
+
+import pytest
+
+TOUR = (Path(__file__).parent / "spreading_tour.py").read_text(encoding="utf-8")
+NAMES = re.findall(r"^@step\ndef (\w+)", TOUR, re.MULTILINE)
+
+
+@pytest.fixture(scope="module")
+def outcomes():
+    return {}
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("backend", ["tensorflow", "jax"])
+def test_on_several_devices(backend, name, outcomes, run_python):
+    if importlib.util.find_spec(backend) is None:
+        pytest.skip(f"the package {backend} is not installed")
+    if backend not in outcomes:
+        outcomes[backend] = run_python(TOUR, timeout=400, KERAS_BACKEND=backend)
+    done = outcomes[backend]
+    found = re.search(rf"^{name}: (.*?)(?=^\w+: |\Z)", done.stdout, re.MULTILINE | re.DOTALL)
+    assert found is not None, done.stderr[-2000:]
+    assert found.group(1).strip() == "ok"
+
+
+def test_the_tour_has_its_stops():
+    assert len(NAMES) >= 9 and len(set(NAMES)) == len(NAMES)
