@@ -185,6 +185,20 @@ def a_function_makes_batches():
 
 
 @step
+def targets_with_and_without_their_last_axis():
+    def run(count):
+        with on(count):
+            made = model()
+            first = training.fit(made, X, Y[:, 0], verbose=0, shuffle=False).metrics
+            fit_pulled(made, lambda: (X[:32], Y[:32]), 2, verbose=0)
+            last = training.fit(made, X, Y[:, 0], verbose=0, shuffle=False).metrics
+            scores = training.evaluate(made, X, Y[:, 0], verbose=0)
+        return {**scores, "first": first["loss"], "last": last["loss"]}, made.get_weights()
+
+    equal_runs(run, (2,))
+
+
+@step
 def sources():
     folder = Path(tempfile.mkdtemp())
     rows = 75 if keras.config.backend() == "tensorflow" else 80
