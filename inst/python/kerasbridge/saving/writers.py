@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 from typing import Any
 
@@ -46,7 +47,9 @@ def export_archive() -> Any:
 
     def write_out(filepath: Any, options: Any = None, verbose: bool = True) -> None:
         with replacing_folder(filepath) as temporary:
-            write(temporary, options=options, verbose=verbose)
+            # (Keras 3.0 always says what it wrote)
+            said = {"verbose": verbose} if "verbose" in inspect.signature(write).parameters else {}
+            write(temporary, options=options, **said)
 
     archive.write_out = write_out
     if tuple(int(part) for part in keras.__version__.split(".")[:2]) < (3, 8):
