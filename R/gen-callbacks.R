@@ -156,7 +156,7 @@ callback_history <- function(...) {
 #' Callback from Functions
 #'
 #' Runs R functions of your own at the start or end of training, of epochs and of batches. Epochs
-#' and batches are counted from 0.
+#' and batches are counted from 1.
 #'
 #' @param on_epoch_begin Function of (epoch, logs), the epoch counted from 1, to run before each
 #'   epoch. (R function or formula; default `NULL`)

@@ -2,6 +2,14 @@
 
 #' Say how a model learns
 #'
+#' Sets the loss that training makes small, the optimizer that does so, and the metrics that are shown beside it.
+#' Call it before [fit()][fit.kerasbridge_model], and again after layers were frozen or unfrozen: what is trained is
+#' settled here. The weights stay; the optimizer starts anew.
+#'
+#' A loss of classes goes with how they are written: `"sparse_categorical_crossentropy"` for class numbers or a
+#' factor, `"categorical_crossentropy"` for columns of 0 and 1 ([to_categorical()]), `"binary_crossentropy"` for 0
+#' and 1.
+#'
 #' @param object A model.
 #' @param optimizer Name such as `"adam"`, or an object from an `optimizer_*()` function.
 #' @param loss Name such as `"mse"`, an object or function from a `loss_*()` function, an R function
@@ -11,11 +19,14 @@
 #' @param weighted_metrics Metrics that sample weights and class weights apply to.
 #' @param run_eagerly `TRUE` runs every step in Python, operation by operation: slow, for looking
 #'   into a model.
-#' @param steps_per_execution Steps that Keras runs in one call.
+#' @param steps_per_execution Steps that Keras runs in one call; callbacks of batches are called that much less often.
 #' @param jit_compile `TRUE`, `FALSE` or `"auto"`: compile the step with XLA.
 #' @param auto_scale_loss Scale the loss for `"mixed_float16"`.
 #' @param ... Older arguments that have no effect any more are refused by name.
 #' @return The model, changed in place, invisibly.
+#' @seealso [optimizer_adam()], [loss_mean_squared_error()], [metric_mean_absolute_error()] and their kin;
+#'   [fit()][fit.kerasbridge_model].
+#' @aliases compile
 #' @examplesIf is_keras_available()
 #' model <- keras_model_sequential(input_shape = 4) |> layer_dense(1)
 #' model |> compile(optimizer = optimizer_adam(0.01), loss = "mse", metrics = "mae")

@@ -3,12 +3,13 @@
 #' Train a model
 #'
 #' Runs over the data `epochs` times and returns the course of loss and metrics. The model is changed
-#' in place.
+#' in place. Ctrl-C (Esc in RStudio) ends it after the step and keeps what was learnt.
 #'
 #' @param object A compiled model.
 #' @param x Input data: a vector, matrix, array, data frame, sparse matrix (of package Matrix) or tensor;
-#'   for several inputs a list, by position or by name. Samples are in rows (the first axis). Or a formula
-#'   such as `price ~ .`, with `data`. What the columns of a data frame become, and how they are checked
+#'   for several inputs a list, by position or by name. Samples are in rows (the first axis). Or a source of
+#'   batches, which brings `y` along: files ([source_csv()] and its kin), an R function (see [fit_generator()]), a
+#'   data set of TensorFlow. Or a formula such as `price ~ .`, with `data`. What the columns of a data frame become, and how they are checked
 #'   later, is in [frame_schema()].
 #' @param y Targets, of the same kinds. A factor becomes class numbers, counted from 0, and its levels stay
 #'   with the model.
@@ -25,7 +26,8 @@
 #'   before any shuffling.
 #' @param validation_data `list(x, y)` or `list(x, y, weights)` to validate on, or an R function that makes
 #'   batches (with `validation_steps`); wins over `validation_split`.
-#' @param shuffle Shuffle the training rows before each epoch. Validation rows never are.
+#' @param shuffle Shuffle the training rows before each epoch. Validation rows never are. After a seed was set,
+#'   Keras on TensorFlow has the same order in each epoch, and so has `fit()`.
 #' @param class_weight Weight of each class, named by class number from 0, `list("0" = 1, "1" = 10)`, or by
 #'   level where `y` is a factor, `c(benign = 1, malignant = 10)`.
 #' @param sample_weight Weight of each row.
@@ -58,6 +60,10 @@
 #'   [as.data.frame()]. A loss or a weight that is not finite is a warning of class
 #'   `kerasbridge_warning_training`. Memory that runs out is an error of class `kerasbridge_error_oom`, whose `details`
 #'   have `shape`, `bytes_wanted`, `bytes_free`, `batch_size` and `proposed_batch_size`.
+#' @seealso [compile()][compile.kerasbridge_model] comes before, [evaluate()] and
+#'   [predict()][predict.kerasbridge_model] after; [callback_early_stopping()] and its kin act between epochs;
+#'   [plot()][plot.kerasbridge_history] for the history; `vignette("kerasbridge")` for the whole way.
+#' @aliases fit
 #' @examplesIf is_keras_available()
 #' x <- matrix(runif(200), 100)
 #' y <- x[, 1] + x[, 2]
@@ -147,6 +153,8 @@ attach_schema <- function(object, schema, call) {
 
 #' Loss and metrics on given data
 #'
+#' Computes them without changing the model; layers such as dropout, which act in training only, rest. One number each for all rows.
+#'
 #' @inheritParams fit.kerasbridge_model
 #' @param steps Number of batches, for data of no known length.
 #' @return A named list of numbers: `loss` and the metrics.
@@ -198,6 +206,9 @@ evaluate.kerasbridge_model <- function(object, x = NULL, y = NULL, ..., batch_si
 }
 
 #' Predictions for given data
+#'
+#' Runs the model on rows, batch by batch, and gives its outputs as an R array, in the order of the rows. Layers such as
+#' dropout, which act in training only, rest.
 #'
 #' @inheritParams evaluate
 #' @param object A model.

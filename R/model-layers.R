@@ -46,6 +46,9 @@ pop_layer <- function(object) {
 
 #' Weights of a layer or a model
 #'
+#' As plain R arrays, in the order in which the layers keep them: a dense layer has its kernel, of shape (inputs, units),
+#' then its bias.
+#'
 #' @param object A layer or a model.
 #' @param weights List of arrays, in the order and of the shapes that `get_weights()` gives.
 #' @param trainable `TRUE` for the trainable weights only, `FALSE` for the others only, `NA` for all.

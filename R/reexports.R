@@ -9,10 +9,11 @@ magrittr::`%>%`
 #' @export
 magrittr::`%<>%`
 
+# fit() and compile() are documented with their methods, so that `?fit` leads there.
 #' @importFrom generics fit
-#' @export
-generics::fit
+#' @rawNamespace export(fit)
+NULL
 
 #' @importFrom generics compile
-#' @export
-generics::compile
+#' @rawNamespace export(compile)
+NULL
