@@ -327,6 +327,9 @@ def read_in_r(index: str) -> dict:
             if "error" in found:
                 table.setdefault(name, {})[ending] = found["error"]
                 continue
+            for key in ("loss", "rate"):  # JSON of R has NaN as a text
+                if isinstance(found.get(key), str):
+                    found[key] = float("nan")
             for key in ("predict", "weights", "optimizer"):
                 kinds = [np.asarray(w) for w in wanted.get(key, [])]
                 found[key] = [
