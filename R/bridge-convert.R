@@ -77,10 +77,26 @@ as_tensor <- function(x, dtype = NULL, shape = NULL) {
     x <- as_tensor_arg(x, "x", rlang::current_env(), dtype = dtype)
   }
   out <- bridge_call("keras.ops.convert_to_tensor", c(list(x), if (!is.null(dtype)) list(dtype = dtype)))
+  check_width(x, dtype, rlang::current_env())
   if (is.null(shape)) {
     return(out)
   }
   bridge_call("keras.ops.reshape", list(out, as_shape_arg(shape, "shape", rlang::current_env())))
+}
+
+# JAX holds whole numbers of 64 bits in 32, unless told otherwise, and cuts off what doesn't fit.
+check_width <- function(x, dtype, call) {
+  if (!identical(the$backend, "jax") || is.null(dtype) || !dtype %in% c("int64", "uint64") || is_python(x)) {
+    return(invisible())
+  }
+  largest <- if (dtype == "int64") 2^31 - 1 else 2^32 - 1
+  too_large <- is.numeric(x$value) && any(abs(x$value) > largest)
+  if (too_large && !identical(Sys.getenv("JAX_ENABLE_X64"), "true")) {
+    abort_argument(
+      "x", sprintf("holds whole numbers beyond %.0f, and JAX keeps %s in 32 bits.", largest, dtype),
+      "Set the environment variable JAX_ENABLE_X64 to \"true\" before Keras starts, or use `dtype = \"float32\"`.", call = call
+    )
+  }
 }
 
 tensor_to_r <- function(x) {

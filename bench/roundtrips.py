@@ -73,7 +73,7 @@ def layer_cases() -> dict:
         "ConvLSTM1D": {"filters": 2, "kernel_size": 2}, "ConvLSTM2D": {"filters": 2, "kernel_size": 2},
         "ConvLSTM3D": {"filters": 2, "kernel_size": 2}, "Normalization": {"mean": 0.5, "variance": 2.0},
         "IntegerLookup": {"vocabulary": list(range(8))}, "Hashing": {"num_bins": 4},
-        "HashedCrossing": {"num_bins": 4}, "Lambda": {"function": keras.ops.square},
+        "HashedCrossing": {"num_bins": 4}, "Lambda": {"function": keras.activations.relu},
         "Pipeline": {"layers": [layers.Rescaling(2.0), layers.CenterCrop(4, 4)]},
         "RandomPosterization": {"factor": 4}, "RandomZoom": {"height_factor": 0.1},
         "RandomTranslation": {"height_factor": 0.1, "width_factor": 0.1}, "MaxNumBoundingBoxes": {"max_number": 2},

@@ -369,3 +369,16 @@ def test_where_the_backend_comes_from(tmp_path):
     found = settings.origins({"KERAS_HOME": str(tmp_path), "KERAS_BACKEND": "jax"})
     assert found["backend"] == "jax" and "KERAS_BACKEND wins" in found["overruled"][0]
     assert settings.origins({"HOME": str(tmp_path / "none")})["file_there"] is False
+
+
+def test_a_backend_that_ended_is_refused_with_the_file_that_asks_for_it(tmp_path, run_python):
+    (tmp_path / "keras.json").write_text('{"backend": "theano"}')
+    code = (
+        "from kerasbridge import bridge\nfound = bridge.start()\n"
+        "print(found.error['kind'], found.error['message'], found.error['hint'])\n"
+        "import sys; print('keras' in sys.modules)"
+    )
+    done = run_python(code, KERAS_HOME=str(tmp_path), KERAS_BACKEND="")
+    first, second = done.stdout.splitlines()
+    assert first.startswith("unsupported Theano ended in 2017") and second == "False"
+    assert f"{tmp_path / 'keras.json'} asks for it. Use backend" in first

@@ -161,6 +161,24 @@ def test_a_loss_that_was_never_called_is_followed_on_the_outputs(tmp_path):
     assert loaded.evaluate(X, Y, verbose=0) == pytest.approx(wanted, rel=1e-5)
 
 
+def test_sizes_are_free_where_they_do_not_matter(tmp_path):
+    def share(x):  # of the last axis, whose size becomes part of what is written down
+        return op("divide", op("sum", x, axis=-1, keepdims=True), float(x.shape[-1]))
+
+    model = keras.Sequential(
+        [keras.Input((None, 3)), keras.layers.Lambda(from_r(share, "share")), keras.layers.Dense(1)]
+    )
+    path = str(tmp_path / "model.keras")
+    save_model(model, path)
+    forget()
+    held = load_model(path).layers[0].function
+    for steps in (2, 7):
+        x = np.arange(steps * 3, dtype="float32").reshape(1, steps, 3)
+        np.testing.assert_allclose(held(x), x.mean(axis=-1, keepdims=True), rtol=1e-6)
+    with pytest.raises(UnsupportedError, match="function 'share' is written in R: needs R"):
+        held(np.ones((1, 2, 4), "float32"))
+
+
 def test_objects_of_one_class_keep_their_own_arguments(tmp_path):
     def start(self, args, kwargs):
         self.f = kwargs.get("f", 1.0)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import keras
 import numpy as np
 import pytest
@@ -96,3 +98,40 @@ def test_a_functional_model_from_its_configuration_alone(data):
     assert type(back) is type(model)
     back.set_weights(model.get_weights())
     np.testing.assert_array_equal(back(data), model(data))
+
+
+def test_plain_keras_compiles_what_our_h5_says_in_short_names(tmp_path):
+    x = np.random.default_rng(0).random((8, 3), "float32")
+    y = {"a": x[:, :1], "b": x[:, 1:2]}
+    inputs = keras.Input((3,))
+    outputs = {name: layers.Dense(1, "sigmoid", name=name)(inputs) for name in y}
+    model = keras.Model(inputs, outputs)
+    metrics = {"a": ["MAE", "cosine_similarity", "accuracy"], "b": "mse"}
+    model.compile("adam", {"a": "mse", "b": "KLD"}, metrics=metrics, weighted_metrics={"a": "bce"})
+    model.fit(x, y, verbose=0)
+    save_model(model, tmp_path / "m.h5")
+    expected = model.evaluate(x, y, verbose=0, return_dict=True)
+    for load in (keras.saving.load_model, load_model):
+        back = load(tmp_path / "m.h5")
+        assert back.evaluate(x, y, verbose=0, return_dict=True) == pytest.approx(expected)
+        assert int(back.optimizer.iterations) == 1
+
+
+def test_a_layer_whose_class_has_another_name_than_the_public_one(tmp_path):
+    x = keras.Input((4, 6))
+    made = layers.GroupQueryAttention(head_dim=2, num_query_heads=2, num_key_value_heads=1)(x, x)
+    keras.Model(x, made).save(tmp_path / "m.h5")
+    assert inspect_model(tmp_path / "m.h5")["custom"] == []
+    assert isinstance(load_model(tmp_path / "m.h5").layers[1], layers.GroupQueryAttention)
+
+
+def test_settings_that_keras_keeps_in_lists_of_its_own(tmp_path):
+    x = keras.Input((4, 4, 3))
+    made = layers.RandomContrast(0.2)(layers.RandomBrightness(0.2, value_range=(0, 1))(x))
+    save_model(keras.Model(x, made), tmp_path / "m.keras")
+    # Keras turns values of a file into such lists
+    save_model(load_model(tmp_path / "m.keras"), tmp_path / "m.h5")
+    back = load_model(tmp_path / "m.h5")
+    assert list(back.layers[1].value_range) == [0, 1]
+    with pytest.raises(TypeError):
+        copy.deepcopy(back.layers[1].value_range)  # nothing stays changed

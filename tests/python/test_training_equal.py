@@ -6,6 +6,7 @@ import keras
 import numpy as np
 import pytest
 from kerasbridge import training
+from kerasbridge.training.eligible import keras_before
 from training_models import CASES, L, dense, table
 
 XLA = [
@@ -77,7 +78,10 @@ def expected():
 @pytest.mark.parametrize("name", sorted(CASES))
 def test_graph_loop_equals_keras(name, expected):
     history, weights, _ = ours(name, "graph")
-    assert history.engine == "graph", history.engine_reason
+    # Keras before 3.6 counts steps in its own way, and is left to it
+    counted = "counts steps_per_epoch in its own way" in history.engine_reason
+    assert history.engine == ("keras" if counted else "graph"), history.engine_reason
+    assert not counted or ("steps" in name and keras_before(3, 6))
     assert_same(history, weights, *expected(name))
 
 
@@ -207,6 +211,7 @@ def test_unseeded_runs_measure_and_say_what_they_found():
     code = """
 import numpy as np, keras
 from kerasbridge import training
+from kerasbridge.training.eligible import keras_before
 m = keras.Sequential([keras.layers.Input((5,)), keras.layers.Dense(4), keras.layers.Dense(1)])
 m.compile("sgd", "mse")
 x = np.random.normal(size=(20000, 5)).astype("float32")

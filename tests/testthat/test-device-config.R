@@ -29,6 +29,7 @@ test_that("a setting starts nothing, and counts when Keras starts; the start is 
     "  model <- keras_model_sequential(input_shape = 2) |> layer_dense(1)",
     "  compile(model, optimizer = 'sgd', loss = 'mse')",
     "  fit(model, matrix(1, 8, 2), rep(1, 8), epochs = 1, verbose = 0)",
+    "  fit(model, \\() list(matrix(1, 8, 2), rep(1, 8)), steps_per_epoch = 2, epochs = 1, verbose = 0)",
     "  model",
     "})",
     "cat(nrow(gpu_devices('all')), nrow(gpu_devices()), dim(predict(model, matrix(1, 6, 2), verbose = 0)), '')",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import os
 import platform
+import sys
 from typing import Any, Optional
 
 from kerasbridge import layers
@@ -12,7 +13,8 @@ from kerasbridge.bridge import holding, interrupts, verbs
 from kerasbridge.bridge.classes import class_names
 from kerasbridge.bridge.convert import without_tuple_names
 from kerasbridge.bridge.outcome import crossing, lost_interrupts_stop, outcome, stop
-from kerasbridge.errors import UnsupportedError
+from kerasbridge.environment.settings import read_settings
+from kerasbridge.errors import KerasBridgeError, UnsupportedError
 from kerasbridge.runtime import attached, recording, seeds, threads
 from kerasbridge.runtime import starting as runtime
 
@@ -42,6 +44,8 @@ def start(
     `output`: an `Output` that a person looks at, told when the start takes long; or None. `by`: the R
     function that starts it.
     """
+    if backend is None and "keras" not in sys.modules:
+        _look_at_settings()
     keras = runtime.start(backend, None if output is None else output.write, by=by)
     if r_version:
         attached.session["r"] = r_version
@@ -56,9 +60,17 @@ def start(
     }
 
 
-def _backend_version(backend: str) -> str:
-    import sys
+def _look_at_settings() -> None:
+    """Refuse a backend that there is not, naming what asked for it (keras.json, a variable)."""
+    found = read_settings()
+    try:
+        runtime.check_backend(found.backend)
+    except KerasBridgeError as error:
+        hint = f"{found.source} asks for it. {error.hint}"
+        raise type(error)(error.message, hint=hint, argument="backend") from None
 
+
+def _backend_version(backend: str) -> str:
     module = sys.modules.get(backend)
     return str(getattr(module, "__version__", ""))
 

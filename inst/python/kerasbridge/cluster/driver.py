@@ -16,7 +16,7 @@ from typing import Any, Optional, Sequence, Union
 
 from kerasbridge.cluster.folder import Folder
 from kerasbridge.environment import graphics
-from kerasbridge.errors import ArgumentError, ClusterError, InstallError
+from kerasbridge.errors import ArgumentError, ClusterError, InstallError, UnsupportedError
 
 STEP = 0.2  # seconds between two looks
 INSTALL = (
@@ -70,9 +70,12 @@ def train_on_cluster(
     Raises:
         ClusterError: workers kept failing, or made no progress; with what the last one said.
         InstallError: JAX isn't installed.
+        UnsupportedError: this is Windows.
     """
     from kerasbridge.training.progress import Progress, check_verbose
 
+    if os.name != "posix":
+        raise UnsupportedError("Training on several machines needs a Unix system, such as WSL2.")
     hosts, count = _hosts(workers)
     if importlib.util.find_spec("jax") is None and python is None:
         raise InstallError(

@@ -61,6 +61,7 @@ class DirectBatches:
         self.source = source
         self._shuffle = shuffle
         self._order: list = []
+        self._begun = False
 
     def __len__(self) -> int:
         return len(self.source)
@@ -76,7 +77,6 @@ class DirectBatches:
             self._order = order[::-1].tolist()
         return self.source[self._order.pop()]
 
-    _begun = False
     __call__ = next_batch
 
     def __getattr__(self, name: str) -> Any:

@@ -229,18 +229,16 @@ def wanted(form: dict) -> tuple:
 
 
 def fits(case: dict, inputs: list, rest: list) -> int:
-    """How well a case fits a call: 2 (in every axis), 1 (but for the sizes of axes), 0 (not at all)."""
+    """How well a case fits a call: 2 (in every axis), 1 (as far as sizes are known), 0 (not at all)."""
     own, own_rest = wanted(case)
     if len(own) != len(inputs) or own_rest != rest:
         return 0
     if any(len(mine[0]) != len(other[0]) for mine, other in zip(own, inputs)):
         return 0
-    same = all(
-        a is None or a == b
-        for mine, other in zip(own, inputs)
-        for a, b in zip(mine[0], other[0])
-    )  # fmt: skip
-    return 2 if same else 1
+    pairs = [pair for mine, other in zip(own, inputs) for pair in zip(mine[0], other[0])]
+    if any(a is not None and b is not None and a != b for a, b in pairs):
+        return 0
+    return 2 if all(a is None or a == b for a, b in pairs) else 1
 
 
 def _case(value: Any, role: Optional[str], form: dict) -> dict:
@@ -272,17 +270,19 @@ def _call(value: Any, role: Optional[str], form: dict, tensors: list) -> Any:
 
 
 def _graph(value: Any, role: Optional[str], form: dict, recorder: Recording) -> dict:
-    first = {tuple(shape[:1]) for shape, _ in form["inputs"]}
-    several = len(first) == 1 and first != {()}  # all have the same first axis: that of the cases
-    shapes = [[*([None] if several else shape[:1]), *shape[1:]] for shape, _ in form["inputs"]]
-    try:
-        return _followed(value, role, form, shapes, recorder)
-    except Exception as err:  # noqa: B902 - as above; the size of that axis may matter
-        if [shape for shape, _ in form["inputs"]] == shapes:
-            raise
-        if isinstance(err, NotExpressible) and recorder.reason:
-            raise
-        return _followed(value, role, form, [shape for shape, _ in form["inputs"]], recorder)
+    exact = [list(shape) for shape, _ in form["inputs"]]
+    together = len({tuple(shape[:1]) for shape in exact}) == 1  # one first axis: that of the cases
+    first = [[None, *shape[1:]] if together and shape else shape for shape in exact]
+    free = [[*[None] * (len(s) - 1), s[-1]] if len(s) > 1 else t for s, t in zip(exact, first)]
+    for shapes in [free, first] if free != first else [free]:
+        if shapes == exact:
+            break
+        try:
+            return _followed(value, role, form, shapes, recorder)
+        except Exception as err:  # noqa: B902 - as above; the sizes of the axes may matter
+            if isinstance(err, NotExpressible) and recorder.reason:
+                raise
+    return _followed(value, role, form, exact, recorder)
 
 
 def _followed(value: Any, role: Optional[str], form: dict, shapes: list, recorder: Any) -> dict:

@@ -20,7 +20,7 @@ from kerasbridge.saving.report import WeightsReport
 from kerasbridge.saving.safety import config
 from kerasbridge.saving.sizes import stored_size
 from kerasbridge.saving.unused import unused_weights
-from kerasbridge.saving.writing import add_manifest, settings_kept
+from kerasbridge.saving.writing import add_manifest, settings_copied, settings_kept
 
 PathLike = Union[str, "os.PathLike[str]"]
 MODEL_ENDINGS = (".keras", ".h5", ".hdf5")
@@ -58,7 +58,7 @@ def save_model(model, filepath: PathLike, overwrite: bool = False, include_optim
         if name.endswith(".keras"):
             keras.saving.save_model(model, temporary, include_optimizer=include_optimizer)
         else:
-            with _quiet_legacy_warning(), settings_kept(model):
+            with _quiet_legacy_warning(), settings_kept(model), settings_copied():
                 keras.saving.save_model(
                     model, temporary, overwrite=True, include_optimizer=include_optimizer
                 )

@@ -11,8 +11,9 @@ import functools
 import inspect
 import json
 import sys
-from typing import Any, Optional
+from typing import Any, Callable, Optional
 
+from kerasbridge.saving.legacy.compiling import ALIASES
 from kerasbridge.saving.safety.names import is_operation
 
 
@@ -45,6 +46,22 @@ def operation_modules() -> dict:
     }
 
 
+@functools.cache
+def _renamed_layers() -> dict:
+    """Layers whose class has another name than the public one (GroupedQueryAttention) -> their module."""
+    import keras
+
+    public = vars(keras.layers)
+    return {
+        value.__name__: value.__module__
+        for value in public.values()
+        if inspect.isclass(value)
+        and issubclass(value, keras.Layer)
+        and value.__name__ not in public
+        and value.__module__.startswith("keras.")
+    }
+
+
 def _module_of(entry: dict) -> Optional[str]:
     import keras
 
@@ -55,7 +72,9 @@ def _module_of(entry: dict) -> Optional[str]:
         return functional_module()
     if name in ("Model", "Sequential"):
         return "keras"
-    return "keras.layers" if inspect.isclass(getattr(keras.layers, name, None)) else None
+    if inspect.isclass(getattr(keras.layers, name, None)):
+        return "keras.layers"
+    return _renamed_layers().get(name)
 
 
 def with_modules(config: Any, plain: bool = False) -> Any:
@@ -72,12 +91,56 @@ def with_modules(config: Any, plain: bool = False) -> Any:
 
 
 def write_modules(path: str) -> None:
-    """Give the configuration in the `.h5` file at `path` its modules, so that plain Keras reads it too."""
+    """Write the configuration in the `.h5` file at `path` so that plain Keras reads it: see `with_full_names`."""
     import h5py
 
     with h5py.File(path, "r+") as file:
-        held = json.loads(file.attrs["model_config"])
-        file.attrs["model_config"] = json.dumps(with_modules(held)).encode("utf-8")
+        for name, change in (("model_config", with_modules), ("training_config", with_full_names)):
+            if name in file.attrs:
+                held = change(json.loads(file.attrs[name]))
+                file.attrs[name] = json.dumps(held).encode("utf-8")
+
+
+def with_full_names(training: dict) -> dict:
+    """A copy of how a model was compiled in which short names ("mse", "kld") are written out.
+
+    Keras' reader of `.h5` files finds none of the short ones. Metrics become objects that keep the name.
+    """
+    made = dict(training)
+    for key, change in (
+        ("loss", _full_loss),
+        ("metrics", _full_metric),
+        ("weighted_metrics", _full_metric),
+    ):
+        made[key] = _each_name(made.get(key), change)
+    return {key: value for key, value in made.items() if key in training}
+
+
+def _each_name(value: Any, change: Callable[[str], Any]) -> Any:
+    if isinstance(value, str):
+        return change(value) if value.lower() in ALIASES else value
+    if isinstance(value, list):
+        return [_each_name(item, change) for item in value]
+    if isinstance(value, dict) and "class_name" not in value:
+        return {key: _each_name(item, change) for key, item in value.items()}
+    return value
+
+
+def _full_loss(name: str) -> str:
+    return ALIASES[name.lower()]
+
+
+def _full_metric(name: str) -> Any:
+    import keras
+
+    try:
+        metric = keras.metrics.get(name)
+    except ValueError:
+        return name
+    if not isinstance(metric, keras.Metric):
+        return name
+    made = keras.saving.serialize_keras_object(metric)
+    return {**made, "config": {**made["config"], "name": name}}
 
 
 def _marked(entry: dict) -> dict:

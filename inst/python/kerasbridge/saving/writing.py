@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import copyreg
 import os
 import sys
 import threading
@@ -39,6 +40,31 @@ def settings_kept(model: Any) -> Iterator[None]:
         if before is not None:
             held.clear()
             held.update(before)
+
+
+@contextlib.contextmanager
+def settings_copied() -> Iterator[None]:
+    """Around Keras' writer of `.h5`, which copies settings that layers keep in lists and dicts of Keras' own.
+
+    Such a list (`value_range` of RandomBrightness) holds on to all that watches it, modules too, and can't
+    be copied; here its copy is a plain one.
+    """
+    import keras
+
+    layer = keras.layers.Layer(name="settings")
+    layer.kept_list, layer.kept_dict = [0], {"a": 0}
+    watched = {type(layer.kept_list): list, type(layer.kept_dict): dict}
+    watched = {cls: plain for cls, plain in watched.items() if cls is not plain}
+    before = {cls: copyreg.dispatch_table.get(cls) for cls in watched}
+    for cls, plain in watched.items():
+        copyreg.pickle(cls, lambda value, plain=plain: (plain, (plain(value),)))
+    try:
+        yield
+    finally:
+        for cls, held in before.items():
+            copyreg.dispatch_table.pop(cls, None)
+            if held is not None:
+                copyreg.dispatch_table[cls] = held
 
 
 def add_manifest(model: Any, path: str) -> None:

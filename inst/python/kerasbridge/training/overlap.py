@@ -235,7 +235,8 @@ class Steps:
             return model.predict(x, batch_size=rows, verbose=0)
         strategy = spreading.strategy_of(model)
         with spreading.weighed_gradients(model, flat_layers(model)):
-            if not self._kinds.any:
+            first = not self._kinds.any
+            if first:
                 with strategy.scope():  # metrics and optimizer get their variables
                     with _metrics_run_on(model):
                         model.test_on_batch(x, y, sample_weight=weight)
@@ -243,7 +244,8 @@ class Steps:
                     if kind == "train" and not model.optimizer.built:
                         model.optimizer.build(model.trainable_variables)
                 self._kinds.add(_kind_of(batch))
-            getattr(model, f"make_{kind}_function")()
+            # compiled anew for each run: an earlier one may have had data of another rank
+            getattr(model, f"make_{kind}_function")(force=first)
             data = (x, y) if weight is None else (x, y, weight)
             logs = getattr(model, f"{kind}_function")(iter([strategy.spread(data)]))
             # a device reports its own part of a metric; outside of the step they are summed

@@ -37,6 +37,16 @@ def _readable(arguments: dict) -> dict:
     }
 
 
+def _compile_anew(model: Any) -> None:
+    """Drop the compiled steps of a model on several devices.
+
+    They were compiled for data of one form, and one of another rank (targets with and without their
+    last axis) would be taken for data of no known rank.
+    """
+    if spreading.strategy_of(model) is not None:
+        model.train_function = model.test_function = None
+
+
 def fit_plain(
     model: Any, callbacks: list, history: History, progress: Progress, stop: Any, arguments: dict
 ) -> None:
@@ -46,6 +56,7 @@ def fit_plain(
     )
     hush_retracing()
     watch = Watch(progress, stop, history, others=callbacks, validation=validation)
+    _compile_anew(model)
     with spreading.weighed_gradients(model, flat_layers(model)):
         model.fit(**_readable(arguments), callbacks=[*callbacks, watch], verbose=0)
 
@@ -54,6 +65,7 @@ def evaluate_plain(
     model: Any, callbacks: list, progress: Progress, stop: Any, arguments: dict
 ) -> dict[str, float]:
     hush_retracing()
+    _compile_anew(model)
     watch = Watch(progress, stop, title="Evaluate")
     return model.evaluate(
         **_readable(arguments), callbacks=[*callbacks, watch], verbose=0, return_dict=True

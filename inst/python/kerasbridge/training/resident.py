@@ -156,7 +156,8 @@ class Runner:
         else:
             logs = loop.run(rows.tensors, rows.order, row, count, size, mode == "xla")
         for value in logs.values():
-            value.numpy()  # waits for the device, so that the time is the time
+            # waits for the device, so that the time is the time (Keras 3.0 has waited: a float)
+            np.asarray(value)
             break
         return logs
 

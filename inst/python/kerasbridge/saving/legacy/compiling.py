@@ -151,6 +151,10 @@ def _metric_name(name: Any, shown: Optional[str], ctx: Context) -> Any:
         return keras.metrics.MeanMetricWrapper(function, name=shown or bare)
     if isinstance(getattr(keras.metrics, bare, None), type):
         return getattr(keras.metrics, bare)()
+    if shown in (None, bare) and _known(
+        keras.metrics, bare
+    ):  # "cosine_similarity": a name of a class
+        return bare
     raise ctx.refusal(
         f"the metric '{name}' is not part of Keras.",
         hint=f"Give it: `custom_objects = list({name} = <function>)`, or say `compile = FALSE`.",
