@@ -20,6 +20,7 @@ from kerasbridge.errors import (
     UnsafeFileError,
 )
 from kerasbridge.files import write_text
+from kerasbridge.saving.arguments import arguments_kept
 from kerasbridge.saving.door import check_older_config, first_words, own_error
 from kerasbridge.saving.modules import with_modules
 from kerasbridge.saving.safety.config import check_allow, check_config
@@ -35,7 +36,8 @@ MAX_DEPTH = 200
 
 def model_to_json(model: Any, indent: Optional[int] = None) -> str:
     """The architecture as JSON; `indent` is the number of spaces a level, None for one line."""
-    return model.to_json() if indent is None else model.to_json(indent=int(indent))
+    with arguments_kept(model):
+        return model.to_json() if indent is None else model.to_json(indent=int(indent))
 
 
 def model_from_json(text: str, custom_objects: Optional[dict] = None, allow: Any = ()) -> Any:

@@ -13,6 +13,7 @@ from typing import Any, Optional
 import keras
 
 from kerasbridge.errors import ArgumentError, UnsupportedError
+from kerasbridge.saving.arguments import arguments_kept
 from kerasbridge.saving.modules import functional_module
 
 
@@ -32,7 +33,8 @@ def get_config(target: Any) -> dict:
             f"An object of class {type(target).__name__} has no configuration.", argument="object"
         )
     try:
-        tree = keras.saving.serialize_keras_object(target)
+        with arguments_kept(target):
+            tree = keras.saving.serialize_keras_object(target)
         tree = {key: tree[key] for key in ("module", "class_name", "config", "registered_name")}
         text = json.dumps(tree)
     except NotImplementedError as err:

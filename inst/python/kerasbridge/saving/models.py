@@ -13,6 +13,7 @@ import keras
 from kerasbridge import layers
 from kerasbridge.errors import ArgumentError, FileError, UnsupportedError
 from kerasbridge.files import check_room, replacing
+from kerasbridge.saving.arguments import arguments_kept
 from kerasbridge.saving.contents import MAGIC, check_source, sniff
 from kerasbridge.saving.door import Door
 from kerasbridge.saving.modules import with_modules, write_modules
@@ -55,14 +56,15 @@ def save_model(model, filepath: PathLike, overwrite: bool = False, include_optim
     name = _check_ending(os.path.expanduser(os.fspath(filepath)), MODEL_ENDINGS)
     with replacing(name, overwrite) as temporary:
         check_room(os.path.dirname(temporary), stored_size(model, include_optimizer))
-        if name.endswith(".keras"):
-            keras.saving.save_model(model, temporary, include_optimizer=include_optimizer)
-        else:
-            with _quiet_legacy_warning(), settings_kept(model), settings_copied():
-                keras.saving.save_model(
-                    model, temporary, overwrite=True, include_optimizer=include_optimizer
-                )
-            write_modules(temporary)
+        with arguments_kept(model):
+            if name.endswith(".keras"):
+                keras.saving.save_model(model, temporary, include_optimizer=include_optimizer)
+            else:
+                with _quiet_legacy_warning(), settings_kept(model), settings_copied():
+                    keras.saving.save_model(
+                        model, temporary, overwrite=True, include_optimizer=include_optimizer
+                    )
+                write_modules(temporary)
         add_manifest(model, temporary)
     return name
 
