@@ -343,7 +343,7 @@ def test_sparse_labels_that_are_no_whole_numbers_are_refused():
     assert "binary_crossentropy" in caught.value.hint
 
 
-@pytest.mark.parametrize("loss", ["binary_crossentropy", keras.losses.BinaryCrossentropy()])
+@pytest.mark.parametrize("loss", ["binary_crossentropy", "bce", keras.losses.BinaryCrossentropy()])
 def test_labels_of_binary_crossentropy_lie_in_0_to_1(loss):
     model = keras.Sequential(
         [keras.layers.Input((4,)), keras.layers.Dense(1, activation="sigmoid")]

@@ -19,7 +19,7 @@ types <- Filter(Negate(is.null), lapply(functions, wrapper_types))
 
 # A value of each type that its converter takes, for the arguments that are not looked at.
 filler <- list(
-  int = 2, ints = 2, num = 0.5, nums = 0.5, num_or_int = 2, bool = TRUE, string = "a", strings = "a", dtype = "float32",
+  int = 2, ints = 2, count = 2, num = 0.5, nums = 0.5, num_or_int = 2, bool = TRUE, string = "a", strings = "a", dtype = "float32",
   path = "a", shape = 2, shape_nested = 2, axis = 1, axes = 1, axes_or_count = 1, index = 1, indices = 1,
   interval = c(0, 1), callable = "a", `function` = identity, hook = identity, layer = "a", object = "a",
   objects = list("a"), dict = list(a = 1), int_dict = list("0" = 1), axis_dict = list("1" = 1), int_list = 2,

@@ -150,6 +150,7 @@ def as_error(
         hint=hint,
         argument="batch_size" if batch_size else None,
         details={
+            "known": "oom",
             "shape": found.shape,
             "dtype": found.dtype,
             "bytes_wanted": found.wanted,

@@ -252,7 +252,7 @@ def check_labels(model: Any, y: Any) -> None:
     if y is None:
         return
     for label, labels, loss, shape in _output_parts(model, y):
-        if loss is not None and _is_loss(loss, "binarycrossentropy"):
+        if loss is not None and (_is_loss(loss, "binarycrossentropy") or _is_loss(loss, "bce")):
             _check_binary(label, labels)
             continue
         if loss is None or not _is_sparse_loss(loss) or not hasattr(labels, "dtype"):
