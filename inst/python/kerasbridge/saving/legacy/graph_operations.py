@@ -109,7 +109,9 @@ def _strided_slice(inputs: list, attributes: dict) -> Any:
 
 def _squeeze(inputs: list, attributes: dict) -> Any:
     axes = attributes.get("squeeze_dims") or attributes.get("axis")
-    return ops.squeeze(inputs[0], axis=tuple(axes) if axes else None)
+    if axes:  # one axis in a tuple is more than Keras 3.0 takes
+        axes = axes[0] if len(axes) == 1 else tuple(axes)
+    return ops.squeeze(inputs[0], axis=None if axes == [] else axes)
 
 
 def _pad(inputs: list, _: dict) -> Any:

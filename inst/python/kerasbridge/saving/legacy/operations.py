@@ -117,7 +117,10 @@ def _reduction(function: Callable) -> Callable:
 
 
 def _axes(axis: Any) -> Any:
-    return tuple(axis) if isinstance(axis, list) else axis
+    """An axis, or several; one in a list is no list to `squeeze` of Keras 3.0."""
+    if isinstance(axis, list):
+        return axis[0] if len(axis) == 1 else tuple(axis)
+    return axis
 
 
 for _name, _function in {
