@@ -61,6 +61,18 @@ OLDER_KERAS = (
     ("[.weights.json]", (3, 10), "weights in several files came with 3.10", "2026-11-26"),
     ("test_shards_are_small", (3, 10), "weights in several files came with 3.10", "2026-11-26"),
     ("test_a_full_disk_is_told", (3, 10), "weights in several files came with 3.10", "2026-11-26"),
+    (
+        "test_gradients_of_several_steps",
+        (3, 5),
+        "optimizers count each of several steps as an update",
+        "2026-11-26",
+    ),
+    (
+        "test_auto_keeps_the_batch",
+        (3, 5),
+        "optimizers count each of several steps as an update",
+        "2026-11-26",
+    ),
     ("inputs_that_are_no_names", (3, 4), "export() gives two inputs one name", "2026-11-26"),
     ("keras[custom_train_step]", (3, 4), "fit() reports metrics alone", "2026-11-25"),
 )
