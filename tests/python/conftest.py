@@ -73,6 +73,15 @@ OLDER_KERAS = (
         "optimizers count each of several steps as an update",
         "2026-11-26",
     ),
+    (
+        "test_the_command_starts_no_keras",
+        (3, 10),
+        "weights in several files came with 3.10",
+        "2026-11-26",
+    ),
+    ("test_a_model_of_functions", (3, 4), "activity regularizers are not written", "2026-11-26"),
+    ("hands functions to op", (3, 4), "they fail before, for another reason", "2026-11-26"),
+    ("larger_than_the_computer", (3, 4), "weights are drawn before they are counted", "2026-11-26"),
     ("inputs_that_are_no_names", (3, 4), "export() gives two inputs one name", "2026-11-26"),
     ("keras[custom_train_step]", (3, 4), "fit() reports metrics alone", "2026-11-25"),
 )
