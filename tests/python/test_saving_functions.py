@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import zipfile
-
 import keras
 import numpy as np
 import pytest
@@ -14,6 +11,7 @@ from kerasbridge.bridge.from_r import r_function
 from kerasbridge.errors import FileError, UnsafeFileError, UnsupportedError
 from kerasbridge.runtime import r_functions
 from kerasbridge.saving import load_model, save_model
+from manifest_files import manifest_of, with_manifest
 
 X = np.linspace(-1, 1, 6, dtype="float32").reshape(3, 2)
 Y = np.array([[0.5], [0.1], [0.9]], "float32")
@@ -50,21 +48,6 @@ def forget():
 def clean():
     yield
     forget()
-
-
-def manifest_of(path):
-    with zipfile.ZipFile(path) as archive:
-        return json.loads(archive.read("kerasbridge.json"))
-
-
-def with_manifest(path, change):
-    manifest = manifest_of(path)
-    change(manifest)
-    with zipfile.ZipFile(path) as archive:
-        parts = {i.filename: archive.read(i.filename) for i in archive.infolist()}
-    with zipfile.ZipFile(path, "w") as archive:
-        for name, content in parts.items():
-            archive.writestr(name, json.dumps(manifest) if name == "kerasbridge.json" else content)
 
 
 def full_model():

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import zipfile
-
 import keras
 import numpy as np
 import pytest
@@ -13,6 +10,7 @@ from kerasbridge.bridge import calls
 from kerasbridge.bridge.classes_from_r import class_from_r
 from kerasbridge.errors import FileError, UnsafeFileError
 from kerasbridge.saving import load_model, python_source, save_model
+from manifest_files import manifest_of, with_manifest
 
 X = np.linspace(-1, 1, 6, dtype="float32").reshape(3, 2)
 
@@ -60,21 +58,6 @@ def saved(tmp_path, cls, **further):
     save_model(model, path)
     forget()
     return model, path
-
-
-def manifest_of(path):
-    with zipfile.ZipFile(path) as archive:
-        return json.loads(archive.read("kerasbridge.json"))
-
-
-def with_manifest(path, change):
-    manifest = manifest_of(path)
-    change(manifest)
-    with zipfile.ZipFile(path) as archive:
-        parts = {i.filename: archive.read(i.filename) for i in archive.infolist()}
-    with zipfile.ZipFile(path, "w") as archive:
-        for name, content in parts.items():
-            archive.writestr(name, json.dumps(manifest) if name == "kerasbridge.json" else content)
 
 
 @pytest.fixture(autouse=True)

@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import pytest
 from kerasbridge import training
-from kerasbridge.training.eligible import keras_before
+from kerasbridge.runtime.keras_version import keras_before
 from training_models import CASES, L, dense, table
 
 XLA = [
@@ -211,7 +211,7 @@ def test_unseeded_runs_measure_and_say_what_they_found():
     code = """
 import numpy as np, keras
 from kerasbridge import training
-from kerasbridge.training.eligible import keras_before
+from kerasbridge.runtime.keras_version import keras_before
 m = keras.Sequential([keras.layers.Input((5,)), keras.layers.Dense(4), keras.layers.Dense(1)])
 m.compile("sgd", "mse")
 x = np.random.normal(size=(20000, 5)).astype("float32")

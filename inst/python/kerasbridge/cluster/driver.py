@@ -72,6 +72,7 @@ def train_on_cluster(
         InstallError: JAX isn't installed.
         UnsupportedError: this is Windows.
     """
+    from kerasbridge.training import guards
     from kerasbridge.training.progress import Progress, check_verbose
 
     if os.name != "posix":
@@ -83,6 +84,8 @@ def train_on_cluster(
         )
     if callable(model) and not hasattr(model, "fit"):
         model = model()
+    for name, value, least in (("epochs", epochs, 1), ("restarts", restarts, 0)):
+        guards.check_whole(value, name, least=least, none=False)
     progress = Progress(output, check_verbose(verbose))
     shared = Folder(folder or tempfile.mkdtemp(prefix="kerasbridge-cluster-"))
     shared.path.mkdir(parents=True, exist_ok=True)
@@ -105,7 +108,7 @@ def _hosts(workers: Any) -> tuple[Optional[list], int]:
         if not workers or not all(isinstance(host, str) and host for host in workers):
             raise ArgumentError("`workers` must name machines.", argument="workers")
         return list(workers), len(workers)
-    if isinstance(workers, bool) or int(workers) != workers or not 1 <= workers <= 256:
+    if type(workers) not in (int, float) or workers % 1 or not 1 <= workers <= 256:
         raise ArgumentError(
             "`workers` must be a whole number from 1 to 256, or names of machines.",
             argument="workers",

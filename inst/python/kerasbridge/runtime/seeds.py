@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Optional
 
 from kerasbridge.errors import ArgumentError
+from kerasbridge.runtime.keras_version import keras_before
 from kerasbridge.runtime.starting import start
 
 
@@ -27,7 +28,7 @@ def set_random_seed(seed: int) -> int:
     keras = start()
     keras.utils.set_random_seed(int(seed))
     _last[:] = [int(seed)]
-    older = tuple(int(part) for part in keras.__version__.split(".")[:2]) < (3, 13)
+    older = keras_before(3, 13)
     # (a generator of one's own can't be drawn from while JAX traces)
     own = older and keras.config.backend() != "jax"
     _draws[:] = [keras.random.SeedGenerator(int(seed))] if own else []

@@ -15,6 +15,7 @@ from kerasbridge.runtime import r_functions, seen, structures
 from kerasbridge.saving.function_programs import ROLES, fits, wanted
 from kerasbridge.saving.programs import canonical, unshared
 from kerasbridge.saving.safety.texts import damaged
+from kerasbridge.saving.stand_ins import other_arguments
 
 _SYMBOL = re.compile(r"^keras\.(ops|random)(\.[a-z][a-z0-9_]*)+$")
 _BASES: dict = {
@@ -138,11 +139,7 @@ class _StandIn:
     def from_config(cls, config: dict) -> Any:
         found = cls._programs.get(canonical(config))
         if found is None:
-            raise FileError(
-                f"{cls._role} '{cls.__name__}' is written in R: needs R.",
-                hint="The file holds what it computes with the arguments that it was saved with, not with others.",
-                argument="config",
-            )
+            raise other_arguments(cls._role, cls.__name__)
         return cls(found, config)
 
 

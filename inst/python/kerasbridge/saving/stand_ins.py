@@ -110,12 +110,17 @@ class _StandIn:
         programs = cls._programs
         found = programs.get(canonical(config))
         if found is None:
-            raise FileError(
-                f"{cls._role} '{config.get('name')}' is written in R: needs R.",
-                hint="The file holds what it computes with the arguments that it was saved with, not with others.",
-                argument="config",
-            )
+            raise other_arguments(cls._role, config.get("name"))
         return cls(found, config)
+
+
+def other_arguments(role: str, name: Any) -> FileError:
+    """The error of a stand-in that is asked for with arguments which no program was written for."""
+    return FileError(
+        f"{role} '{name}' is written in R: needs R.",
+        hint="The file holds what it computes with the arguments that it was saved with, not with others.",
+        argument="config",
+    )
 
 
 def _needs_r(name: str, role: str) -> Any:

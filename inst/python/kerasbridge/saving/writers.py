@@ -10,6 +10,7 @@ import keras
 
 from kerasbridge.files import replacing, replacing_folder
 from kerasbridge.runtime import structures
+from kerasbridge.runtime.keras_version import keras_before
 
 
 def save_img(path: Any, x: Any, **arguments: Any) -> None:
@@ -52,7 +53,7 @@ def export_archive() -> Any:
             write(temporary, options=options, **said)
 
     archive.write_out = write_out
-    if tuple(int(part) for part in keras.__version__.split(".")[:2]) < (3, 8):
+    if keras_before(3, 8):
         add = archive.add_endpoint
 
         def add_endpoint(name: str, fn: Any, input_signature: Any = None, **more: Any) -> Any:

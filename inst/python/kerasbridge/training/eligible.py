@@ -11,11 +11,6 @@ _TEST_HOOKS = ("on_test_batch_begin", "on_test_batch_end")
 _PREDICT_HOOKS = ("on_predict_batch_begin", "on_predict_batch_end")
 
 
-def keras_before(*version: int) -> bool:
-    """Whether the installed Keras is older, by as many parts of its version as are given."""
-    return tuple(int(part) for part in keras.__version__.split(".")[: len(version)]) < version
-
-
 def backend_reason() -> Optional[str]:
     """Why this process can't run the resident loop at all; None if it can."""
     backend = keras.config.backend()

@@ -10,9 +10,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from kerasbridge.runtime.keras_version import keras_before
 from kerasbridge.training.batching import evaluation_rows
 from kerasbridge.training.choose import Chooser, by_rule, timed
-from kerasbridge.training.eligible import keras_before
 from kerasbridge.training.guards import check_monitors, class_weight_rows, split_at
 from kerasbridge.training.history import History
 from kerasbridge.training.loops import StepLoop, step_loop

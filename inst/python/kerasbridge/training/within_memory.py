@@ -9,9 +9,9 @@ from typing import Any, Callable, Iterator, Optional
 
 from kerasbridge.errors import ArgumentError, OutOfMemoryError, UnsupportedError
 from kerasbridge.runtime import devices, exhausted, memory
+from kerasbridge.runtime.keras_version import keras_before
 from kerasbridge.training import guards
 from kerasbridge.training.compiling import flat_layers
-from kerasbridge.training.eligible import keras_before
 from kerasbridge.training.progress import Progress, check_verbose
 
 MOST = 4096  # rows a step that "auto" tries at most: more seldom makes for better learning
@@ -162,12 +162,10 @@ def accumulated(model: Any, steps: int) -> Iterator[None]:
     if steps == 1:
         yield
         return
-    import keras
-
     if keras_before(3, 5):
         raise UnsupportedError(
-            f"`effective_batch_size` needs Keras 3.5 or later; here is {keras.__version__}, whose "
-            "optimizers count each step of several as an update.",
+            "`effective_batch_size` needs Keras 3.5 or later: the optimizers of the installed one count "
+            "each step of several as an update.",
             hint="Use a newer Keras, or a smaller `batch_size` with a smaller learning rate.",
             argument="effective_batch_size",
         )
