@@ -17,6 +17,7 @@ from kerasbridge.environment.settings import read_settings
 from kerasbridge.errors import KerasBridgeError, UnsupportedError
 from kerasbridge.runtime import attached, recording, seeds, threads
 from kerasbridge.runtime import starting as runtime
+from kerasbridge.runtime.variables import variable_class
 
 _OWN = "kerasbridge.layers."
 # classes of Keras that write files, and those derived from them that write them whole or not at all
@@ -221,7 +222,7 @@ def _settle_for(values: Any) -> None:
     if threads.busy():
         import keras
 
-        own = (keras.Layer, keras.Optimizer, keras.Variable)
+        own = (keras.Layer, keras.Optimizer, variable_class())
         if any(isinstance(value, own) for value in values):
             threads.settle()
 
