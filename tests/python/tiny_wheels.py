@@ -34,6 +34,7 @@ def borrowed_site():
 # what install.install() asks for with reticulate 1.28
 VERSIONS = {
     "tensorflow-cpu": "2.21.0",
+    "tensorboard": "2.21.0",
     "keras": "3.15.1",
     "numpy": "1.26.4",
     "h5py": "3.14.0",
