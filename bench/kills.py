@@ -34,7 +34,7 @@ import keras  # noqa: E402
 import numpy as np  # noqa: E402
 from kerasbridge import saving, training  # noqa: E402
 from kerasbridge.data.text import Tokenizer, load_tokenizer, save_tokenizer  # noqa: E402
-from kerasbridge.saving import architecture, saved_model, writers  # noqa: E402
+from kerasbridge.saving import architecture, checkpoints, saved_model, writers  # noqa: E402
 
 
 def model(units=300):
@@ -137,7 +137,7 @@ class SavedModel(Format):
 class TensorFlowCheckpoint(Weights):
     def save(self, made, path, number):
         set_version(made, number)
-        saved_model.save_weights_tf(made, path)
+        checkpoints.save_weights_tf(made, path)
 
     def plain(self, made, path, number):
         import tensorflow as tf
@@ -147,7 +147,7 @@ class TensorFlowCheckpoint(Weights):
 
     def load(self, path):
         made = self.make()
-        saved_model.load_weights_tf(made, path)
+        checkpoints.load_weights_tf(made, path)
         return version_of(made)
 
     def rubbish(self, folder, path):
