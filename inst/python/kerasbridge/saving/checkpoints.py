@@ -16,7 +16,7 @@ import numpy as np
 from kerasbridge.errors import FileError
 from kerasbridge.files import recover, replacing_files
 from kerasbridge.saving.door import NOT_NUMBERS, few, warn_of
-from kerasbridge.saving.named_weights import loaded_whole
+from kerasbridge.saving.named_weights import loaded_whole, values_kept
 from kerasbridge.saving.report import WeightsReport
 from kerasbridge.saving.safety.texts import damaged
 from kerasbridge.saving.saved_model import tensorflow
@@ -70,7 +70,7 @@ def load_weights_tf(model: Any, filepath: PathLike) -> WeightsReport:
         status.assert_existing_objects_matched()
         status.expect_partial()  # else a line for each array of an optimizer that was left out
 
-    with _put_back(model), _explained(name):
+    with values_kept(model), _explained(name):
         with _apart(model, tf) if note is not None else contextlib.nullcontext():
             report = loaded_whole(model, read)
     if note:
@@ -154,19 +154,6 @@ def _apart(model: Any, tf: Any) -> Iterator[None]:
     finally:
         del model.optimizer
         model.optimizer = optimizer
-
-
-@contextlib.contextmanager
-def _put_back(model: Any) -> Iterator[None]:
-    """On an error, give every weight the value that it had: TensorFlow reads before it compares."""
-    variables = [*model.weights, *getattr(getattr(model, "optimizer", None), "variables", ())]
-    before = [np.asarray(variable) for variable in variables]
-    try:
-        yield
-    except BaseException:
-        for variable, value in zip(variables, before):
-            variable.assign(value)
-        raise
 
 
 @contextlib.contextmanager
