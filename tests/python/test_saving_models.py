@@ -5,7 +5,7 @@ from __future__ import annotations
 import keras
 import numpy as np
 import pytest
-from kerasbridge.errors import FileError, UnsupportedError
+from kerasbridge.errors import ArgumentError, FileError, UnsupportedError
 from kerasbridge.saving import load_model, load_weights, save_model, save_weights
 
 
@@ -28,6 +28,26 @@ def test_round_trip(model, tmp_path, ending):
     one = model.fit(x, np.ones(5), shuffle=False, verbose=0).history["loss"]
     two = back.fit(x, np.ones(5), shuffle=False, verbose=0).history["loss"]
     np.testing.assert_allclose(one, two, rtol=1e-6)
+
+
+def test_the_format_can_be_said_where_the_name_does_not(model, tmp_path):
+    for format, start in (("keras", b"PK"), ("h5", b"\x89HDF"), ("hdf5", b"\x89HDF")):
+        path = tmp_path / f"model-{format}"
+        save_model(model, path, format=format)
+        assert path.read_bytes().startswith(start)
+        np.testing.assert_array_equal(load_model(path).get_weights()[0], model.get_weights()[0])
+    save_model(model, tmp_path / "m.hdf5", format="h5")
+    assert sorted(p.name for p in tmp_path.iterdir()) == [
+        "m.hdf5",
+        *(f"model-{f}" for f in ("h5", "hdf5", "keras")),
+    ]
+    with pytest.raises(ArgumentError, match="the name 'm.h5' says another") as caught:
+        save_model(model, tmp_path / "m.h5", format="keras")
+    assert "m.keras'" in caught.value.hint and caught.value.argument == "format"
+    with pytest.raises(ArgumentError, match="it may be 'keras' or 'h5'"):
+        save_model(model, tmp_path / "m", format="pickle")
+    with pytest.raises(ArgumentError, match="functions of their own"):
+        save_model(model, tmp_path / "m", format="tf")
 
 
 def test_refusals_name_the_file(model, tmp_path):
