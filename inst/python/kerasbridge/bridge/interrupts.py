@@ -9,11 +9,12 @@ alone: it tells R too.
 
 from __future__ import annotations
 
-import ctypes
 import signal
 import threading
 import types
 from typing import Any, Callable
+
+from kerasbridge.runtime import native_handler
 
 
 def answer(crossing: Callable[[], bool]) -> bool:
@@ -30,10 +31,5 @@ def answer(crossing: Callable[[], bool]) -> bool:
             raise KeyboardInterrupt
         return before(number, frame)
 
-    get, put = ctypes.pythonapi.PyOS_getsig, ctypes.pythonapi.PyOS_setsig
-    get.argtypes, get.restype = [ctypes.c_int], ctypes.c_void_p
-    put.argtypes, put.restype = [ctypes.c_int, ctypes.c_void_p], ctypes.c_void_p
-    native = get(signal.SIGINT)
-    signal.signal(signal.SIGINT, handler)  # replaces what the operating system calls as well
-    put(signal.SIGINT, native)
+    native_handler.put(handler)
     return True
