@@ -14,7 +14,7 @@ import threading
 import types
 from typing import Any, Callable
 
-from kerasbridge.runtime import native_handler
+from kerasbridge.runtime import presses
 
 
 def answer(crossing: Callable[[], bool]) -> bool:
@@ -28,8 +28,11 @@ def answer(crossing: Callable[[], bool]) -> bool:
 
     def handler(number: int, frame: Any) -> Any:
         if crossing():
-            raise KeyboardInterrupt
+            if presses.is_new():
+                presses.answered()
+                raise KeyboardInterrupt
+            return None
         return before(number, frame)
 
-    native_handler.put(handler)
+    presses.handle(handler)
     return True

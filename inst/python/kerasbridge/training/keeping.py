@@ -18,7 +18,7 @@ from typing import Any, Callable, Iterator, Optional
 
 import keras
 
-from kerasbridge.runtime import native_handler
+from kerasbridge.runtime import presses
 
 # kind of step -> what its state holds, in order
 _STATE = {
@@ -26,7 +26,6 @@ _STATE = {
     "test": ("trainable", "non_trainable", "metrics"),
     "predict": ("trainable", "non_trainable"),
 }
-_ANOTHER = 0.5  # seconds after which a press isn't the same one, arriving twice
 _kept: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()
 
 
@@ -87,7 +86,7 @@ class Keeper:
             yield
         finally:
             if ours and signal.getsignal(signal.SIGINT) == self._press:
-                native_handler.put(self._before)
+                presses.handle(self._before)
             for kind in _STATE:
                 object.__delattr__(model, f"make_{kind}_function")
                 function = getattr(model, f"{kind}_function", None)
@@ -125,12 +124,12 @@ class Keeper:
         if threading.current_thread() is not threading.main_thread() or not callable(before):
             return False
         self._before = before
-        native_handler.put(self._press)
+        presses.handle(self._press)
         return True
 
     def _press(self, number: int, frame: Any) -> Any:
         now = time.monotonic()
-        again = self._noted is not None and now - self._noted[0] > _ANOTHER
+        again = self._noted is not None and now - self._noted[0] > presses.SAME
         if self._taken is not None and any(map(_deleted, self._taken)) and not again:
             self._noted = self._noted or (now, frame)
             return None
