@@ -11,6 +11,7 @@ from kerasbridge.runtime.quiet import hush_retracing
 from kerasbridge.training.checkpoints import durable
 from kerasbridge.training.compiling import flat_layers
 from kerasbridge.training.history import History
+from kerasbridge.training.keeping import values_kept
 from kerasbridge.training.progress import Progress
 from kerasbridge.training.watch import Watch
 
@@ -57,8 +58,8 @@ def fit_plain(
     hush_retracing()
     watch = Watch(progress, stop, history, others=callbacks, validation=validation)
     _compile_anew(model)
-    with spreading.weighed_gradients(model, flat_layers(model)):
-        model.fit(**_readable(arguments), callbacks=[*callbacks, watch], verbose=0)
+    with spreading.weighed_gradients(model, flat_layers(model)), values_kept(model) as first:
+        model.fit(**_readable(arguments), callbacks=[*first, *callbacks, watch], verbose=0)
 
 
 def evaluate_plain(
@@ -67,9 +68,13 @@ def evaluate_plain(
     hush_retracing()
     _compile_anew(model)
     watch = Watch(progress, stop, title="Evaluate")
-    return model.evaluate(
-        **_readable(arguments), callbacks=[*callbacks, watch], verbose=0, return_dict=True
-    )
+    with values_kept(model) as first:
+        return model.evaluate(
+            **_readable(arguments),
+            callbacks=[*first, *callbacks, watch],
+            verbose=0,
+            return_dict=True,
+        )
 
 
 def predict_plain(
@@ -77,4 +82,7 @@ def predict_plain(
 ) -> Any:
     hush_retracing()
     watch = Watch(progress, stop, title="Predict")
-    return model.predict(**_readable(arguments), callbacks=[*callbacks, watch], verbose=0)
+    with values_kept(model) as first:
+        return model.predict(
+            **_readable(arguments), callbacks=[*first, *callbacks, watch], verbose=0
+        )
