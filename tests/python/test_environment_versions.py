@@ -210,14 +210,18 @@ def test_other_backends():
 
 
 def test_extras():
-    assert resolve(extras=["dev"]).requirements[-6:] == [
-        "pytest>=7",
-        "pytest-xdist",
-        "ruff",
-        "pyyaml",
-        "hypothesis",
-        "pandas",
-    ]
+    tools = ["pytest>=7", "pytest-xdist", "ruff", "pyyaml", "hypothesis", "pandas"]
+    assert resolve(extras=["dev"]).requirements[-7:] == [*tools, "jax>=0.4.38"]
+    old = {"reticulate": "1.28"}
+    assert resolve(extras=["dev"], **old).requirements[-1] == "jax>=0.4.38,<0.7"
+    assert resolve(extras=["cluster"], **old).requirements[-1] == "jax>=0.4.38,<0.7"
+    assert resolve("2.16", keras="3.0.5", extras=["dev"]).requirements[-6:] == tools
+    assert resolve(backend="jax", extras=["dev"]).requirements[-6:] == tools
+    with pytest.raises(InstallError, match="JAX 0.4.38 or newer, .+ TensorFlow 2.16.2") as caught:
+        resolve("2.16", extras=["cluster"])
+    assert caught.value.argument == "extra"
+    with pytest.raises(InstallError, match="doesn't go with Python 3.9"):
+        resolve(extras=["cluster"], python=(3, 9))
     with pytest.raises(InstallError, match='extra = "all" is not known'):
         resolve(extras=["all"])
 
