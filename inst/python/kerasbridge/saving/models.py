@@ -18,12 +18,18 @@ from kerasbridge.saving.arguments import arguments_kept
 from kerasbridge.saving.contents import MAGIC, check_source, sniff
 from kerasbridge.saving.door import Door
 from kerasbridge.saving.modules import with_modules, write_modules
+from kerasbridge.saving.nested import built_once, with_built_once
 from kerasbridge.saving.older_weights import read_lists
 from kerasbridge.saving.report import WeightsReport
 from kerasbridge.saving.safety import config
 from kerasbridge.saving.sizes import stored_size
 from kerasbridge.saving.unused import unused_weights
-from kerasbridge.saving.writing import add_manifest, settings_copied, settings_kept
+from kerasbridge.saving.writing import (
+    add_manifest,
+    settings_copied,
+    settings_kept,
+    weights_named_apart,
+)
 
 PathLike = Union[str, "os.PathLike[str]"]
 MODEL_ENDINGS = (".keras", ".h5", ".hdf5")
@@ -94,7 +100,12 @@ def save_model(
             if ending == ".keras":
                 keras.saving.save_model(model, temporary, include_optimizer=include_optimizer)
             else:
-                with _quiet_legacy_warning(), settings_kept(model), settings_copied():
+                with (
+                    _quiet_legacy_warning(),
+                    settings_kept(model),
+                    settings_copied(),
+                    weights_named_apart(model),
+                ):
                     keras.saving.save_model(
                         model, temporary, overwrite=True, include_optimizer=include_optimizer
                     )
@@ -188,15 +199,16 @@ def load_model(
 
 
 def _load_keras(path: str, door: Door, compile: bool):
-    return keras.saving.load_model(
-        path, custom_objects=door.objects(), compile=compile, safe_mode=door.safe_mode
-    )
+    with with_built_once(path) as path:
+        return keras.saving.load_model(
+            path, custom_objects=door.objects(), compile=compile, safe_mode=door.safe_mode
+        )
 
 
 def _load_h5(path: str, door: Door, compile: bool):
     """The model of an `.h5` file of Keras 3, built as that of a `.keras` file is: see `modules.py`."""
     model = keras.saving.deserialize_keras_object(
-        with_modules(door.contents.config, plain=True),
+        built_once(with_modules(door.contents.config, plain=True)),
         custom_objects=door.objects(),
         safe_mode=door.safe_mode,
     )
