@@ -38,6 +38,7 @@ RETICULATE = "1.28" if sys.version_info < (3, 12) else "1.41"
 # what install.install() asks for with it
 VERSIONS = {
     "tensorflow-cpu": "2.21.0",
+    "tensorboard": "2.21.0",
     "keras": "3.15.1",
     "numpy": "1.26.4" if RETICULATE == "1.28" else "2.1.0",
     "h5py": "3.14.0",
