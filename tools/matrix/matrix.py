@@ -31,7 +31,9 @@ def main(arguments: Optional[List[str]] = None) -> int:
     parser.add_argument("cells", nargs="*", help="names of cells (default: all)")
     parser.add_argument("--quick", action="store_true", help="only the core of each cell's tests")
     parser.add_argument("--filter", metavar="REGEX", help="R test files, as testthat takes it")
-    parser.add_argument("--minutes", type=float, default=MINUTES, help="the longest a cell may take")
+    parser.add_argument(
+        "--minutes", type=float, default=MINUTES, help="the longest a cell may take"
+    )
     parser.add_argument("--list", action="store_true", help="say which cells there are")
     options = parser.parse_args(arguments)
     if options.list:
