@@ -369,7 +369,6 @@ def _told_by_layer(model, path: str, door: Optional[Door]) -> Iterator[None]:
 def _load_sharded(
     model, name: str, skip_mismatch: bool, by_name: bool, allow: Any, max_size: Optional[int]
 ) -> WeightsReport:
-    from kerasbridge.saving.named_weights import loaded_whole
     from kerasbridge.saving.sharded import load_sharded
 
     if by_name or skip_mismatch:
@@ -379,7 +378,10 @@ def _load_sharded(
             argument="by_name" if by_name else "skip_mismatch",
         )
     notes: list = []
-    report = loaded_whole(model, lambda: notes.extend(load_sharded(model, name, allow, max_size)))
+    with named_weights.values_kept(model):
+        report = named_weights.loaded_whole(
+            model, lambda: notes.extend(load_sharded(model, name, allow, max_size))
+        )
     report.notes += notes
     return report
 
