@@ -213,7 +213,10 @@ def fit(
         validation_samples = validation_data.samples
     if samples is not None and (arrays or source):
         spreading.check_even(samples, batch_size)
-        spreading.check_even(validation_samples, validation_batch_size or batch_size)
+    validation_size = validation_batch_size or batch_size
+    if is_source(validation_data):
+        validation_size = validation_data.batch_size
+    spreading.check_even(validation_samples, validation_size, "validation_data")
     history = History(
         {
             "epochs": epochs,

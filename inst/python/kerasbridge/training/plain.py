@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+import contextlib
+from typing import Any, Iterator
 
 import keras
 
@@ -47,6 +48,35 @@ def _compile_anew(model: Any) -> None:
         model.train_function = model.test_function = None
 
 
+class _FromItsEpoch(keras.callbacks.Callback):
+    """A source goes on with the epoch it is at.
+
+    Keras looks at the first batch and ends an epoch before it begins: orders by one seed would be others
+    than those of the loops here.
+    """
+
+    def __init__(self, source: Any):
+        super().__init__()
+        self._source, self._epoch = source, source.epoch
+
+    def on_train_begin(self, logs: Any = None) -> None:
+        self._source.begin_epoch(self._epoch)
+
+
+@contextlib.contextmanager
+def _kept(model: Any) -> Iterator[None]:
+    """Where the block ends in an error, the model has the weights that it had reached.
+
+    On JAX the loops of Keras hold them outside of the model as long as they run.
+    """
+    try:
+        yield
+    except BaseException:
+        with contextlib.suppress(Exception):
+            getattr(model, "jax_state_sync", lambda: None)()
+        raise
+
+
 def fit_plain(
     model: Any, callbacks: list, history: History, progress: Progress, stop: Any, arguments: dict
 ) -> None:
@@ -57,8 +87,11 @@ def fit_plain(
     hush_retracing()
     watch = Watch(progress, stop, history, others=callbacks, validation=validation)
     _compile_anew(model)
-    with spreading.weighed_gradients(model, flat_layers(model)):
-        model.fit(**_readable(arguments), callbacks=[*callbacks, watch], verbose=0)
+    x = arguments.get("x")
+    own = [_FromItsEpoch(x)] if hasattr(x, "begin_epoch") else []
+    weighed = spreading.weighed_gradients(model, flat_layers(model))
+    with weighed, spreading.uneven_told("x"), _kept(model):
+        model.fit(**_readable(arguments), callbacks=[*callbacks, *own, watch], verbose=0)
 
 
 def evaluate_plain(
@@ -67,9 +100,10 @@ def evaluate_plain(
     hush_retracing()
     _compile_anew(model)
     watch = Watch(progress, stop, title="Evaluate")
-    return model.evaluate(
-        **_readable(arguments), callbacks=[*callbacks, watch], verbose=0, return_dict=True
-    )
+    with spreading.uneven_told("x"), _kept(model):
+        return model.evaluate(
+            **_readable(arguments), callbacks=[*callbacks, watch], verbose=0, return_dict=True
+        )
 
 
 def predict_plain(
@@ -77,4 +111,5 @@ def predict_plain(
 ) -> Any:
     hush_retracing()
     watch = Watch(progress, stop, title="Predict")
-    return model.predict(**_readable(arguments), callbacks=[*callbacks, watch], verbose=0)
+    with spreading.uneven_told("x"), _kept(model):
+        return model.predict(**_readable(arguments), callbacks=[*callbacks, watch], verbose=0)
