@@ -23,7 +23,8 @@ test_that("a setting starts nothing, and counts when Keras starts; the start is 
   skip_if(kerasbridge_info()$backend == "torch", "PyTorch makes no virtual devices")
   out <- run_r(c(
     "library(kerasbridge)",
-    "gpu_config(memory = 'grow'); virtual_devices(2); use_gpu(FALSE)",
+    "gpu_config(memory = 'grow'); virtual_devices(2)",
+    "cat(gpu_config(visible = 2:3)$visible, length(use_gpu(FALSE)$visible), '')",
     "cat(reticulate::py_eval('any(m in __import__(\"sys\").modules for m in (\"keras\", \"tensorflow\", \"jax\"))'), '')",
     "model <- with_devices('all', {",
     "  model <- keras_model_sequential(input_shape = 2) |> layer_dense(1)",
@@ -53,7 +54,7 @@ test_that("a setting starts nothing, and counts when Keras starts; the start is 
     "cat(all.equal(with_devices(2, train()), train(), tolerance = 1e-5), '')",
     "cat(tryCatch(virtual_devices(4), kerasbridge_error_too_late = \\(e) e$details$started_by))"
   ))
-  expect_match(paste(out$output, collapse = "\n"), "FALSE 2 0 6 1 TRUE TRUE with_devices()", fixed = TRUE)
+  expect_match(paste(out$output, collapse = "\n"), "2 3 0 FALSE 2 0 6 1 TRUE TRUE with_devices()", fixed = TRUE)
 })
 
 test_that("memory is told by device", {

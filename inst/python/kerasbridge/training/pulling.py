@@ -199,6 +199,7 @@ def fit_pulled(
         remaining arguments are those of `kerasbridge.training.fit`.
     """
     entering.check_outside_graph("fit")
+    entering.check_trains("fit")
     verbose = check_verbose(verbose)
     guards.check_compiled(model, "fit")
     _check_single_steps(model)
