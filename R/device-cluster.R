@@ -3,7 +3,7 @@
 #' Train on several machines
 #'
 #' Every worker holds the weights and computes its part of each batch; the result is that of one device with the same
-#' batches. The work is done by JAX's distributed runtime under Keras' distribution API: workers are Python processes
+#' batches, to 1e-5. The work is done by JAX's distributed runtime under Keras' distribution API: workers are Python processes
 #' with the backend JAX, whatever backend runs here. They are started and watched from here. When one dies, all are
 #' started again from the checkpoint of the last finished epoch, and when this session ends, they end too.
 #'
@@ -11,21 +11,24 @@
 #' environment of its own, whose Python is then `python`.
 #'
 #' A cluster needs: machines that `ssh` reaches from here without a password, this package's engine and `python` at the
-#' same paths on all of them, and a `folder` that all of them share. The data of a `source_*()` are read by the workers,
-#' at the same paths; arrays are written into the folder.
+#' same paths on all of them, and a `folder` that all of them share. The first machine coordinates: the others reach it
+#' by the name given here, at a port from 20000 to 32000. The data of a `source_*()` are read by the workers, at the same
+#' paths; arrays are written into the folder.
 #'
 #' @param model_fn A function without arguments that makes and compiles a model, or a compiled model. It is called here;
 #'   the model travels as a file, so what a file can hold can be trained.
 #' @param data `list(x, y)` or `list(x, y, weights)`, or a `source_*()` that reads files.
-#' @param workers Number of processes on this machine, or names of machines.
+#' @param workers Number of processes on this machine, or names of machines as `ssh` knows them, such as
+#'   `c("node1", "me@node2")`. A machine that is named twice has two workers, which share its cards.
 #' @param epochs,batch_size,validation_data,shuffle As in [fit()][fit.kerasbridge_model]; the batch is that of all workers
-#'   together. Where the last batch of an epoch can't be given to all alike, up to (number of devices - 1) rows are left
-#'   out, and a note says so.
+#'   together, and a multiple of the number of devices. A shorter last batch is computed whole on each device where it
+#'   can't be given to all alike.
 #' @param seed Of the shuffling, and of layers that draw.
-#' @param folder Folder for the task, checkpoints and logs; `NULL` for a temporary one. One that holds a checkpoint of
-#'   the same training goes on from there.
-#' @param restarts How often the workers are started again after one died.
-#' @param timeout Seconds without a finished epoch after which it is given up.
+#' @param folder Folder for the task, checkpoints and logs; `NULL` for a temporary one, which other machines can't read.
+#'   In one that holds a checkpoint the training goes on from there; the checkpoint of another model is refused.
+#' @param restarts How often the workers are started again after one died. The same error twice at the same epoch isn't
+#'   tried again.
+#' @param timeout Seconds without a step of training after which the workers are taken to hang, and started again.
 #' @param python Python of the workers; `NULL` for the one in use.
 #' @param verbose As in [fit()][fit.kerasbridge_model].
 #' @return A list: `model`, the trained model, and `history`.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import os
 import signal
 import threading
@@ -36,92 +37,186 @@ def close(one, other):
     np.testing.assert_allclose(np.asarray(one), np.asarray(other), rtol=1e-5, atol=1e-5)
 
 
+def processes_of(folder):
+    """Process ids of the workers of a folder, by their number."""
+    found = {}
+    for entry in os.listdir("/proc"):
+        if entry.isdigit():
+            try:
+                with open(f"/proc/{entry}/cmdline", "rb") as file:
+                    words = file.read().decode("utf-8", "replace").split("\0")
+            except OSError:
+                continue
+            if words[1:4] == ["-m", "kerasbridge.cluster", str(folder.resolve())]:
+                found[int(words[4])] = int(entry)
+    return found
+
+
+def same_as_alone(found, *data, **options):
+    """History and weights are those of one device here."""
+    alone = model()
+    expected = training.fit(alone, *data, shuffle=False, verbose=0, **options)
+    history = found["history"]
+    assert history.epoch == expected.epoch and history.engine == "cluster"
+    assert sorted(history.metrics) == sorted(expected.metrics)
+    for name, values in expected.metrics.items():
+        close(history.metrics[name], values)
+    for one, other in zip(found["model"].get_weights(), alone.get_weights()):
+        close(one, other)
+
+
 @needs_jax
 def test_two_workers_are_one_device_and_a_killed_one_is_replaced(tmp_path, capsys):
-    """A worker is killed after the first checkpoint; the outcome is as if nothing had happened."""
+    """A worker is killed after the first checkpoint; the outcome is as if nothing had happened.
+
+    31 rows of each epoch and 9 of the validation don't go to two workers alike.
+    """
     shared = Folder(tmp_path)
 
     def kill():
         limit = time.monotonic() + 120
         while not shared.epochs() and time.monotonic() < limit:
             time.sleep(0.01)
-        for entry in os.listdir("/proc"):
-            if entry.isdigit():
-                try:
-                    with open(f"/proc/{entry}/cmdline", "rb") as file:
-                        words = file.read().decode("utf-8", "replace").split("\0")
-                except OSError:
-                    continue
-                if words[1:5] == ["-m", "kerasbridge.cluster", str(tmp_path.resolve()), "1"]:
-                    os.kill(int(entry), signal.SIGKILL)
+        os.kill(processes_of(tmp_path)[1], signal.SIGKILL)
 
     killer = threading.Thread(target=kill)
     killer.start()
+    options = {"batch_size": 32, "validation_data": (X[:41], Y[:41])}
     found = train_on_cluster(
-        model, (X, Y), workers=2, epochs=4, batch_size=32, shuffle=False, folder=str(tmp_path),
-        validation_data=(X[:40], Y[:40]), timeout=120,
+        model, (X[:95], Y[:95]), workers=2, epochs=4, shuffle=False, folder=str(tmp_path),
+        timeout=120, **options,
     )  # fmt: skip
     killer.join()
-    alone = model()
-    expected = training.fit(
-        alone,
-        X,
-        Y,
-        epochs=4,
-        batch_size=32,
-        shuffle=False,
-        verbose=0,
-        validation_data=(X[:40], Y[:40]),
-    )
-    history = found["history"]
-    assert history.epoch == [0, 1, 2, 3] and history.engine == "cluster"
-    assert sorted(history.metrics) == sorted(expected.metrics)
-    for name, values in expected.metrics.items():
-        close(history.metrics[name], values)
-    for one, other in zip(found["model"].get_weights(), alone.get_weights()):
-        close(one, other)
-    assert "ended by signal 9. Started again after epoch" in history.notes[0]
+    same_as_alone(found, X[:95], Y[:95], epochs=4, **options)
+    notes = found["history"].notes
+    assert len(notes) == 1
+    assert notes[0].startswith("Worker 2 of 2 was ended by signal 9. Started again after epoch")
     assert "Epoch 4/4" in capsys.readouterr().out
+    assert [file.name for file in tmp_path.glob("checkpoint*")] == ["checkpoint-4.keras"]
+
+
+SSH = """#!/bin/sh
+# as ssh: options, a machine, words that a shell reads there; what runs there is no child of what runs here
+[ "$1 $2" = "-o BatchMode=yes" ] || exit 9
+echo "$3" >> "$SSH_LOG"
+case $3 in gone) echo "ssh: connect to host gone port 22: No route to host" >&2; exit 255;; esac
+shift 3
+setsid sh -c "$*"
+"""
+
+
+@pytest.fixture
+def ssh(tmp_path, monkeypatch):
+    """A program `ssh` whose machines are all this one; gives the file with the machines' names."""
+    (tmp_path / "bin").mkdir()
+    program = tmp_path / "bin" / "ssh"
+    program.write_text(SSH)
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:{os.environ['PATH']}")
+    monkeypatch.setenv("SSH_LOG", str(tmp_path / "machines"))
+    return tmp_path / "machines"
 
 
 @needs_jax
-def test_sources_are_read_by_the_workers(tmp_path):
+def test_workers_on_other_machines_read_a_source_themselves(tmp_path, ssh):
     from kerasbridge.data.sources import CsvSource
 
     table = np.concatenate([X, Y], axis=1)[:75]
     np.savetxt(tmp_path / "rows.csv", table, delimiter=",", header="a,b,c,y", comments="")
-    source = CsvSource(str(tmp_path / "rows.csv"), y="y", batch_size=25, shuffle=False)
-    found = train_on_cluster(model, source, workers=2, epochs=1, timeout=120)
-    assert found["history"].notes == []  # 25 rows of 3 whole batches
-    assert np.isfinite(found["history"].metrics["loss"]).all()
+    folder = tmp_path / "it's shared; by $all"
+    found = train_on_cluster(
+        model, CsvSource(str(tmp_path / "rows.csv"), y="y", batch_size=24), shuffle=False,
+        workers=["me@localhost", "127.0.0.1"], folder=str(folder), epochs=1, timeout=120,
+    )  # fmt: skip
+    source = CsvSource(str(tmp_path / "rows.csv"), y="y", batch_size=24, shuffle=False)
+    same_as_alone(found, source, epochs=1)
+    assert ssh.read_text().split() == ["me@localhost", "127.0.0.1"]
+    limit = time.monotonic() + 10
+    while processes_of(folder) and time.monotonic() < limit:
+        time.sleep(0.1)
+    assert processes_of(folder) == {}  # no signal reaches them there
+
+
+def test_a_machine_that_is_not_there_is_named(tmp_path, ssh):
+    given = {"python": "python-that-has-jax", "folder": str(tmp_path / "shared"), "restarts": 0}
+    with pytest.raises(ClusterError, match=r"ssh can't reach gone, or lost it \(ssh: connect"):
+        train_on_cluster(model, (X, Y), workers=["gone", "127.0.0.1"], **given)
+    with pytest.raises(ClusterError, match="ended with status 127 on localhost") as caught:
+        train_on_cluster(model, (X, Y), workers=["localhost", "localhost"], **given)
+    assert "python-that-has-jax" in caught.value.message
+    with pytest.raises(ArgumentError, match="`folder` must name a folder that all machines share"):
+        train_on_cluster(model, (X, Y), workers=["localhost"])
+
+
+def test_a_worker_that_finds_no_task_or_is_late_leaves(tmp_path, run_python):
+    start = "from kerasbridge.cluster.worker import main; main({!r}, 0, 0)"
+    done = run_python(start.format(str(tmp_path)))
+    assert done.returncode == 4 and "doesn't share that folder" in done.stderr
+    Folder(tmp_path).write("task.json", {"attempt": 1})
+    assert run_python(start.format(str(tmp_path))).returncode == 3
 
 
 @needs_jax
 def test_an_error_in_a_worker_is_told_and_nothing_goes_on(tmp_path):
     wrong = np.ones((96, 7), "float32")
-    with pytest.raises(ClusterError, match="Worker [12] failed: ") as caught:
+    with pytest.raises(ClusterError, match="Worker 1 failed: ") as caught:
         train_on_cluster(model, (wrong, Y), workers=1, restarts=0, folder=str(tmp_path), timeout=60)
-    assert "failed 1 times" in caught.value.message
+    assert "failed once" in caught.value.message
+
+
+def worker_that_says(tmp_path, **said):
+    """A "python" that fails with these words."""
+    program = tmp_path / "python"
+    words = json.dumps({"hint": None, "argument": None, "wrong": False, **said})
+    # -m kerasbridge.cluster FOLDER NUMBER ATTEMPT
+    program.write_text(f"#!/bin/sh\ncat > \"$3/failed-$5-$4\" <<'END'\n{words}\nEND\nexit 1\n")
+    program.chmod(0o755)
+    return {"python": str(program), "folder": str(tmp_path / "shared"), "timeout": 60}
+
+
+def test_the_same_error_twice_is_not_tried_again(tmp_path):
+    given = worker_that_says(tmp_path, message="ValueError: shapes differ\nmore")
+    with pytest.raises(
+        ClusterError, match="Worker 1 failed: ValueError: shapes differ. The wor"
+    ) as e:
+        train_on_cluster(model, (X, Y), workers=1, restarts=5, **given)
+    assert "failed 2 times" in e.value.message
+
+
+def test_what_a_worker_refuses_is_refused_here(tmp_path):
+    given = worker_that_says(
+        tmp_path,
+        message="`batch_size` is 32, ...",
+        hint="Take 33.",
+        argument="batch_size",
+        wrong=True,
+    )
+    with pytest.raises(ArgumentError, match="`batch_size` is 32") as caught:
+        train_on_cluster(model, (X, Y), workers=1, **given)
+    assert caught.value.argument == "batch_size" and caught.value.hint == "Take 33."
 
 
 def test_each_worker_has_cards_of_its_own(monkeypatch):
-    from kerasbridge.cluster import driver
+    from kerasbridge.cluster import worker
 
-    monkeypatch.setattr(driver.graphics, "status", lambda: {"devices": [{}, {}, {}, {}]})
+    monkeypatch.setattr(worker.graphics, "status", lambda: {"devices": [{}, {}, {}, {}]})
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
-    assert driver.own_cards(1, 2) == ["CUDA_VISIBLE_DEVICES=2,3"]
-    assert driver.own_cards(4, 5) == ["JAX_PLATFORMS=cpu"]
+    assert worker.own_cards(1, 2) == {"CUDA_VISIBLE_DEVICES": "2,3"}
+    assert worker.own_cards(4, 5) == {"JAX_PLATFORMS": "cpu"}
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "1,3")
-    assert driver.own_cards(1, 2) == ["CUDA_VISIBLE_DEVICES=3"]
+    assert worker.own_cards(1, 2) == {"CUDA_VISIBLE_DEVICES": "3"}
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "-1")
-    assert driver.own_cards(0, 1) == ["JAX_PLATFORMS=cpu"]
+    assert worker.own_cards(0, 1) == {"JAX_PLATFORMS": "cpu"}
 
 
 def test_what_can_not_be_trained_is_refused_before_a_start(tmp_path, monkeypatch):
-    if not has_jax:
+    from kerasbridge.cluster import driver
+
+    with monkeypatch.context() as absent:
+        absent.setattr(driver.importlib.util, "find_spec", lambda name: None)
         with pytest.raises(InstallError, match="needs JAX"):
             train_on_cluster(model, (X, Y))
-        # an interpreter of its own would have it
+    # an interpreter of its own would have it
     given = {"python": "python-that-has-jax", "folder": str(tmp_path)}
     with pytest.raises(ArgumentError, match="whole number from 1 to 256"):
         train_on_cluster(model, (X, Y), workers=0, **given)
@@ -129,10 +224,42 @@ def test_what_can_not_be_trained_is_refused_before_a_start(tmp_path, monkeypatch
         train_on_cluster(model, (X, Y), workers=[], **given)
     with pytest.raises(ArgumentError, match=r"`data` must be \(x, y\) or a source"):
         train_on_cluster(model, X, **given)
+    with pytest.raises(ArgumentError, match="`batch_size` is 33, .+ to 2 devices alike"):
+        train_on_cluster(model, (X, Y), batch_size=33, **given)
     with pytest.raises(ArgumentError, match="not compiled"):
         import keras
 
         train_on_cluster(keras.Sequential([keras.layers.Input((3,))]), (X, Y), **given)
+
+
+def test_a_folder_with_another_model_is_refused(tmp_path):
+    from kerasbridge.cluster import driver
+    from kerasbridge.training.progress import Progress
+
+    class Output:
+        terminal, width, said = False, 80, ""
+
+        def write(self, text):
+            self.said += text
+
+    output, shared, made = Output(), Folder(tmp_path), model()
+    task = {"batch_size": 32, "workers": 2}
+    driver._prepare(shared, made, (X, Y), None, task, Progress(output, 2))
+    assert output.said == "" and shared.epochs() == []
+    made.save(shared.checkpoint(1))
+    shared.add_epoch({"epoch": 0})
+    driver._prepare(shared, model(), (X, Y), None, task, Progress(output, 2))
+    assert "goes on after epoch 1" in output.said and len(shared.epochs()) == 1
+    import keras
+
+    other = keras.Sequential([keras.layers.Input((3,)), keras.layers.Dense(1)])
+    training.compile(other, optimizer="adam", loss="mse")
+    with pytest.raises(ArgumentError, match="holds 1 epochs of another model") as caught:
+        driver._prepare(shared, other, (X, Y), None, task, Progress(output, 2))
+    assert caught.value.argument == "folder"
+    shared.checkpoint(1).unlink()  # nothing to go on from: from the start
+    driver._prepare(shared, other, (X, Y), None, task, Progress(output, 2))
+    assert shared.epochs() == []
 
 
 @pytest.mark.parametrize("code", ["raise SystemExit(7)", "import time; time.sleep(99)"])
@@ -147,6 +274,6 @@ def test_workers_that_end_or_hang_are_given_up(tmp_path, code):
             model, (X, Y), workers=2, python=str(fake), restarts=1, timeout=1.0,
             folder=str(tmp_path / "shared"),
         )  # fmt: skip
-    said = "ended with status 7" if "SystemExit" in code else "No epoch was finished in 1 seconds"
+    said = "ended with status 7" if "SystemExit" in code else "No step was finished in 1 seconds"
     assert said in caught.value.message and "failed 2 times" in caught.value.message
     assert caught.value.details["epochs_done"] == 0

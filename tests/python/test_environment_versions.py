@@ -24,6 +24,7 @@ def test_the_ordinary_case_is_the_newest_pair():
     found = resolve(reticulate="1.41")
     assert found.requirements == [
         "tensorflow-cpu==2.21.0",
+        "tensorboard",
         "keras==3.15.1",
         "numpy>=1.26,<2.6",
         "h5py>=3.10",
@@ -34,6 +35,12 @@ def test_the_ordinary_case_is_the_newest_pair():
     ]
     assert (found.tensorflow, found.keras, found.gpu) == ("2.21.0", "3.15.1", False)
     assert found.size_gb == 1.43
+
+
+def test_tensorboard_comes_where_tensorflow_does_not_bring_it():
+    assert "tensorboard" not in resolve("2.20").requirements
+    assert "tensorboard" not in resolve(backend="jax").requirements
+    assert "tensorboard" in resolve("2.21").requirements and "tensorboard" in versions.needs()
 
 
 def test_an_old_reticulate_gets_numpy_1_and_is_told_why():
@@ -203,14 +210,18 @@ def test_other_backends():
 
 
 def test_extras():
-    assert resolve(extras=["dev"]).requirements[-6:] == [
-        "pytest>=7",
-        "pytest-xdist",
-        "ruff",
-        "pyyaml",
-        "hypothesis",
-        "pandas",
-    ]
+    tools = ["pytest>=7", "pytest-xdist", "ruff", "pyyaml", "hypothesis", "pandas"]
+    assert resolve(extras=["dev"]).requirements[-7:] == [*tools, "jax>=0.4.38"]
+    old = {"reticulate": "1.28"}
+    assert resolve(extras=["dev"], **old).requirements[-1] == "jax>=0.4.38,<0.7"
+    assert resolve(extras=["cluster"], **old).requirements[-1] == "jax>=0.4.38,<0.7"
+    assert resolve("2.16", keras="3.0.5", extras=["dev"]).requirements[-6:] == tools
+    assert resolve(backend="jax", extras=["dev"]).requirements[-6:] == tools
+    with pytest.raises(InstallError, match="JAX 0.4.38 or newer, .+ TensorFlow 2.16.2") as caught:
+        resolve("2.16", extras=["cluster"])
+    assert caught.value.argument == "extra"
+    with pytest.raises(InstallError, match="doesn't go with Python 3.9"):
+        resolve(extras=["cluster"], python=(3, 9))
     with pytest.raises(InstallError, match='extra = "all" is not known'):
         resolve(extras=["all"])
 

@@ -60,6 +60,7 @@ def test_json_and_configurations_keep_them_too():
     told = get_config(keras.losses.Huber(0.3))
     assert told["config"]["delta"] == 0.3
     again = from_config(told["config"], told["serialized"])
+    assert from_config(told).get_config() == again.get_config()
     assert float(again(np.zeros((1, 1)), np.full((1, 1), 10.0))) == pytest.approx(0.3 * (10 - 0.15))
 
 

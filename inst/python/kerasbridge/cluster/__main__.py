@@ -1,4 +1,4 @@
-"""`python -m kerasbridge.cluster FOLDER NUMBER`: one worker of a training on several machines."""
+"""`python -m kerasbridge.cluster FOLDER NUMBER ATTEMPT`: one worker of a training on several machines."""
 
 from __future__ import annotations
 
@@ -7,4 +7,4 @@ import sys
 from kerasbridge.cluster.worker import main
 
 if __name__ == "__main__":
-    main(sys.argv[1], int(sys.argv[2]))
+    main(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]))

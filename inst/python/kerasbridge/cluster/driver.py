@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import random
+import shlex
 import shutil
 import signal
 import socket
@@ -15,10 +17,12 @@ from pathlib import Path
 from typing import Any, Optional, Sequence, Union
 
 from kerasbridge.cluster.folder import Folder
-from kerasbridge.environment import graphics
+from kerasbridge.cluster.worker import batch_size_of, check_size
 from kerasbridge.errors import ArgumentError, ClusterError, InstallError, UnsupportedError
 
 STEP = 0.2  # seconds between two looks
+SETTLE = 1.5  # seconds in which the others end when one worker has: the first cause is told
+PORTS = (20000, 32000)  # of the coordinator on another machine: below those that systems give away
 INSTALL = (
     "Install JAX beside the backend in use: `pip install jax` in that environment, or "
     'install_kerasbridge(backend = "jax") for one of its own.'
@@ -47,27 +51,31 @@ def train_on_cluster(
     """Train a compiled model on several machines, or several processes of this one.
 
     Every worker has all weights and computes its part of each batch; the result is that of one device with
-    the same batches. Where the last batch of an epoch can't be given to all devices alike, up to
-    (number of devices - 1) rows are left out; a note says so.
+    the same batches. `batch_size` has to be a multiple of the number of devices; a shorter last batch that
+    can't be given to all alike is computed whole on each.
 
     Args:
         model: a compiled model, or a function without arguments that makes one here.
         data: (x, y) or (x, y, sample_weight) of arrays, which are written into the folder, or a source, which
             every worker reads from its files itself.
         workers: number of processes on this machine, or names of machines that `ssh` reaches without a
-            password; there the folder and `python` lie at the same place as here.
+            password; there the folder, `python` and this engine lie at the same place as here. A machine
+            that is named twice has two workers, which share its cards. The first one coordinates: the
+            others reach it by that name.
         epochs, batch_size, validation_data, shuffle: as in `fit`; the batch is that of all workers together.
         seed: of the shuffling and of layers that draw.
-        folder: where task, checkpoint and logs are written; None for a temporary one that is removed. One
-            that has a checkpoint of the same task goes on from there.
+        folder: where task, checkpoint and logs are written; None for a temporary one that is removed, which
+            other machines can't read. In one that has a checkpoint the training goes on from there.
         restarts: how often workers are started again after one has died.
-        timeout: seconds without a finished epoch after which the training is given up.
+        timeout: seconds without a step or an epoch after which the workers are taken to hang.
         python: interpreter of the workers; None for this one.
 
     Returns:
         `history` (a `History`), `model` (trained, of this process' backend).
 
     Raises:
+        ArgumentError: `batch_size` can't be given to all devices alike, `folder` is missing for other
+            machines or holds the training of another model.
         ClusterError: workers kept failing, or made no progress; with what the last one said.
         InstallError: JAX isn't installed.
         UnsupportedError: this is Windows.
@@ -78,6 +86,16 @@ def train_on_cluster(
     if os.name != "posix":
         raise UnsupportedError("Training on several machines needs a Unix system, such as WSL2.")
     hosts, count = _hosts(workers)
+    if hosts and folder is None:
+        raise ArgumentError(
+            "`folder` must name a folder that all machines share.", argument="folder"
+        )
+    if hosts and shutil.which("ssh") is None:
+        raise UnsupportedError(
+            "There is no program ssh, which starts workers on other machines.",
+            hint="Install it (Debian: openssh-client).",
+            argument="workers",
+        )
     if importlib.util.find_spec("jax") is None and python is None:
         raise InstallError(
             "Training on several machines needs JAX, which is not installed.", hint=INSTALL
@@ -92,9 +110,11 @@ def train_on_cluster(
     task = {
         "workers": count, "epochs": int(epochs), "batch_size": batch_size, "shuffle": bool(shuffle),
         "seed": int(seed), "allow": allow, "attempt": 0,
+        "places": [[hosts[:i].count(h), hosts.count(h)] for i, h in enumerate(hosts)]
+        if hosts else [[i, count] for i in range(count)],
     }  # fmt: skip
     try:
-        _prepare(shared, model, data, validation_data, task)
+        _prepare(shared, model, data, validation_data, task, progress)
         run = _Run(shared, task, hosts, python or sys.executable, timeout, progress, stop)
         run.to_the_end(restarts)
         return _outcome(shared, task, run)
@@ -116,7 +136,9 @@ def _hosts(workers: Any) -> tuple[Optional[list], int]:
     return None, int(workers)
 
 
-def _prepare(shared: Folder, model: Any, data: Any, validation: Any, task: dict) -> None:
+def _prepare(
+    shared: Folder, model: Any, data: Any, validation: Any, task: dict, progress: Any
+) -> None:
     """Write the task; a checkpoint that is there is kept."""
     from kerasbridge import saving
     from kerasbridge.training import guards
@@ -131,6 +153,22 @@ def _prepare(shared: Folder, model: Any, data: Any, validation: Any, task: dict)
                 hint="In R: list(x, y), or one of the source_*() functions.",
                 argument=argument,
             )
+    for value in (data, validation):
+        if value is not None:
+            check_size(batch_size_of(value, task["batch_size"]), task["workers"])
+    made = _form(model)
+    done, held = len(shared.epochs()), shared.read("form.json")
+    if not shared.checkpoint(done).exists():
+        shared.write("epochs.json", [])
+    elif held != made:
+        raise ArgumentError(
+            f"`folder` ({shared.path}) holds {done} epochs of another model.",
+            hint="Take another folder, or remove that one.",
+            argument="folder",
+        )
+    else:
+        progress.note(f"The training in {shared.path} goes on after epoch {done}.")
+    shared.write("form.json", made)
     saving.save_model(model, str(shared.model), overwrite=True)
     try:
         for name, value in (("data.pickle", data), ("validation.pickle", validation)):
@@ -141,8 +179,14 @@ def _prepare(shared: Folder, model: Any, data: Any, validation: Any, task: dict)
             hint="A source that reads files can; one that calls a function of R can't.",
             argument="data",
         ) from error
-    if len(shared.epochs()) and not shared.checkpoint.exists():
-        shared.write("epochs.json", [])
+
+
+def _form(model: Any) -> list:
+    """Layers and shapes of weights: what makes a checkpoint one of this model."""
+    return [
+        [type(layer).__name__, [list(weight.shape) for weight in layer.weights]]
+        for layer in model.layers
+    ]
 
 
 class _Run:
@@ -159,6 +203,7 @@ class _Run:
         self.notes: list[str] = []
 
     def to_the_end(self, restarts: int) -> None:
+        before: Any = None
         for attempt in range(restarts + 1):
             self.task["attempt"] = attempt
             for marker in self.shared.path.glob("done-*"):
@@ -171,33 +216,40 @@ class _Run:
             if reason is None:
                 return
             done = len(self.shared.epochs())
+            failure = (reason.partition(" failed: ")[2], done)
+            if attempt == restarts or (failure[0] and failure == before):
+                break  # the same error at the same place would come again
+            before = failure
             note = f"{reason} Started again after epoch {done}."
-            if attempt < restarts:
-                self.notes.append(note)
-                self.progress.note(note)
+            self.notes.append(note)
+            self.progress.note(note)
+        times = "once" if not attempt else f"{attempt + 1} times"
         raise ClusterError(
-            f"{reason} The workers failed {restarts + 1} times.",
+            f"{reason} The workers failed {times}.",
             hint=f"The last lines of the log: {self._said()}",
             details={"epochs_done": done, "folder": str(self.shared.path)},
         )
 
     def _start(self) -> None:
-        host = self.hosts[0] if self.hosts else "127.0.0.1"
-        self.task["coordinator"] = f"{host}:{_free_port()}"
+        if self.hosts:  # user@node1 is node1 to the others
+            host, port = self.hosts[0].rpartition("@")[2], random.randint(*PORTS)
+        else:
+            host, port = "127.0.0.1", _free_port()
+        self.task["coordinator"] = f"{host}:{port}"
         self.shared.write("task.json", self.task)
-        self.shared.beat()
+        self.shared.beat(self.task["attempt"])
         engine = str(Path(__file__).resolve().parents[2])
         guard = shutil.which("setpriv")
         for number in range(self.task["workers"]):
             log = open(self.shared.log(number, self.task["attempt"]), "wb")  # noqa: SIM115
             command = [
                 "env", f"PYTHONPATH={engine}", "KERAS_BACKEND=jax", "TF_CPP_MIN_LOG_LEVEL=3",
-                "PYTHONUNBUFFERED=1", *(() if self.hosts else own_cards(number, self.task["workers"])),
-                self.python, "-m", "kerasbridge.cluster",
-                str(self.shared.path.resolve()), str(number),
+                "PYTHONUNBUFFERED=1", self.python, "-m", "kerasbridge.cluster",
+                str(self.shared.path.resolve()), str(number), str(self.task["attempt"]),
             ]  # fmt: skip
-            if self.hosts:
-                command = ["ssh", "-o", "BatchMode=yes", self.hosts[number], *command]
+            if self.hosts:  # a shell reads the words there
+                there = shlex.join(command)
+                command = ["ssh", "-o", "BatchMode=yes", self.hosts[number], there]
             elif guard:  # the system ends them with this process, also when it is killed
                 command = [guard, "--pdeathsig", "KILL", *command]
             environ = {
@@ -214,11 +266,14 @@ class _Run:
     def _watch(self) -> Optional[str]:
         """Wait for the end; None if all is done, else why the attempt failed."""
         count, attempt = self.task["workers"], self.task["attempt"]
-        last, beat = time.monotonic(), 0.0
+        last, beat, steps = time.monotonic(), 0.0, None
         while True:
             if time.monotonic() - beat > 1:
-                self.shared.beat()
-                beat = time.monotonic()
+                self.shared.beat(attempt)
+                beat, before = time.monotonic(), steps
+                steps = self.shared.read("steps")
+                if steps != before:
+                    last = beat
             if self._show():
                 last = time.monotonic()
             if self.stop is not None and self.stop.is_set():
@@ -226,21 +281,48 @@ class _Run:
             done = [(self.shared.path / f"done-{attempt}-{n}").exists() for n in range(count)]
             if all(done):
                 return None
-            for number, process in enumerate(self.processes):
-                if done[number] or process.poll() is None:
-                    continue
-                return self._death(number, process.returncode)
+            if any(p.poll() is not None and not d for p, d in zip(self.processes, done)):
+                time.sleep(SETTLE)
+                return self._death(done)
             if time.monotonic() - last > self.timeout:
-                return f"No epoch was finished in {self.timeout:g} seconds."
+                return f"No step was finished in {self.timeout:g} seconds."
             time.sleep(STEP)
 
-    def _death(self, number: int, code: int) -> str:
-        failed = self.shared.read(f"failed-{self.task['attempt']}-{number}")
-        if failed is not None:
-            first = failed["message"].strip().splitlines()
-            return f"Worker {number + 1} failed: {first[0][:300] if first else 'no message'}."
-        how = f"was ended by signal {-code}" if code < 0 else f"ended with status {code}"
-        return f"Worker {number + 1} of {self.task['workers']} {how}."
+    def _death(self, done: list) -> str:
+        """Why a worker ended: one that was killed or found no Python, else the first that failed.
+
+        The others fail, too, when they wait for it: theirs is not the cause.
+
+        Raises:
+            ArgumentError, ClusterError: what failed would fail again.
+        """
+        failed, attempt = [], self.task["attempt"]
+        for number, process in enumerate(self.processes):
+            if done[number] or process.poll() is None:
+                continue
+            file = self.shared.failure(number, attempt)
+            if not file.exists():
+                return self._ended(number, process.returncode)
+            failed.append((file.stat().st_mtime_ns, number, self.shared.read(file.name)))
+        _, number, said = min(failed, key=lambda one: one[:2])
+        if said["wrong"]:
+            details = {"worker": number + 1, "epochs_done": len(self.shared.epochs())}
+            kind = ArgumentError if said["argument"] else ClusterError
+            raise kind(
+                said["message"], hint=said["hint"], argument=said["argument"], details=details
+            )
+        first = said["message"].strip().splitlines()
+        return f"Worker {number + 1} failed: {first[0][:300] if first else 'no message'}."
+
+    def _ended(self, number: int, code: int) -> str:
+        who = f"Worker {number + 1} of {self.task['workers']}"
+        if not self.hosts:
+            how = f"was ended by signal {-code}" if code < 0 else f"ended with status {code}"
+            return f"{who} {how}."
+        host, line = self.hosts[number], self._said([number], 1)
+        if code == 255:  # ssh's own, or a signal there
+            return f"{who}: ssh can't reach {host}, or lost it ({line})."
+        return f"{who} ended with status {code} on {host} ({line})."
 
     def _show(self) -> bool:
         """Show epochs that are new; whether there are any."""
@@ -255,6 +337,7 @@ class _Run:
         return bool(new)
 
     def _end(self) -> None:
+        self.shared.over()  # for workers on other machines, which no signal reaches
         for process in self.processes:
             if process.poll() is None:
                 try:
@@ -265,28 +348,13 @@ class _Run:
             process.wait()
         self.processes.clear()
 
-    def _said(self) -> str:
+    def _said(self, workers: Optional[Sequence[int]] = None, lines: int = 3) -> str:
         said = []
-        for number in range(self.task["workers"]):
+        for number in range(self.task["workers"]) if workers is None else workers:
             log = self.shared.log(number, self.task["attempt"])
             text = log.read_text(encoding="utf-8", errors="replace") if log.exists() else ""
-            said += text.strip().splitlines()[-3:]
-        return " | ".join(said)[-1500:] or "nothing"
-
-
-def own_cards(number: int, count: int) -> list[str]:
-    """The variable that gives worker `number` of `count` on this machine cards of its own, if there are any.
-
-    Two processes can't compute together on one card: with too few cards, all use the processor.
-    """
-    cards = [str(index) for index in range(len(graphics.status()["devices"]))]
-    shown = os.environ.get("CUDA_VISIBLE_DEVICES")
-    if cards and shown is not None:
-        cards = [part.strip() for part in shown.split(",") if part.strip() not in ("", "-1")]
-    share = len(cards) // count
-    if not share:
-        return ["JAX_PLATFORMS=cpu"]
-    return ["CUDA_VISIBLE_DEVICES=" + ",".join(cards[number * share : (number + 1) * share])]
+            said += text.strip().splitlines()[-lines:]
+        return " | ".join(said)[-1500:] or "nothing was said"
 
 
 def _free_port() -> int:
@@ -308,11 +376,6 @@ def _outcome(shared: Folder, task: dict, run: _Run) -> dict:
     history.engine, history.engine_reason = "cluster", f"{task['workers']} workers on JAX"
     history.seconds = sum(row["seconds"] for row in rows)
     history.notes = list(run.notes)
-    left_out = max((row["left_out"] for row in rows), default=0)
-    if left_out:
-        note = f"{left_out} row{'' if left_out == 1 else 's'} of the last batch of each epoch were left out."
-        history.notes.append(note)
-        run.progress.note(note)
     history.environment = {**facts(), "seed": task["seed"]}
     model = saving.load_model(str(shared.final), allow=task["allow"] or ())
     return {"history": history.keep_with(model), "model": model}

@@ -93,14 +93,23 @@ CUDA12_MIN_DRIVER = "525.60.13"
 
 BACKENDS = ("tensorflow", "jax", "torch")
 
-# Optional sets, by name, as --extra takes them.
+# Optional sets, by name, as --extra takes them; both bring JAX beside the backend, see `_jax()`.
 EXTRAS = {
-    "cluster": ("jax>=0.4.34",),
+    "cluster": (),
     "dev": ("pytest>=7", "pytest-xdist", "ruff", "pyyaml", "hypothesis", "pandas"),
 }
 
+# JAX 0.7 and newer need numpy 2. The newest tried with each numpy: 0.6.2 and 0.10.2. 0.4.38 needs Python
+# 3.10, and a newer ml_dtypes than TensorFlow 2.16 takes.
+_JAX = "jax>=0.4.38"
+_JAX_NUMPY1 = "jax>=0.4.38,<0.7"
+_JAX_PYTHON: Version = (3, 10)
+_JAX_TENSORFLOW: Version = (2, 17)
+
 # What data sources and pictures need beside Keras.
 _COMPANIONS = ("h5py>=3.10", "scipy", "pillow", "safetensors")
+# TensorFlow up to 2.20 brings it; callbacks write its logs, `tensorboard()` shows them
+_TENSORBOARD = "tensorboard"
 # pyarrow 26 refuses numpy 1 when it is imported; its metadata doesn't say so, so pip can't know.
 _PYARROW = "pyarrow"
 _PYARROW_NUMPY1 = "pyarrow<26"
@@ -199,6 +208,7 @@ def resolve(
         numpy = _numpy_requirement(release.numpy_min, release.numpy_below, old_numpy)
         requirements = [_tensorflow_requirement(release, gpu, system, machine, reasons)]
         requirements += _cuda_requirements(cuda, cudnn)
+        requirements += [_TENSORBOARD] if release.version >= (2, 21) else []
         tensorflow: Optional[str] = text(release.version)
         size = release.size_gb + (4.5 if gpu else 0.0)
     else:
@@ -211,6 +221,8 @@ def resolve(
     requirements += [f"keras=={text(keras_version)}", numpy, *_COMPANIONS]
     requirements.append(_PYARROW_NUMPY1 if _below_2(numpy) else _PYARROW)
     requirements += _extra_requirements(extras)
+    if extras and backend != "jax":
+        requirements += _jax(release, python, _below_2(numpy), "cluster" in extras)
 
     out = Resolution(
         backend=backend,
@@ -242,6 +254,7 @@ def needs() -> list:
         f"keras>={text(TENSORFLOW[0].keras_min)},<={text(KERAS_NEWEST)}",
         "numpy",
         *_COMPANIONS,
+        _TENSORBOARD,
         _PYARROW,
     ]
 
@@ -451,8 +464,7 @@ def _other_backend(backend: str, gpu: bool, old_numpy: bool, reasons: list) -> s
         name = "jax[cuda12]" if gpu else "jax"
         if old_numpy:
             reasons.append("jax below 0.7: because later ones need numpy 2.")
-            return f"{name}>=0.4.38,<0.7"
-        return f"{name}>=0.4.38"
+        return (_JAX_NUMPY1 if old_numpy else _JAX).replace("jax", name)
     if not gpu:
         reasons.append(
             "torch: on Linux the package index's own build carries CUDA (several GB); "
@@ -472,6 +484,25 @@ def _extra_requirements(extras: Sequence[str]) -> list:
             )
         out += EXTRAS[name]
     return out
+
+
+def _jax(release: Optional[Release], python: Version, old_numpy: bool, needed: bool) -> list:
+    """JAX beside another backend; nothing where none goes with it, unless it is needed."""
+    what = None
+    if python < _JAX_PYTHON:
+        what = f"Python {text(python)}"
+    elif release is not None and release.version < _JAX_TENSORFLOW:
+        what = f"TensorFlow {text(release.version)}"
+    if what is None:
+        return [_JAX_NUMPY1 if old_numpy else _JAX]
+    if not needed:
+        return []
+    raise InstallError(
+        f"extra = 'cluster' needs JAX {_JAX[5:]} or newer, which doesn't go with {what}.",
+        hint=f"Use Python {text(_JAX_PYTHON)} and TensorFlow {text(_JAX_TENSORFLOW)}, or newer ones, "
+        'or backend = "jax".',
+        argument="extra",
+    )
 
 
 def _check_gpu_platform(backend: str, system: str) -> None:

@@ -18,10 +18,12 @@ import numpy as np
 from kerasbridge.data.rgenerator import PulledBatches, input_shapes, output_column
 from kerasbridge.errors import ArgumentError, DataError, UnsupportedError
 from kerasbridge.runtime import spreading, threads
+from kerasbridge.runtime.facts import facts
 from kerasbridge.training import entering, guards, shapes
 from kerasbridge.training.compiling import as_compiled
 from kerasbridge.training.eligible import callback_reason, overrides
 from kerasbridge.training.history import History
+from kerasbridge.training.keeping import values_kept
 from kerasbridge.training.overlap import Ahead, Steps, plain_logs
 from kerasbridge.training.plain import callback_list
 from kerasbridge.training.progress import Progress, check_verbose
@@ -41,9 +43,9 @@ def _check_single_steps(model: Any) -> None:
 
 
 @contextlib.contextmanager
-def _beside() -> Iterator[None]:
-    """Whatever ends the block, no step goes on after it and no text is lost."""
-    with threads.routed_output():
+def _beside(model: Any) -> Iterator[None]:
+    """Whatever ends the block, no step goes on after it, and no text and no value is lost."""
+    with threads.routed_output(), values_kept(model):
         try:
             yield
         except KeyboardInterrupt:
@@ -198,6 +200,7 @@ def fit_pulled(
         remaining arguments are those of `kerasbridge.training.fit`.
     """
     entering.check_outside_graph("fit")
+    entering.check_trains("fit")
     verbose = check_verbose(verbose)
     guards.check_compiled(model, "fit")
     _check_single_steps(model)
@@ -212,13 +215,14 @@ def fit_pulled(
     history = History(
         {"epochs": epochs, "initial_epoch": initial_epoch, "steps": count, "ended": None}
     )
+    history.environment = facts()
     progress = Progress(output, verbose)
     watch = Watch(progress, stop, history, others=given, validation=validate is not None)
     calls = _Calls("fit", given, watch, model, epochs, count)
     started = time.perf_counter()
     try:
         progress.expect()
-        with as_compiled(model), told("fit", None), _beside():
+        with as_compiled(model), told("fit", None), _beside(model):
             run = _Stretches(model, "train", limit, calls, class_weight)
             model.stop_training = False
             calls.all.on_train_begin()
@@ -383,7 +387,7 @@ def evaluate_pulled(
     batches = _batches(model, pull)
     try:
         progress.expect()
-        with as_compiled(model), told("evaluate", None), _beside():
+        with as_compiled(model), told("evaluate", None), _beside(model):
             run = _Stretches(model, "test", limit, calls)
             logs = _test(model, batches, count, calls, run)
     finally:
@@ -417,7 +421,7 @@ def predict_pulled(
     parts: list = []
     try:
         progress.expect()
-        with told("predict", None), _beside():
+        with told("predict", None), _beside(model):
             run = _Stretches(model, "predict", limit, calls)
             calls.all.on_predict_begin()
             done = run.run(batches, count, parts.append)
