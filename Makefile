@@ -7,7 +7,8 @@
 #   make bindings   R/gen-*.R from the tables in tools/bindings/
 #   make bench      the benchmarks
 #   make matrix     every test over versions of R, reticulate, Python, TensorFlow, Keras (CELL=trixie for
-#                   one cell, QUICK=1 for the core of it, FILTER=regex for some of its R tests)
+#                   one cell, QUICK=1 for the core of it, FILTER=regex for some of its R tests, MINUTES=5 for
+#                   the longest a cell may take)
 #   make setup      only the set-up
 #   make clean      remove everything that make made
 #
@@ -63,7 +64,8 @@ bench: setup
 	@sh tools/setup/bench.sh "$(PYTHON)"
 
 matrix:
-	@python3 tools/matrix/matrix.py $(CELL) $(if $(QUICK),--quick) $(if $(FILTER),--filter '$(FILTER)')
+	@python3 tools/matrix/matrix.py $(CELL) $(if $(QUICK),--quick) $(if $(FILTER),--filter '$(FILTER)') \
+	  $(if $(MINUTES),--minutes $(MINUTES))
 
 clean:
 	rm -rf .build demo-output *.Rcheck kerasbridge_*.tar.gz .pytest_cache .ruff_cache .tox

@@ -13,7 +13,8 @@
 #' * `save_model_weights_hdf5()`, `load_model_weights_hdf5()`: the weights alone. A path ending in `.h5`
 #'   or `.hdf5` gets the layout by layer name (for `by_name = TRUE`), one ending in `.weights.h5` that
 #'   of Keras 3. Reading tells them apart by content.
-#' * `save_model_weights_tf()`, `load_model_weights_tf()`: the weights as a TensorFlow checkpoint.
+#' * `save_model_weights_tf()`, `load_model_weights_tf()`: the weights as a TensorFlow checkpoint, with the
+#'   optimizer's state. The state of another optimizer stays in the file, with a warning.
 #' * `serialize_model()`, `unserialize_model()`: a whole model as a raw vector, to be kept in an `.rds`
 #'   file or sent to another process.
 #'

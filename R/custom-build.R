@@ -90,8 +90,32 @@ method_description <- function(spec, f, name, kind) {
       default = if (!required && is.atomic(value) && length(value) == 1 && !is.na(value)) value
     )
   }, names(arguments), arguments)
-  to_python(list(name = name, parameters = tagged(unname(parameters), "list"))) |>
-    with_item("function", method_function(spec, f, name, kind))
+  described <- list(name = name, parameters = tagged(unname(parameters), "list"))
+  if (kind == "metric" && name == "reset_state" && !length(arguments)) {
+    described$numbers <- assigned_numbers(f, names(spec$members))
+  }
+  to_python(described) |> with_item("function", method_function(spec, f, name, kind))
+}
+
+# Keras resets its metrics at the start of every epoch, outside of any graph. A method that only assigns
+# numbers to variables, such as \() self$total$assign(0), needs no R for that: they are handed to Python by
+# the variable's name. NULL for any other method.
+assigned_numbers <- function(f, members) {
+  steps <- if (rlang::is_call(body(f), "{")) as.list(body(f))[-1] else list(body(f))
+  found <- list()
+  for (step in steps) {
+    target <- if (is.call(step) && length(step) == 2) step[[1]]
+    variable <- if (rlang::is_call(target, "$") && identical(target[[3]], quote(assign))) target[[2]]
+    value <- if (!is.null(variable)) step[[2]]
+    if (
+      !rlang::is_call(variable, "$") || !identical(variable[[2]], quote(self)) || !is.name(variable[[3]]) ||
+        !is.null(names(step)) || !is.numeric(value) || as.character(variable[[3]]) %in% c(members, names(found))
+    ) {
+      return(NULL)
+    }
+    found[[as.character(variable[[3]])]] <- value
+  }
+  if (length(found)) tagged(found, "dict")
 }
 
 # The callable f(self, args, kwargs) around a method.

@@ -226,6 +226,7 @@ evaluate.kerasbridge_model <- function(object, x = NULL, y = NULL, ..., batch_si
 #' @examplesIf is_keras_available()
 #' model <- keras_model_sequential(input_shape = 2) |> layer_dense(1)
 #' predict(model, matrix(0, 4, 2), verbose = 0)
+#' @aliases predict
 #' @export
 predict.kerasbridge_model <- function(object, x, ..., type = c("response", "prob", "class"), batch_size = NULL,
                                       verbose = getOption("kerasbridge.verbose", "auto"), steps = NULL,

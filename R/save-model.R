@@ -13,6 +13,8 @@
 #' @param filepath Path ending in `.keras` (the better choice), `.h5` or `.hdf5`.
 #' @param overwrite Replace an existing file.
 #' @param include_optimizer `FALSE` leaves the optimizer's state out.
+#' @param format `"keras"` or `"h5"`, for a name with another ending. [load_model()] tells the format by content; Keras
+#'   in Python goes by the ending.
 #' @param custom_objects Named list: name -> class or function, for parts that Keras does not have.
 #' @param compile `FALSE` leaves loss, metrics and optimizer out.
 #' @param safe_mode `FALSE` allows everything that `allow` can allow: only for files whose maker you
@@ -69,14 +71,15 @@
 #' save_model(model, path)
 #' load_model(path)
 #' @export
-save_model <- function(model, filepath, overwrite = FALSE, include_optimizer = TRUE, ...) {
+save_model <- function(model, filepath, overwrite = FALSE, include_optimizer = TRUE, ..., format = NULL) {
   frame <- rlang::current_env()
   rlang::check_dots_empty()
   check_model(model, frame, "model")
   out <- bridge_do(
     "save_model", model = model, filepath = as_path_arg(filepath, "filepath", frame),
     overwrite = as_bool_arg(overwrite, "overwrite", frame),
-    include_optimizer = as_bool_arg(include_optimizer, "include_optimizer", frame), call = frame
+    include_optimizer = as_bool_arg(include_optimizer, "include_optimizer", frame),
+    format = if (!is.null(format)) as_string_arg(format, "format", frame), call = frame
   )
   invisible(out)
 }

@@ -8,12 +8,17 @@
 #' |---|---|
 #' | `.weights.h5` | of Keras 3, with the optimizer's state |
 #' | `.h5`, `.hdf5` | of Keras 1 and 2: arrays by layer name |
-#' | `.safetensors` | arrays by `layer/weight`, for other programs; needs the Python package safetensors |
+#' | `.safetensors` | arrays by `layer/weight`, for and from other programs; needs the Python package safetensors |
 #' | `.weights.json` | of Keras 3 in several files, none above `max_shard_size` |
 #'
 #' Weights can also be taken from a whole model (`.keras`, `.h5`). Every file is looked at before a value is
 #' read, and compared with the checksums that `save_model_weights()` writes into it; weights that are not
 #' numbers (NaN) are a warning.
+#'
+#' Safetensors of other programs list no layers. Their arrays are told by name (`dense/kernel`,
+#' `dense/kernel:0`, `model.encoder.dense.kernel`), then, unless `by_name = TRUE`, by the numbers in the names and
+#' by shape, with a warning that says which went where. Two layers that could have the same array are an error
+#' that names both, and so are matrices of PyTorch, whose axes are in another order.
 #'
 #' `by_name = TRUE` loads into a model that is built otherwise: each layer whose name is in the file gets
 #' those weights, others stay as they are. `loaded_weights()` then says what became of each layer. It is an

@@ -13,6 +13,7 @@ used it.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import multiprocessing
 import os
@@ -33,7 +34,7 @@ import keras  # noqa: E402
 import numpy as np  # noqa: E402
 from kerasbridge import saving, training  # noqa: E402
 from kerasbridge.data.text import Tokenizer, load_tokenizer, save_tokenizer  # noqa: E402
-from kerasbridge.saving import architecture, saved_model, writers  # noqa: E402
+from kerasbridge.saving import architecture, checkpoints, saved_model, writers  # noqa: E402
 
 
 def model(units=300):
@@ -136,7 +137,7 @@ class SavedModel(Format):
 class TensorFlowCheckpoint(Weights):
     def save(self, made, path, number):
         set_version(made, number)
-        saved_model.save_weights_tf(made, path)
+        checkpoints.save_weights_tf(made, path)
 
     def plain(self, made, path, number):
         import tensorflow as tf
@@ -146,7 +147,7 @@ class TensorFlowCheckpoint(Weights):
 
     def load(self, path):
         made = self.make()
-        saved_model.load_weights_tf(made, path)
+        checkpoints.load_weights_tf(made, path)
         return version_of(made)
 
     def rubbish(self, folder, path):
@@ -288,16 +289,50 @@ def save_on(name: str, path: str, plain: bool, pipe) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     form = FORMATS[name]
     write = form.plain if plain else form.save
+    starter = os.getppid()
     try:
         made = form.make()
         number = 1
-        while True:
+        while os.getppid() == starter:  # an orphan would write on for ever
             pipe.send(number)
             write(made, path, number)
             number += 1
     except BaseException:
         traceback.print_exc()
         os._exit(3)
+
+
+WAIT = 120  # seconds that a child has for its first good version
+
+
+class Gone(RuntimeError):
+    """The process that starts the children ended, or doesn't answer."""
+
+
+def ask(factory, requests, answers, *what):
+    """What the process that starts the children answers to a request, waited for in bounds.
+
+    Raises:
+        Gone: says how that process ended, or that it doesn't answer.
+    """
+    try:
+        requests.send(what)
+        limit = time.monotonic() + WAIT + 60
+        while not answers.poll(1):
+            if not factory.is_alive() and not answers.poll(0):
+                break
+            if time.monotonic() > limit:
+                raise Gone(
+                    f"the process that starts the writers gave no answer to '{what[0]}' in {WAIT + 60} s"
+                )
+        else:
+            return answers.recv()
+    except (BrokenPipeError, EOFError):
+        pass
+    factory.join(5)
+    code = factory.exitcode
+    how = f"signal {-code}" if code is not None and code < 0 else f"exit status {code}"
+    raise Gone(f"the process that starts the writers ended ({how}) before it answered '{what[0]}'")
 
 
 def child_factory(requests, answers) -> None:
@@ -316,10 +351,11 @@ def child_factory(requests, answers) -> None:
             theirs.close()
             children[child.pid] = child, mine
             seen = []
-            while mine.poll(120):
-                seen.append(mine.recv())
-                if seen[-1] >= 2:  # one good version is there
-                    break
+            with contextlib.suppress(EOFError):  # the child ended
+                while mine.poll(WAIT):
+                    seen.append(mine.recv())
+                    if seen[-1] >= 2:  # one good version is there
+                        break
             answers.send((child.pid, seen[-1] if seen else 0))
         if what == "kill":
             child, mine = children.pop(more[0])
@@ -355,12 +391,10 @@ def rounds(name: str, kills: int, plain: bool, seed: int = 0) -> dict:
             for entry in os.listdir(folder):
                 full = os.path.join(folder, entry)
                 shutil.rmtree(full) if os.path.isdir(full) else os.unlink(full)
-            here.send(("start", name, path, plain))
-            child, begun = back.recv()
+            child, begun = ask(factory, here, back, "start", name, path, plain)
             if begun < 2:
                 raise RuntimeError(f"{name}: the child could not save")
-            here.send(("kill", child, chance.uniform(0, span or 0.05)))
-            begun = back.recv()
+            begun = ask(factory, here, back, "kill", child, chance.uniform(0, span or 0.05))
             if made is None:
                 # the first use of Keras in this process is after its fork
                 made = form.make()
@@ -394,8 +428,11 @@ def rounds(name: str, kills: int, plain: bool, seed: int = 0) -> dict:
                     found["rubbish"] += 1
                     found["errors"].append(f"left: {beside[:3]}")
     finally:
-        here.send(("stop",))
+        with contextlib.suppress(OSError):  # it is gone
+            here.send(("stop",))
         factory.join(30)
+        if factory.is_alive():
+            factory.kill()
         shutil.rmtree(folder, ignore_errors=True)
     found["span"] = span
     return found
@@ -411,7 +448,8 @@ def main() -> int:
     )
     parser.add_argument("--json", help="also write the counts to this file")
     args = parser.parse_args()
-    table = {}
+    table: dict = {}
+    failed = 0
     print("| format | kills | whole | damaged | lost | rubbish after the next save |")
     print("|---|---|---|---|---|---|")
     context = multiprocessing.get_context("fork")
@@ -429,6 +467,7 @@ def main() -> int:
             pass
         if not mine.poll(0):
             print(f"| {name} | failed |", flush=True)
+            failed += 1
             continue
         row = table[name] = mine.recv()
         process.join()
@@ -442,7 +481,7 @@ def main() -> int:
     if args.json:
         Path(args.json).write_text(json.dumps(table, indent=1))
     bad = sum(r["damaged"] + r["lost"] + r["rubbish"] for r in table.values())
-    return int(bool(bad) and not args.plain)
+    return int(failed > 0 or bool(bad) and not args.plain)
 
 
 if __name__ == "__main__":

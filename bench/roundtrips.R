@@ -16,8 +16,7 @@ own <- Filter(\(x) inherits(x, "python.builtin.type"), sapply(names(module), \(n
 whole <- c(".keras", ".h5")
 
 leaf <- function(x) {
-  data <- if (is.list(x$data)) vapply(x$data, \(v) as.numeric(v), 0) else x$data
-  if (identical(x$type, "integer")) data <- as.integer(data)
+  data <- methods::as(unlist(x$data), switch(x$type, double = "numeric", x$type))
   dim <- as.integer(unlist(x$dim))
   if (length(dim) < 2) array(data, length(data)) else aperm(array(data, rev(dim)), rev(seq_along(dim)))
 }
@@ -42,12 +41,13 @@ flat <- function(x) if (is.list(x) && !is.object(x)) unlist(lapply(x, flat), rec
 facts <- function(model, entry, ending) {
   given <- jsonlite::read_json(paste0(entry$stem, ".json"))
   x <- value(given$x)
-  out <- list(predict = lapply(flat(predict(model, x, verbose = 0)), plain), weights = lapply(get_weights(model), plain))
+  rows <- given$rows
+  out <- list(predict = lapply(flat(predict(model, x, verbose = 0, batch_size = rows)), plain), weights = lapply(get_weights(model), plain))
   y <- value(given$y)
   if (!is.null(y) && !is.null(model$optimizer) && !ending %in% c(".older.h5", ".safetensors")) {
     out$optimizer <- lapply(model$optimizer$variables, plain)
     out$rate <- as.numeric(as.array(model$optimizer$learning_rate))
-    out$loss <- fit(model, x, y, epochs = 1, shuffle = FALSE, verbose = 0)$metrics$loss[[1]]
+    out$loss <- fit(model, x, y, epochs = 1, shuffle = FALSE, verbose = 0, batch_size = rows)$metrics$loss[[1]]
   }
   out
 }

@@ -4,8 +4,8 @@
 class that Keras has, trains the former, and saves all in every format. Fresh processes read the files: one in
 R, one in Python with this package, one with plain Keras. A fresh R process loads each model, saves it in
 every format itself, and those files are read by the same three. Compared are predictions (bit by bit), the
-state of the optimizer, the rate it has arrived at, and the loss of the next epoch. `--limit 5` takes the
-first few, `--no-r` leaves R out (else its library of packages must hold this one: `R_LIBS`).
+state of the optimizer, the rate it has arrived at, and the loss of the next epoch. `--skip 20 --limit 5`
+takes a few, `--no-r` leaves R out (else its library of packages must hold this one: `R_LIBS`).
 """
 
 from __future__ import annotations
@@ -27,21 +27,27 @@ ROOT = Path(__file__).resolve().parents[1]
 
 WHOLE = (".keras", ".h5")
 WEIGHTS = (".weights.h5", ".older.h5", ".safetensors")
+WORDS = ["red", "green", "blue"]
+# layers whose numbers depend on how the graph is compiled: compared as R predicts
+PREDICTED = ("layer MelSpectrogram",)
 STATELESS = (".older.h5", ".safetensors")  # of weights, without the optimizer's state
 # formats that plain Keras reads by itself, and those that it can't read into a model that it has built
 PLAIN = (".keras", ".weights.h5")
 
 
 def every_case() -> dict:
-    """Name -> function that makes (model, x, y or None)."""
+    """Name -> function that makes (model, x, y or None, rows of a batch or None)."""
     sys.path.insert(0, str(ROOT / "tests" / "python"))
     import training_models
 
     def trained(make):
         def build():
             case = make()
-            case.model.fit(case.x, case.y, epochs=1, verbose=0, shuffle=False)
-            return case.model, case.x, case.y
+            # a stateful model takes batches of the size that it was made for
+            fixed = any(t.shape[0] is not None for t in getattr(case.model, "inputs", None) or ())
+            rows = case.arguments["batch_size"] if fixed else None
+            case.model.fit(case.x, case.y, epochs=1, verbose=0, shuffle=False, batch_size=rows)
+            return case.model, case.x, case.y, rows
 
         return build
 
@@ -71,7 +77,10 @@ def layer_cases() -> dict:
         "Bidirectional": {"layer": layers.LSTM(2)}, "TimeDistributed": {"layer": layers.Dense(2)},
         "SpectralNormalization": {"layer": layers.Dense(2)}, "RNN": {"cell": layers.LSTMCell(2)},
         "ConvLSTM1D": {"filters": 2, "kernel_size": 2}, "ConvLSTM2D": {"filters": 2, "kernel_size": 2},
-        "ConvLSTM3D": {"filters": 2, "kernel_size": 2}, "Normalization": {"mean": 0.5, "variance": 2.0},
+        "ConvLSTM3D": {"filters": 2, "kernel_size": 2}, "StringLookup": {"vocabulary": WORDS},
+        "TextVectorization": {"vocabulary": WORDS, "output_sequence_length": 3},
+        "MelSpectrogram": {"fft_length": 64, "num_mel_bins": 8, "sampling_rate": 400, "max_freq": 200},
+        "Normalization": {"mean": 0.5, "variance": 2.0},
         "IntegerLookup": {"vocabulary": list(range(8))}, "Hashing": {"num_bins": 4},
         "HashedCrossing": {"num_bins": 4}, "Lambda": {"function": keras.activations.relu},
         "Pipeline": {"layers": [layers.Rescaling(2.0), layers.CenterCrop(4, 4)]},
@@ -86,6 +95,8 @@ def layer_cases() -> dict:
         "ConvLSTM2D": (4, 8, 8, 3), "ConvLSTM3D": (3, 4, 4, 4, 3), "CategoryEncoding": (1,),
         "IntegerLookup": (3,), "Hashing": (3,), "Rescaling": (8, 8, 3), "Resizing": (8, 8, 3), "CenterCrop": (8, 8, 3),
         "Pipeline": (8, 8, 3), "Equalization": (8, 8, 3), "STFTSpectrogram": (16, 1), "HashedCrossing": (1,),
+        "RandomCrop": (8, 8, 3), "ContrastLimitedAdaptiveHistogramEqualization": (8, 8, 3), "MelSpectrogram": (400,),
+        "StringLookup": (1,), "TextVectorization": (1,),
     }  # fmt: skip
 
     def maker(name, cls):
@@ -104,9 +115,12 @@ def layer_cases() -> dict:
                 "Embedding", "ReversibleEmbedding", "CategoryEncoding", "IntegerLookup", "Hashing",
                 "HashedCrossing",
             )  # fmt: skip
-            start = keras.Input(shape, dtype="int32" if whole else "float32")
+            words = name in ("StringLookup", "TextVectorization")
+            start = keras.Input(shape, dtype="string" if words else "int32" if whole else "float32")
             rng = np.random.default_rng(0)
             x = rng.integers(0, 8, (4, *shape)) if whole else rng.random((4, *shape), "float32")
+            if words:
+                x = np.array([["red"], ["green blue"], ["blue"], ["red red"]], dtype=object)
             if name.endswith(("Cell", "Cells")):  # as users meet them: inside RNN
                 layer = layers.RNN(cls(**options))
             else:
@@ -128,7 +142,7 @@ def layer_cases() -> dict:
                 out = layer([start, start])
             else:
                 out = layer(start)
-            return keras.Model(start, out), x, None
+            return keras.Model(start, out), x, None, None
 
         return build
 
@@ -153,17 +167,22 @@ def rate_of(model) -> float:
     return float("nan") if optimizer is None else float(np.asarray(optimizer.learning_rate))
 
 
-def facts(model, x, y, trains: bool = True) -> dict:
+def facts(model, given: dict, trains: bool = True) -> dict:
     """What a model answers: predictions, optimizer state, rate, loss of the next epoch (if it `trains`)."""
     import numpy as np
 
+    x, y, rows = given["x"], given["y"], given["rows"]
     # a layer alone is called as it is: `predict` would compile each of the many
-    out = model.predict(x, verbose=0) if y is not None else model(x, training=False)
+    if y is not None or given["predicted"]:
+        out = model.predict(x, verbose=0, batch_size=rows)
+    else:
+        out = model(x, training=False)
     found = {"predict": [np.asarray(o) for o in _flat(out)], "weights": model.get_weights()}
     if trains and y is not None and getattr(model, "optimizer", None) is not None:
         found["optimizer"] = [np.asarray(v) for v in model.optimizer.variables]
         found["rate"] = rate_of(model)
-        found["loss"] = model.fit(x, y, epochs=1, verbose=0, shuffle=False).history["loss"][0]
+        done = model.fit(x, y, epochs=1, verbose=0, shuffle=False, batch_size=rows)
+        found["loss"] = done.history["loss"][0]
     return found
 
 
@@ -177,7 +196,7 @@ def _flat(value):
     )
 
 
-def write(folder: str, limit, wanted) -> dict:
+def write(folder: str, skip: int, limit, wanted) -> dict:
     """Make, save and describe all cases; name -> None or why there is no file."""
     sys.path.insert(0, str(ROOT / "inst" / "python"))
     warnings.simplefilter("ignore")
@@ -187,12 +206,14 @@ def write(folder: str, limit, wanted) -> dict:
     for name, make in every_case().items():
         if wanted and name not in wanted:
             continue
-        if limit is not None and number >= limit:
-            break
         number += 1
+        if number <= skip:
+            continue
+        if limit is not None and number > skip + limit:
+            break
         stem = os.path.join(folder, f"{number:03d}")
         try:
-            model, x, y = make()
+            model, x, y, rows = make()
         except Exception as err:
             report[name] = f"not made: {type(err).__name__}: {str(err).splitlines()[0][:90]}"
             continue
@@ -210,14 +231,18 @@ def write(folder: str, limit, wanted) -> dict:
                 entry["files"][ending] = None
                 entry.setdefault("refused", {})[ending] = f"{type(err).__name__}: {err}"[:160]
         try:
-            answers = facts(model, x, y)
+            given = {"x": x, "y": y, "rows": rows, "predicted": name in PREDICTED}
+            for layer in model.layers:  # what it remembers of its last batch is in no file
+                if getattr(layer, "stateful", False):
+                    layer.reset_state()
+            answers = facts(model, given)
         except Exception as err:
             report[name] = f"does not predict: {type(err).__name__}"
             continue
         with open(stem + ".pickle", "wb") as file:
-            pickle.dump({"x": x, "y": y, **answers}, file)
+            pickle.dump({**given, **answers}, file)
         with open(stem + ".json", "w") as file:
-            json.dump({"x": _described(x), "y": _described(y)}, file)
+            json.dump({"x": _described(x), "y": _described(y), "rows": rows}, file)
         report[name] = entry
     return report
 
@@ -228,7 +253,7 @@ def _described(value) -> dict:
 
     def leaf(array):
         array = np.asarray(array)
-        kind = "integer" if array.dtype.kind in "iub" else "double"
+        kind = {"O": "character", "f": "double"}.get(array.dtype.kind, "integer")
         return {"dim": list(array.shape), "type": kind, "data": array.ravel().tolist()}
 
     if value is None:
@@ -274,7 +299,7 @@ def read(index: str, plain: bool) -> dict:
                     model = keras.saving.load_model(path, custom_objects=own)
                 else:
                     model = saving.load_model(path, custom_objects=own)
-                found = facts(model, wanted["x"], wanted["y"], ending not in STATELESS)
+                found = facts(model, wanted, ending not in STATELESS)
                 row[ending] = compare(wanted, found, ending)
             except Exception as err:
                 row[ending] = f"{type(err).__name__}: {str(err).splitlines()[0][:110]}"
@@ -363,6 +388,9 @@ READERS = {
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("cases", nargs="*")
+    parser.add_argument(
+        "--skip", type=int, default=0, help="leave out so many cases at the beginning"
+    )
     parser.add_argument("--limit", type=int)
     parser.add_argument("--no-r", action="store_true", help="leave R out")
     parser.add_argument("--json", help="also write the outcome to this file")
@@ -376,7 +404,7 @@ def main() -> int:
     outcome: dict = {}
     with tempfile.TemporaryDirectory() as folder:
         indexes = {"Python": os.path.join(folder, "index.json")}
-        report = write(folder, args.limit, args.cases)
+        report = write(folder, args.skip, args.limit, args.cases)
         Path(indexes["Python"]).write_text(json.dumps(report))
         outcome["not made"] = {n: e for n, e in report.items() if isinstance(e, str)}
         outcome["refused"] = {n: e["refused"] for n, e in report.items() if "refused" in e}

@@ -16,6 +16,7 @@ from kerasbridge.bridge.calls import resolve
 from kerasbridge.bridge.from_r import RCodeError, Signal, r_function
 from kerasbridge.bridge.outcome import describe, first_lines
 from kerasbridge.errors import ArgumentError, DataError, UnsupportedError
+from kerasbridge.runtime import presses
 
 
 def value(outcome):
@@ -110,6 +111,9 @@ def test_interrupts_cross_as_such():
     assert not out.ok and out.error["kind"] == "interrupt"
     # R may lose it on the way, and then asks for it again, once
     assert bridge.take_interrupted() is out and bridge.take_interrupted() is None
+    bridge.method(stop, "__call__")
+    bridge.release(bridge.hold())  # another call begins
+    assert bridge.take_interrupted() is None
 
 
 def test_an_error_after_a_lost_interrupt_is_that_interrupt():
@@ -132,7 +136,7 @@ def test_a_press_is_answered_once_by_whoever_may(monkeypatch):
     package.signals = signals
     monkeypatch.setitem(sys.modules, "rpytools", package)
     monkeypatch.setitem(sys.modules, "rpytools.signals", signals)
-    monkeypatch.setattr(holding, "_answered", 0.0)
+    presses.unanswered()
     holding.install()
     waits = signals._callback
     assert waits(False) == "R says"  # neither handing over nor in a call
@@ -145,15 +149,22 @@ def test_a_press_is_answered_once_by_whoever_may(monkeypatch):
     bridge.release(before)
 
     # in a call Python answers, and the R code that it runs does first
+    presses.unanswered()
     assert bridge.method(lambda: waits(False), "__call__").value is True
+    presses.unanswered()
     ran = []
     careless = r_function(lambda: ran.append(waits(False)), "careless")
     assert bridge.method(careless, "__call__").error["kind"] == "interrupt" and ran == [False]
+    presses.unanswered()
     answers = r_function(lambda: (waits(False), Signal("interrupt"))[1], "answers")
     assert bridge.method(answers, "__call__").error["kind"] == "interrupt"
     # the same press, once more, a moment later
     holding.answered_by_r()
     assert bridge.method(lambda: waits(False), "__call__").value is False
+    # Python's own answer counts too
+    presses.unanswered()
+    twice = bridge.method(lambda: [waits(False), waits(False)], "__call__")
+    assert twice.value == [True, False]
 
 
 def test_first_lines_leaves_out_what_no_user_reads():

@@ -14,6 +14,7 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals of POSI
 _CODE = """
 import ctypes, os, signal, sys
 from kerasbridge.bridge import interrupts
+from kerasbridge.runtime import presses
 signal.signal(signal.SIGINT, max)  # a built-in handler; max(2, frame) is a TypeError
 get = ctypes.pythonapi.PyOS_getsig
 get.restype, get.argtypes = ctypes.c_void_p, [ctypes.c_int]
@@ -22,11 +23,15 @@ crossing = False
 assert interrupts.answer(lambda: crossing)
 assert get(signal.SIGINT) == native
 for crossing, wanted in ((True, KeyboardInterrupt), (False, TypeError), (True, KeyboardInterrupt)):
+    presses.unanswered()
     try:
         os.kill(os.getpid(), signal.SIGINT)
         for _ in range(10**6): pass
     except BaseException as error:
         print(type(error).__name__, type(error) is wanted)
+os.kill(os.getpid(), signal.SIGINT)  # the same press once more
+for _ in range(10**6): pass
+print("once")
 """
 
 
@@ -37,6 +42,7 @@ def test_a_press_within_a_call_is_an_interrupt_and_another_goes_to_the_earlier_h
         "KeyboardInterrupt True",
         "TypeError True",
         "KeyboardInterrupt True",
+        "once",
     ]
 
 

@@ -13,6 +13,7 @@ from conftest import ENGINE
 from kerasbridge.environment import doctor, machine
 from kerasbridge.environment.imports import try_imports
 from kerasbridge.environment.settings import read_settings
+from tiny_wheels import RETICULATE
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="lays out a Unix environment")
 MINOR = f"python{sys.version_info[0]}.{sys.version_info[1]}"
@@ -53,7 +54,7 @@ def rows_of(place, environ, **options):
 
 
 def test_a_sound_environment_has_no_problem(make, clean):
-    rows = rows_of(make(), clean, why="a test made it", reticulate="1.28")
+    rows = rows_of(make(), clean, why="a test made it", reticulate=RETICULATE)
     assert [row.check for row in rows.values() if row.status == doctor.PROBLEM] == []
     assert rows["Python"].found.endswith("because a test made it")
     assert rows["imports"].found == (

@@ -14,7 +14,7 @@ import pytest
 from environment_command import ENGINE, child, posix, quiet
 from kerasbridge.environment import checks, failures, install, installers, probe
 from kerasbridge.errors import InstallError
-from tiny_wheels import borrowed_site, tiny_wheels
+from tiny_wheels import RETICULATE, borrowed_site, tiny_wheels
 
 MINOR = f"python{sys.version_info[0]}.{sys.version_info[1]}"
 HAS_KERAS = importlib.util.find_spec("keras") is not None
@@ -137,7 +137,7 @@ def test_installing_twice_failing_and_changing(tmp_path, stub):
     # the next one works with nothing done by hand; the trial runs real Keras in a new process
     stub(None)
     lines = []
-    answer = install.install(str(place), reticulate="1.28", echo=lines.append)
+    answer = install.install(str(place), reticulate=RETICULATE, echo=lines.append)
     assert answer["status"] == "installed"
     assert lines[-1].startswith("Installed: TensorFlow 2.21.0, Keras 3.15.1 at ")
     assert probe.available(place)
@@ -153,7 +153,9 @@ def test_installing_twice_failing_and_changing(tmp_path, stub):
     # the same again: returns at once, the installer isn't called
     calls = len(stub.calls())
     lines.clear()
-    assert install.install(str(place), reticulate="1.28", echo=lines.append)["status"] == "present"
+    assert (
+        install.install(str(place), reticulate=RETICULATE, echo=lines.append)["status"] == "present"
+    )
     assert len(lines) == 1 and lines[0].startswith("Already installed")
     assert len(stub.calls()) == calls
 
@@ -162,14 +164,14 @@ def test_installing_twice_failing_and_changing(tmp_path, stub):
     metal = site / "tensorflow_metal-1.2.0.dist-info"
     metal.mkdir()
     (metal / "METADATA").write_text("Name: tensorflow-metal\n")
-    assert install.install(str(place), reticulate="1.28", echo=quiet)["status"] == "installed"
+    assert install.install(str(place), reticulate=RETICULATE, echo=quiet)["status"] == "installed"
     assert not metal.exists()
     record = probe.record(place)
 
     # another version that fails: what stood there stays and works
     stub("ResolutionImpossible")
     with pytest.raises(InstallError, match="can't be installed together"):
-        install.install(str(place), version="2.20", reticulate="1.28", echo=quiet)
+        install.install(str(place), version="2.20", reticulate=RETICULATE, echo=quiet)
     assert probe.record(place) == record
     assert probe.available(place)
     assert [p.name for p in place.parent.iterdir()] == ["env"]
@@ -235,20 +237,23 @@ def test_what_is_not_ours_is_left_alone(tmp_path):
 def test_a_dry_run_says_all_and_changes_nothing(tmp_path):
     lines = []
     place = tmp_path / "none" / "env"
+    version, numpy = ("2.18.1", "numpy==1.26.4") if RETICULATE == "1.28" else ("2.20.0", "numpy")
     answer = install.install(
-        str(place), version="2.18", reticulate="1.28", method="pip", dry_run=True, echo=lines.append
-    )
+        str(place), version=version[:4], reticulate=RETICULATE, method="pip", dry_run=True,
+        echo=lines.append,
+    )  # fmt: skip
     assert answer["status"] == "planned"
     assert list(tmp_path.iterdir()) == []
     text = "\n".join(lines)
-    for part in (sys.executable, str(place), "==2.18.1", "numpy==1.26.4", "1.2 GB", "reticulate"):
+    for part in (sys.executable, str(place), f"=={version}", numpy, " GB"):
         assert part in text
+    assert ("reticulate" in text) == (RETICULATE == "1.28")
 
 
 def test_a_full_disk_is_seen_before_anything_is_made(tmp_path, monkeypatch):
     monkeypatch.setattr(checks.shutil, "disk_usage", lambda path: _Usage(10, 9, 5e8))
     with pytest.raises(InstallError, match="0.5 GB are free, about 1.9 GB are needed"):
-        install.install(str(tmp_path / "env"), method="pip", reticulate="1.28", echo=quiet)
+        install.install(str(tmp_path / "env"), method="pip", reticulate=RETICULATE, echo=quiet)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -457,11 +462,11 @@ def test_a_driver_that_is_too_old_is_refused_before_gigabytes_are_downloaded(tmp
     with pytest.raises(
         InstallError, match="driver 470.82.01 is too old: CUDA 12 needs 525"
     ) as caught:
-        install.install(place, gpu=True, reticulate="1.28", dry_run=True, echo=quiet)
+        install.install(place, gpu=True, reticulate=RETICULATE, dry_run=True, echo=quiet)
     assert caught.value.argument == "gpu"
-    install.install(place, reticulate="1.28", dry_run=True, echo=quiet)
+    install.install(place, reticulate=RETICULATE, dry_run=True, echo=quiet)
     smi.write_text("#!/bin/sh\nexit 9\n")
     lines = []
-    install.install(place, gpu=True, reticulate="1.28", dry_run=True, echo=lines.append)
+    install.install(place, gpu=True, reticulate=RETICULATE, dry_run=True, echo=lines.append)
     if not os.path.exists("/proc/driver/nvidia/version"):
         assert any("No NVIDIA driver was found here" in line for line in lines)

@@ -24,6 +24,7 @@ def test_the_ordinary_case_is_the_newest_pair():
     found = resolve(reticulate="1.41")
     assert found.requirements == [
         "tensorflow-cpu==2.21.0",
+        "tensorboard",
         "keras==3.15.1",
         "numpy>=1.26,<2.6",
         "h5py>=3.10",
@@ -34,6 +35,12 @@ def test_the_ordinary_case_is_the_newest_pair():
     ]
     assert (found.tensorflow, found.keras, found.gpu) == ("2.21.0", "3.15.1", False)
     assert found.size_gb == 1.43
+
+
+def test_tensorboard_comes_where_tensorflow_does_not_bring_it():
+    assert "tensorboard" not in resolve("2.20").requirements
+    assert "tensorboard" not in resolve(backend="jax").requirements
+    assert "tensorboard" in resolve("2.21").requirements and "tensorboard" in versions.needs()
 
 
 def test_an_old_reticulate_gets_numpy_1_and_is_told_why():

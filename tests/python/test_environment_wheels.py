@@ -12,7 +12,7 @@ import pytest
 from environment_command import ENGINE, child, posix, quiet
 from kerasbridge.environment import checks, installers, probe
 from kerasbridge.errors import InstallError
-from tiny_wheels import tiny_wheel, tiny_wheels
+from tiny_wheels import RETICULATE, tiny_wheel, tiny_wheels
 
 HAS_KERAS = importlib.util.find_spec("keras") is not None
 HAS_TENSORFLOW = importlib.util.find_spec("tensorflow") is not None
@@ -90,7 +90,7 @@ def test_a_folder_of_wheels_is_enough_without_a_network(tmp_path):
     place, wheels = tmp_path / "env", tiny_wheels(tmp_path / "wheels")
     dead = dict.fromkeys(("HTTPS_PROXY", "https_proxy", "HTTP_PROXY"), "http://127.0.0.1:9")
     arguments = ["-m", "kerasbridge.environment", "install", "--path", str(place)]
-    arguments += ["--reticulate", "1.28", "--from", str(wheels), "--method", "pip"]
+    arguments += ["--reticulate", RETICULATE, "--from", str(wheels), "--method", "pip"]
     done = child(arguments, **dead, PIP_CONFIG_FILE=os.devnull)
     assert done.returncode == 0, done.stdout + done.stderr
     assert f"Installer: pip, from {wheels}" in done.stdout
@@ -108,7 +108,7 @@ def test_wheels_are_bundled_by_a_python_that_comes_without_pip(tmp_path):
     done = subprocess.run(
         [
             *(str(bare / "bin" / "python"), "-m", "kerasbridge.environment", "bundle"),
-            *("--to", str(tmp_path / "wheels"), "--reticulate", "1.28"),
+            *("--to", str(tmp_path / "wheels"), "--reticulate", RETICULATE),
         ],
         capture_output=True,
         text=True,

@@ -106,12 +106,12 @@ def test_what_ended_before_its_tests_says_its_last_line(tmp_path, monkeypatch):
     (project / "tools" / "matrix").mkdir(parents=True)
     script = project / "tools" / "matrix" / "cell.sh"
     monkeypatch.setattr(matrix, "PROJECT", project)
-    options = argparse.Namespace(quick=False, filter=None)
+    options = argparse.Namespace(quick=False, filter=None, minutes=5)
     script.write_text("echo one; echo no space left; exit 1\n")
     log = tmp_path / "a.log"
     note = matrix._execute(cells.find("base"), tmp_path / "own", log, options)
     assert note == f"ended before its tests: no space left ({log})"
-    monkeypatch.setattr(matrix, "MINUTES", 1 / 600)
+    options.minutes = 1 / 600
     script.write_text("sleep 30\n")
     assert "stopped after" in matrix._execute(cells.find("base"), tmp_path / "own", log, options)
 

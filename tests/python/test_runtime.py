@@ -162,3 +162,15 @@ def test_a_backend_that_is_not_there_names_the_one_that_is(monkeypatch):
     hint = starting._other_backend("tensorflow")
     assert 'this environment has JAX. Say so first: use_backend("jax") in R' in hint
     assert starting._other_backend("jax") is None and starting._other_backend("numpy") is None
+
+
+def test_one_class_for_the_variables_of_layers_and_of_users():
+    import keras
+    from kerasbridge.runtime.variables import variable_class
+
+    layer = keras.layers.Dense(2)
+    layer.build((None, 3))
+    assert isinstance(layer.kernel, variable_class())
+    assert isinstance(keras.Variable(1.0), variable_class())
+    assert isinstance(keras.optimizers.SGD().iterations, variable_class())
+    assert not isinstance(keras.ops.ones((2,)), variable_class())

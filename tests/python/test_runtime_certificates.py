@@ -37,7 +37,14 @@ def authority(tmp_path_factory):
 
     key = ("-newkey", "rsa:2048", "-nodes")
     subject = ("-subj", "/O=Example Inc/CN=Corporate Root")
-    openssl("req", "-x509", *key, "-keyout", "ca.key", "-out", "ca.pem", "-days", "30", *subject)
+    usage = (
+        "-addext",
+        "keyUsage=critical,keyCertSign,cRLSign,digitalSignature",
+    )  # Python 3.13 insists on it
+    openssl(
+        *("req", "-x509", *key, "-keyout", "ca.key", "-out", "ca.pem", "-days", "30"),
+        *(*subject, *usage),
+    )
     openssl("req", *key, "-keyout", "server.key", "-out", "server.csr", "-subj", "/CN=localhost")
     (folder / "names").write_text("subjectAltName=DNS:localhost\n")
     openssl(

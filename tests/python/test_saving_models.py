@@ -5,8 +5,15 @@ from __future__ import annotations
 import keras
 import numpy as np
 import pytest
-from kerasbridge.errors import FileError, UnsupportedError
-from kerasbridge.saving import load_model, load_weights, save_model, save_weights
+from kerasbridge.errors import ArgumentError, FileError, UnsupportedError
+from kerasbridge.saving import (
+    load_model,
+    load_weights,
+    model_from_json,
+    model_to_json,
+    save_model,
+    save_weights,
+)
 
 
 @pytest.fixture
@@ -28,6 +35,26 @@ def test_round_trip(model, tmp_path, ending):
     one = model.fit(x, np.ones(5), shuffle=False, verbose=0).history["loss"]
     two = back.fit(x, np.ones(5), shuffle=False, verbose=0).history["loss"]
     np.testing.assert_allclose(one, two, rtol=1e-6)
+
+
+def test_the_format_can_be_said_where_the_name_does_not(model, tmp_path):
+    for format, start in (("keras", b"PK"), ("h5", b"\x89HDF"), ("hdf5", b"\x89HDF")):
+        path = tmp_path / f"model-{format}"
+        save_model(model, path, format=format)
+        assert path.read_bytes().startswith(start)
+        np.testing.assert_array_equal(load_model(path).get_weights()[0], model.get_weights()[0])
+    save_model(model, tmp_path / "m.hdf5", format="h5")
+    assert sorted(p.name for p in tmp_path.iterdir()) == [
+        "m.hdf5",
+        *(f"model-{f}" for f in ("h5", "hdf5", "keras")),
+    ]
+    with pytest.raises(ArgumentError, match="the name 'm.h5' says another") as caught:
+        save_model(model, tmp_path / "m.h5", format="keras")
+    assert "m.keras'" in caught.value.hint and caught.value.argument == "format"
+    with pytest.raises(ArgumentError, match="it may be 'keras' or 'h5'"):
+        save_model(model, tmp_path / "m", format="pickle")
+    with pytest.raises(ArgumentError, match="functions of their own"):
+        save_model(model, tmp_path / "m", format="tf")
 
 
 def test_refusals_name_the_file(model, tmp_path):
@@ -133,3 +160,24 @@ def test_words_of_a_configuration_that_are_names_of_functions_stay_words_in_h5(t
     assert [layer.name for layer in back.layers] == [layer.name for layer in model.layers]
     x = np.random.default_rng(0).random((2, 8, 3), "float32")
     np.testing.assert_array_equal(np.asarray(back(x)), np.asarray(model(x)))
+
+
+@pytest.mark.parametrize("ending", [".keras", ".h5"])
+def test_layers_made_of_layers_come_back(tmp_path, ending):
+    """Before Keras 3.3 HDF5 can't take the names of their weights, and Bidirectional is built twice."""
+    inner = keras.Sequential(
+        [keras.Input((4, 3)), keras.layers.Dense(3), keras.layers.Dense(3)], name="inner"
+    )
+    x = keras.Input((4, 3))
+    out = keras.layers.MultiHeadAttention(2, 3)(inner(x), x)
+    model = keras.Model(x, keras.layers.Bidirectional(keras.layers.GRU(2))(out))
+    names = [weight.name for weight in model.weights]
+    save_model(model, tmp_path / f"m{ending}")
+    assert [weight.name for weight in model.weights] == names
+    values = np.random.default_rng(0).normal(size=(2, 4, 3)).astype("float32")
+    expected = model.predict(values, verbose=0)
+    loaded = load_model(tmp_path / f"m{ending}")
+    np.testing.assert_allclose(loaded.predict(values, verbose=0), expected, rtol=1e-6)
+    described = model_from_json(model_to_json(model))
+    described.set_weights(model.get_weights())
+    np.testing.assert_allclose(described.predict(values, verbose=0), expected, rtol=1e-6)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import http.server
+import io
 import json
 import os
 import re
 import subprocess
 import sys
 import tarfile
+import threading
 import zipfile
 from pathlib import Path
 
@@ -191,17 +194,90 @@ def test_architectures_are_looked_at_too(model, tmp_path):
     assert float(back(np.ones((1, 2)))[0, 0]) == 2
 
 
-def test_an_archive_is_looked_at_before_it_is_unpacked(tmp_path):
-    for name, member, words in (("good", "a.txt", None), ("bad", "../../a.txt", "leads out")):
-        path = tmp_path / f"{name}.tar.gz"
-        (tmp_path / "a.txt").write_text("hello")
+def _packed(path, kind, **members):
+    """An archive with these texts."""
+    if kind == "zip":
+        with zipfile.ZipFile(path, "w") as archive:
+            for name, text in members.items():
+                archive.writestr(name, text)
+    else:
         with tarfile.open(path, "w:gz") as archive:
-            archive.add(tmp_path / "a.txt", arcname=member)
-        arguments = {"origin": path.as_uri(), "extract": True, "cache_dir": str(tmp_path / "cache")}
-        if words is None:
-            folder = get_file(**arguments)
-            assert [file.name for file in Path(folder).rglob("*.txt")] == ["a.txt"]
-        else:
-            with pytest.raises(UnsafeFileError, match=words):
-                get_file(**arguments)
-    assert not list((tmp_path / "cache").rglob("*bad*/*"))
+            for name, text in members.items():
+                info = tarfile.TarInfo(name)
+                info.size = len(text)
+                archive.addfile(info, io.BytesIO(text.encode()))
+    return path.as_uri()
+
+
+def test_an_archive_is_looked_at_before_it_is_unpacked(tmp_path):
+    cache = tmp_path / "cache"  # made if it isn't there
+    arguments = {"extract": True, "cache_dir": str(cache)}
+    for kind, name in (("tar", "good.tar.gz"), ("zip", "good.zip")):
+        origin = _packed(tmp_path / name, kind, **{"in/a.txt": kind, "b.txt": "b"})
+        folder = Path(get_file(origin=origin, **arguments))
+        assert folder == cache / "datasets" / name
+        assert (folder / "in" / "a.txt").read_text() == kind
+        (folder / "in" / "a.txt").unlink()  # what is missing comes back, the rest stays
+        (folder / "own.txt").write_text("mine")
+        assert get_file(origin=origin, **arguments) == str(folder)
+        assert sorted(file.name for file in folder.rglob("*.txt")) == ["a.txt", "b.txt", "own.txt"]
+        named = get_file("mine.gz", origin, **arguments, force_download=True)
+        assert named == str(cache / "datasets" / "mine_extracted")
+    origin = _packed(tmp_path / "bad.tar.gz", "tar", **{"a.txt": "a", "../../a.txt": "a"})
+    with pytest.raises(UnsafeFileError, match="leads out"):
+        get_file(origin=origin, **arguments)
+    before = {"good.tar.gz", "good.zip", "mine_extracted"}
+    kept = {"good.tar.gz_archive", "good.zip_archive", "mine.gz", "bad.tar.gz_archive"}
+    assert set(os.listdir(cache / "datasets")) == before | kept
+    assert os.listdir(cache) == ["datasets"]
+
+
+def test_what_is_unpacked_is_what_was_looked_at(tmp_path):
+    """A server may send something else the second time, and a file may be a tar and a zip at once."""
+    sent = []
+
+    class Server(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            sent.append(self.path)
+            name = "a.txt" if len(sent) == 1 else "../a.txt"
+            _packed(tmp_path / "sent.tar.gz", "tar", **{name: "text"})
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write((tmp_path / "sent.tar.gz").read_bytes())
+
+        def log_message(self, *_):
+            pass
+
+    server = http.server.HTTPServer(("127.0.0.1", 0), Server)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        origin = f"http://127.0.0.1:{server.server_port}/x.tar.gz"
+        for extra in ({"extract": True}, {"untar": True}, {"untar": True}):
+            folder = Path(get_file("x.tar.gz", origin, cache_dir=str(tmp_path / "c"), **extra))
+            assert os.listdir(folder) == ["a.txt"]
+    finally:
+        server.shutdown()
+    assert sent == ["/x.tar.gz"]
+    _packed(tmp_path / "two.zip", "zip", **{"fine.txt": "text"})
+    with tarfile.open(tmp_path / "one.tar", "w") as archive:
+        archive.addfile(tarfile.TarInfo("../evil.txt"))
+    (tmp_path / "both").write_bytes(
+        (tmp_path / "one.tar").read_bytes() + (tmp_path / "two.zip").read_bytes()
+    )
+    folder = get_file(
+        "both", (tmp_path / "both").as_uri(), extract=True, cache_dir=str(tmp_path / "c")
+    )
+    assert os.listdir(folder) == ["fine.txt"]
+
+
+def test_an_archive_of_another_format_is_not_unpacked(tmp_path):
+    origin = _packed(tmp_path / "a.zip", "zip", **{"a.txt": "a"})
+    for how in ({"extract": True, "archive_format": "tar"}, {"untar": True}):
+        with pytest.raises(FileError, match="is a zip archive") as caught:
+            get_file(origin=origin, cache_dir=str(tmp_path), **how)
+        assert caught.value.argument == "archive_format"
+    assert not (tmp_path / "datasets" / "a.zip").exists()
+    (tmp_path / "file").write_text("")
+    with pytest.raises(FileError, match="can't be made") as caught:
+        get_file(origin=origin, cache_dir=str(tmp_path / "file" / "x"))
+    assert caught.value.argument == "cache_dir"

@@ -102,7 +102,8 @@ with zipfile.ZipFile({str(tmp_path / "torch.keras")!r}, "w") as new:
     for name, content in parts.items():
         new.writestr(name, content)
 found = saving.load_model({str(tmp_path / "torch.keras")!r})
-print(type(found.optimizer).__name__, float(found.optimizer.learning_rate))
+rate = keras.ops.convert_to_numpy(found.optimizer.learning_rate)
+print(type(found.optimizer).__name__, float(rate))
 training.fit(found, np.ones((4, 3), "float32"), np.ones((4, 2), "float32"), verbose=0)
 own["module"] = "keras." + "src.backend.torch.optimizers.torch_adam.evil"
 own["class_name"] = own["registered_name"] = "eval"

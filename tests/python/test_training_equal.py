@@ -225,7 +225,10 @@ print(h.engine, "|", h.engine_reason)
     )
     first, second = [line.split(" | ") for line in done.stdout.splitlines()]
     assert first[0] in ("graph", "xla") and first[1].startswith("measured per step: graph ")
-    assert first[0] == second[0] and second[1] == "measured in an earlier run"
+    if "too little work remains" in first[1]:  # on a busy machine, where compiling takes long
+        assert second[1].startswith("measured per step: graph ")
+    else:
+        assert first[0] == second[0] and second[1] == "measured in an earlier run"
 
 
 def test_terminate_on_nan_works_at_the_end_of_a_chunk():

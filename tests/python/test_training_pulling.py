@@ -48,7 +48,7 @@ class Rows:
 @pytest.mark.parametrize("weights", [False, True])
 def test_every_epoch_equals_that_of_keras(weights):
     x, y = table()
-    held = table(30, seed=5)
+    held = table(24, seed=5)  # batches of one size: Keras 3.0 and 3.1 take the mean over batches
     weight = np.arange(50) % 3 + 1.0 if weights else None
     theirs = small_model().fit(
         x, y, batch_size=12, epochs=3, shuffle=False, verbose=0, sample_weight=weight,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import sys
 import zipfile
 from pathlib import Path
 
@@ -31,11 +32,15 @@ def borrowed_site():
     return str(Path(spec.origin).parents[1]) if spec else None
 
 
-# what install.install() asks for with reticulate 1.28
+# one that can start this Python; 1.28, which needs numpy 1, as long as it can
+RETICULATE = "1.28" if sys.version_info < (3, 12) else "1.41"
+
+# what install.install() asks for with it
 VERSIONS = {
     "tensorflow-cpu": "2.21.0",
+    "tensorboard": "2.21.0",
     "keras": "3.15.1",
-    "numpy": "1.26.4",
+    "numpy": "1.26.4" if RETICULATE == "1.28" else "2.1.0",
     "h5py": "3.14.0",
     "scipy": "1.15.0",
     "pillow": "11.0.0",

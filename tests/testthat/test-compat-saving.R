@@ -67,6 +67,12 @@ test_that("weights go through every older format", {
   zero()
   load_model_weights_tf(model, path)
   expect_equal(get_weights(model), weights)
+  zero()
+  compile(model, optimizer = "rmsprop", loss = "mse")
+  expect_warning(
+    load_model_weights_tf(model, path), "state of another optimizer.*this RMSprop keeps", class = "kerasbridge_warning"
+  )
+  expect_equal(get_weights(model), weights)
   expect_error(load_model_weights_tf(model, paste0(path, "x")), class = "kerasbridge_error_file")
 })
 

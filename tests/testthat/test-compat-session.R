@@ -36,3 +36,18 @@ test_that("a seeded session repeats itself, in R and in Keras", {
   expect_identical(draw(), draw())
 })
 
+
+test_that("tensorboard() shows what callback_tensorboard() wrote, and stops", {
+  skip_if_no_keras()
+  skip_if_not(reticulate::py_module_available("tensorboard"), "the Python package tensorboard")
+  logs <- withr::local_tempdir()
+  model <- keras_model_sequential(input_shape = 2) |> layer_dense(1)
+  compile(model, "sgd", loss = "mse")
+  fit(model, matrix(1, 4, 2), 1:4, epochs = 2, verbose = 0, callbacks = callback_tensorboard(file.path(logs, "first")))
+  expect_message(url <- tensorboard(logs, launch_browser = FALSE), "TensorBoard runs at")
+  withr::defer(tensorboard(action = "stop"))
+  expect_match(paste(suppressWarnings(readLines(paste0(url, "/data/runs"))), collapse = ""), "first/train", fixed = TRUE)
+  tensorboard(logs, action = "stop")
+  expect_error(suppressWarnings(readLines(paste0(url, "/data/runs"))))
+  expect_error(tensorboard(), "log_dir", class = "kerasbridge_error_argument")
+})

@@ -107,6 +107,66 @@ test_that("a metric is summed over batches and reset", {
   }
 })
 
+test_that("a reset that only assigns numbers is told apart, and done as R would", {
+  numbers <- \(f, members = "reset_state") kerasbridge:::assigned_numbers(f, members)$value
+  expect_identical(numbers(\() self$top$assign(0)), list(top = 0))
+  expect_identical(numbers(function() {
+    self$top$assign(1.5)
+    self$n$assign(0L)
+  }), list(top = 1.5, n = 0L))
+  others <- list(
+    \() self$top$assign(start), \() self$top$assign(-start), \() NULL, \() self$assign(0), \() self$top$assign_add(1),
+    \() self$top$assign(value = 0), \() start$top$assign(0),
+    function() {
+      self$top$assign(0)
+      cat("more")
+    },
+    function() {
+      self$top$assign(0)
+      self$top$assign(1)
+    }
+  )
+  for (f in others) expect_null(numbers(f), label = deparse1(f))
+  expect_null(numbers(\() self$top$assign(0), c("reset_state", "top"))) # an active field of the class
+
+  skip_if_no_keras()
+  seen <- 0
+  with_reset <- function(reset) {
+    make <- Metric(
+      "Seen",
+      initialize = function(name = "seen", ...) {
+        super$initialize(name = name, ...)
+        self$n <- self$add_variable(shape = c(), initializer = "zeros", dtype = "int32", name = "n")
+        self$top <- self$add_variable(shape = c(), initializer = "zeros", name = "top")
+      },
+      update_state = function(y_true, y_pred, sample_weight = NULL) {
+        self$n$assign_add(1L)
+        self$top$assign(op_max(y_true))
+      },
+      result = function() op_convert_to_tensor(self$top),
+      reset_state = reset
+    )
+    metric <- make()
+    metric$update_state(as_tensor(c(1, 4)), as_tensor(c(1, 2)))
+    before <- c(as.numeric(metric$n), as.numeric(metric$top))
+    metric$reset_state()
+    c(before, as.numeric(metric$n), as.numeric(metric$top))
+  }
+  expect_equal(with_reset(function() {
+    self$n$assign(0L)
+    self$top$assign(-0.5)
+  }), c(1, 4, 0, -0.5)) # a minus is a call: R does it
+  expect_equal(with_reset(function() {
+    self$n$assign(7L)
+    self$top$assign(0.5)
+  }), c(1, 4, 7, 0.5))
+  expect_equal(with_reset(function() {
+    seen <<- seen + 1
+    self$top$assign(3)
+  }), c(1, 4, 1, 3))
+  expect_equal(seen, 1)
+})
+
 test_that("callbacks of every shape count epochs from 1 and can stop training", {
   skip_if_no_keras()
   epochs <- NULL

@@ -79,3 +79,14 @@ test_that("weights alone go to a file and back", {
   expect_identical(get_weights(other), get_weights(model))
   expect_error(save_model_weights(model, "w.txt"), ".weights.h5", fixed = TRUE, class = "kerasbridge_error_file")
 })
+
+test_that("the format can be said where the name does not", {
+  skip_if_no_keras()
+  model <- small_model()
+  path <- file.path(withr::local_tempdir(), "model")
+  expect_identical(save_model(model, path, format = "h5"), path)
+  expect_identical(readBin(path, "raw", 4), as.raw(c(0x89, 0x48, 0x44, 0x46)))
+  expect_identical(get_weights(load_model(path)), get_weights(model))
+  expect_error(save_model(model, paste0(path, ".h5"), format = "keras"), "says another", class = "kerasbridge_error_argument")
+  expect_error(save_model(model, path, format = 2), "format", class = "kerasbridge_error_argument")
+})

@@ -70,3 +70,35 @@ test_that("weights that are not numbers warn, and damage names its part", {
   expect_no_warning(load_model_weights(model, path, allow = "changed"))
   expect_identical(inspect_model(path)$parameters, 3L)
 })
+
+test_that("safetensors of other programs say which array went where", {
+  skip_if_no_keras()
+  model <- keras_model_sequential(input_shape = 3) |> layer_dense(4, name = "a") |> layer_dense(4, name = "b")
+  foreign <- function(arrays) {
+    path <- withr::local_tempfile(fileext = ".safetensors", .local_envir = parent.frame())
+    header <- list()
+    at <- 0
+    for (name in names(arrays)) {
+      shape <- dim(arrays[[name]])
+      header[[name]] <- list(dtype = "F32", shape = I(shape), data_offsets = c(at, at + 4 * prod(shape)))
+      at <- at + 4 * prod(shape)
+    }
+    text <- charToRaw(jsonlite::toJSON(header, auto_unbox = TRUE))
+    values <- unlist(lapply(arrays, \(x) c(aperm(x))))
+    con <- file(path, "wb")
+    writeBin(c(length(text), 0L), con, size = 4, endian = "little")
+    writeBin(text, con)
+    writeBin(values, con, size = 4, endian = "little")
+    close(con)
+    path
+  }
+  arrays <- list(array(1, c(3, 4)), array(2, 4), array(3, c(4, 4)), array(4, 4))
+  expect_no_warning(load_model_weights(model, foreign(setNames(arrays, c("m/a/kernel:0", "m/a/bias:0", "m/b/kernel:0", "m/b/bias:0")))))
+  expect_identical(lapply(get_weights(model), max), list(1, 2, 3, 4))
+  set_weights(model, lapply(get_weights(model), \(x) x * 0))
+  other <- foreign(setNames(arrays, c("x_1/kernel", "x_1/bias", "x_2/kernel", "x_2/bias")))
+  expect_warning(load_model_weights(model, other), "4 of 4 arrays went by number and shape", class = "kerasbridge_warning")
+  expect_identical(lapply(get_weights(model), max), list(1, 2, 3, 4))
+  unclear <- foreign(setNames(arrays, c("x/kernel", "x/bias", "y/kernel", "y/bias")))
+  expect_error(load_model_weights(model, unclear), "layer 'a' or of layer 'b'", class = "kerasbridge_error_file")
+})

@@ -22,7 +22,7 @@ import chroots
 PROJECT = Path(__file__).resolve().parents[2]
 COLUMNS = ("cell", "R", "reticulate", "Python", "backend", "Keras", "numpy")
 COUNTS = ("passed", "failed", "skipped")
-MINUTES = 90
+MINUTES = 90.0
 
 
 def main(arguments: Optional[List[str]] = None) -> int:
@@ -31,6 +31,9 @@ def main(arguments: Optional[List[str]] = None) -> int:
     parser.add_argument("cells", nargs="*", help="names of cells (default: all)")
     parser.add_argument("--quick", action="store_true", help="only the core of each cell's tests")
     parser.add_argument("--filter", metavar="REGEX", help="R test files, as testthat takes it")
+    parser.add_argument(
+        "--minutes", type=float, default=MINUTES, help="the longest a cell may take"
+    )
     parser.add_argument("--list", action="store_true", help="say which cells there are")
     options = parser.parse_args(arguments)
     if options.list:
@@ -112,9 +115,9 @@ def _execute(cell: cells.Cell, own: Path, log: Path, options: argparse.Namespace
             start_new_session=True,
         )
         try:
-            process.wait(timeout=MINUTES * 60)
+            process.wait(timeout=options.minutes * 60)
         except subprocess.TimeoutExpired:
-            return f"stopped after {MINUTES} minutes, see {log}"
+            return f"stopped after {options.minutes:g} minutes, see {log}"
         finally:
             if process.poll() is None:
                 os.killpg(process.pid, signal.SIGKILL)

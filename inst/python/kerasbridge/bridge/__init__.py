@@ -32,9 +32,9 @@ from kerasbridge.bridge.convert import (
     with_parameters,
 )
 from kerasbridge.bridge.from_r import RCodeError, Signal, pending_r_key, r_function
-from kerasbridge.bridge.holding import hold, release
+from kerasbridge.bridge.holding import hold, release, take_interrupted
 from kerasbridge.bridge.lending import lendable, lent
-from kerasbridge.bridge.outcome import Outcome, take_interrupted
+from kerasbridge.bridge.outcome import Outcome
 from kerasbridge.bridge.output import Output
 from kerasbridge.bridge.private_keys import forgotten_keys, private_key
 from kerasbridge.runtime.r_functions import describe

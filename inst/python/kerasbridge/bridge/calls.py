@@ -17,6 +17,7 @@ from kerasbridge.environment.settings import read_settings
 from kerasbridge.errors import KerasBridgeError, UnsupportedError
 from kerasbridge.runtime import attached, recording, seeds, threads
 from kerasbridge.runtime import starting as runtime
+from kerasbridge.runtime.variables import variable_class
 
 _OWN = "kerasbridge.layers."
 # classes of Keras that write files, and those derived from them that write them whole or not at all
@@ -187,6 +188,10 @@ def _check_symbolic(symbol: str, values: list) -> None:
 def call(symbol: str, args: Optional[list] = None, kwargs: Optional[dict] = None) -> Any:
     """Call the public Keras name `symbol`."""
     function = resolve(symbol)
+    if symbol.startswith("keras.callbacks.") and symbol.split(".")[-1] in _DURABLE:
+        from kerasbridge import training
+
+        function = getattr(training, symbol.split(".")[-1])
     kwargs = _fit_arguments(function, symbol, dict(kwargs or {}))
     if symbol in _SYMBOLIC_SINCE:
         _check_symbolic(symbol, [*(args or ()), *kwargs.values()])
@@ -195,10 +200,6 @@ def call(symbol: str, args: Optional[list] = None, kwargs: Optional[dict] = None
             kwargs["seed"] = seeds.of_draws()
     if symbol.startswith("keras.applications."):
         _look_at_weights(kwargs)
-    if symbol.startswith("keras.callbacks.") and symbol.split(".")[-1] in _DURABLE:
-        from kerasbridge import training
-
-        function = getattr(training, symbol.split(".")[-1])
     recorded = recording.current()
     if recorded is None:
         return without_tuple_names(function(*(args or ()), **kwargs))
@@ -221,7 +222,7 @@ def _settle_for(values: Any) -> None:
     if threads.busy():
         import keras
 
-        own = (keras.Layer, keras.Optimizer, keras.Variable)
+        own = (keras.Layer, keras.Optimizer, variable_class())
         if any(isinstance(value, own) for value in values):
             threads.settle()
 

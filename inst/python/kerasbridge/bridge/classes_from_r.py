@@ -346,7 +346,7 @@ def class_from_r(
         name: class name.
         base: class to descend from, a Keras class or one made here.
         methods: dicts with `name`, `function` (called with self, positional and named arguments) and
-            `parameters`.
+            `parameters`; `numbers` (name of a variable -> number) where that is all that is assigned.
         properties: name -> function called with (self, (), {}) to get and (self, (value,), {}) to set.
         fields: name -> value, set on the class.
         package: word before the name in saved files, `package>name`.
@@ -377,6 +377,8 @@ def class_from_r(
                 made = _typed(made, signature)
             if (kind, spec["name"]) in {("loss", "call"), ("metric", "update_state")}:
                 made = _same_rank(made)
+            if spec.get("numbers"):
+                made = _assigning(made, dict(spec["numbers"]))
             if is_hook:
                 made = hook(made, spec["name"], _takes(signature))
             namespace[spec["name"]] = made
@@ -393,6 +395,23 @@ def class_from_r(
     if kind != "plain":
         keras.saving.register_keras_serializable(package=package, name=name)(made_class)
     return made_class
+
+
+def _assigning(made: Callable, numbers: dict) -> Callable:
+    """A method that assigns numbers to variables without R; R has its way where they are none."""
+
+    @functools.wraps(made)
+    def method(self):
+        import keras
+
+        variables = [getattr(self, name, None) for name in numbers]
+        if not all(isinstance(v, keras.Variable) for v in variables):
+            return made(self)
+        for variable, number in zip(variables, numbers.values()):
+            variable.assign(number)
+        return None
+
+    return method
 
 
 def _typed(made: Callable, signature: inspect.Signature) -> Callable:

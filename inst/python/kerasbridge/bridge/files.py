@@ -35,7 +35,7 @@ def load_model_tf(**arguments: Any) -> Any:
 
 def load_weights_tf(**arguments: Any) -> dict:
     """`saving.load_weights_tf`; the columns of its report, and `notes`."""
-    return _quietly("kerasbridge.saving.saved_model:load_weights_tf", arguments).as_dict()
+    return _quietly("kerasbridge.saving.checkpoints:load_weights_tf", arguments).as_dict()
 
 
 def _quietly(function: str, arguments: dict) -> Any:

@@ -13,20 +13,21 @@ import functools
 import time
 from typing import Any, Callable
 
+from kerasbridge.runtime import presses
+
 _held = False
 _running = 0
 _held_since = 0.0
 _noted = 0.0  # when a press came that nobody has answered yet
-_answered = 0.0  # when R answered one inside of a call into Python
-
-_SAME_PRESS = 0.5  # seconds within which what reaches Python is the press that R answered
+_result: Any = None  # what the last call gave, where a press ended it
 
 
 def hold() -> bool:
     """Leave interrupts to R from now on; gives what was in force before, for `release`."""
-    global _held, _held_since
+    global _held, _held_since, _result
     before, _held = _held, True
     _held_since = time.monotonic()
+    _result = None
     return before
 
 
@@ -34,6 +35,23 @@ def release(before: bool = False) -> None:
     """Put back what `hold` found."""
     global _held
     _held = bool(before)
+
+
+def keep(result: Any) -> Any:
+    """Remember what a call gave that a press ended, until the next one; gives it back."""
+    global _result
+    _result = result
+    return result
+
+
+def take_interrupted() -> Any:
+    """What the present call gave, if a press ended it; once.
+
+    The press may reach R too, on the way back, and then R has lost the result.
+    """
+    global _result
+    result, _result = _result, None
+    return result
 
 
 def answered(function: Callable) -> Callable:
@@ -87,13 +105,15 @@ def _raise_noted(since: float) -> None:
     global _noted
     if _noted and _noted >= since:
         _noted = 0.0
+        presses.answered()
         raise KeyboardInterrupt
 
 
 def answered_by_r() -> None:
     """R code that Python runs has seen the press."""
-    global _answered, _noted
-    _answered, _noted = time.monotonic(), 0.0
+    global _noted
+    _noted = 0.0
+    presses.answered()
 
 
 def install() -> None:
@@ -112,14 +132,16 @@ def install() -> None:
         if reset:
             # R's own interrupts are suspended while a call runs: nothing to tell it, and no way to
             return None if _running else ask(True)
-        now = time.monotonic()
         if _held:
-            if now - _answered > _SAME_PRESS:
-                _noted = now
+            if presses.is_new():
+                _noted = time.monotonic()
             return False
         if _running:
-            # a press that R code inside of this call has answered already comes here a second time
-            return now - _answered > _SAME_PRESS
+            # a press that has been answered already, by R code inside of this call, comes here a second time
+            new = presses.is_new()
+            if new:
+                presses.answered()
+            return new
         return ask(False)
 
     callback.kerasbridge = True

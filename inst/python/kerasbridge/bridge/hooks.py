@@ -68,6 +68,8 @@ def hook(function: Callable, name: str, takes: Optional[int] = None) -> Callable
 def _plain(value: Any) -> Any:
     if isinstance(value, dict):
         return {name: _plain(one) for name, one in value.items()}
+    if isinstance(value, np.generic):
+        return value.item()  # a scalar of numpy crosses to R much more slowly than one of Python
     return value if isinstance(value, (numbers.Real, str)) else np.asarray(value)
 
 

@@ -9,11 +9,12 @@ alone: it tells R too.
 
 from __future__ import annotations
 
-import ctypes
 import signal
 import threading
 import types
 from typing import Any, Callable
+
+from kerasbridge.runtime import presses
 
 
 def answer(crossing: Callable[[], bool]) -> bool:
@@ -27,13 +28,11 @@ def answer(crossing: Callable[[], bool]) -> bool:
 
     def handler(number: int, frame: Any) -> Any:
         if crossing():
-            raise KeyboardInterrupt
+            if presses.is_new():
+                presses.answered()
+                raise KeyboardInterrupt
+            return None
         return before(number, frame)
 
-    get, put = ctypes.pythonapi.PyOS_getsig, ctypes.pythonapi.PyOS_setsig
-    get.argtypes, get.restype = [ctypes.c_int], ctypes.c_void_p
-    put.argtypes, put.restype = [ctypes.c_int, ctypes.c_void_p], ctypes.c_void_p
-    native = get(signal.SIGINT)
-    signal.signal(signal.SIGINT, handler)  # replaces what the operating system calls as well
-    put(signal.SIGINT, native)
+    presses.handle(handler)
     return True

@@ -7,7 +7,6 @@ import functools
 import re
 import sys
 import threading
-import time
 import traceback
 from typing import Any, Optional
 
@@ -175,18 +174,12 @@ def describe(exc: BaseException) -> dict:
 
 # set when an interrupt was lost where Python can't raise: what runs ends soon
 stop = threading.Event()
-_interrupted: list[tuple[float, Outcome]] = []
 _depth = 0
 
 
 def crossing() -> bool:
     """Whether a call of R's is being answered."""
     return _depth > 0
-
-
-def _keep(done: Outcome) -> Outcome:
-    _interrupted[:] = [(time.monotonic(), done)]
-    return done
 
 
 @contextlib.contextmanager
@@ -208,16 +201,6 @@ def lost_interrupts_stop():
         yield
     finally:
         sys.unraisablehook = before
-
-
-def take_interrupted(seconds: float = 1.0) -> Optional[Outcome]:
-    """What a call gave that an interrupt ended not longer than `seconds` ago.
-
-    The press that ended it may reach R too, on the way back, and then R has lost the result.
-    """
-    kept = [done for when, done in _interrupted if time.monotonic() - when <= seconds]
-    _interrupted.clear()
-    return kept[0] if kept else None
 
 
 def _quotable(text: str) -> Optional[str]:
@@ -248,16 +231,20 @@ def outcome(function):
             value = _countable_parts(value) if rows or type(value) is dict else _countable(value)
             done = Outcome(True, value)
             if hasattr(value, "interrupted"):  # a history
-                return _keep(done) if value.interrupted else done
+                return holding.keep(done) if value.interrupted else done
             if stop.is_set() and _depth == 1:
                 raise KeyboardInterrupt
             return done
         except KeyboardInterrupt:
-            return _keep(Outcome(False, error={"kind": "interrupt", "message": "Interrupted."}))
+            return holding.keep(
+                Outcome(False, error={"kind": "interrupt", "message": "Interrupted."})
+            )
         except BaseException as exc:  # noqa: B036 - an exit in user code must not end R
             error = describe(exc)
             if stop.is_set() and error["r_key"] is None:
-                return _keep(Outcome(False, error={"kind": "interrupt", "message": "Interrupted."}))
+                return holding.keep(
+                    Outcome(False, error={"kind": "interrupt", "message": "Interrupted."})
+                )
             return Outcome(False, error=error)
         finally:
             _depth -= 1

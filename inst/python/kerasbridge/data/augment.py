@@ -108,12 +108,22 @@ def through(
     elif any(before) or any(after):
         image = extended(image, before, after, fill_mode)
     if image.mode != "F" and abs(place[0] * place[4] - place[1] * place[3]) > _COARSE:
-        # several pixels for each of the result: four of them are averaged, sooner than blended
-        half = tuple(v if i % 3 == 2 else v / 2 for i, v in enumerate(place))
-        double = (2 * size[1], 2 * size[0])
-        nearest = pillow.Resampling.NEAREST
-        seen = image.transform(double, pillow.Transform.AFFINE, half, nearest, fillcolor=fill)
-        return seen.reduce(2)
+        # several pixels for each of the result: two of them, on its diagonal, are averaged, which
+        # is several times sooner than a blend of four and truer than one
+        a, b, c, d, e, f = place
+        side = -1 if flips[0] != flips[1] else 1  # a mirror has the other diagonal
+        across, down = (side * a + b) / 4, (side * d + e) / 4
+        near, far = (
+            image.transform(
+                size[::-1],
+                pillow.Transform.AFFINE,
+                (a, b, c + way * across, d, e, f + way * down),
+                pillow.Resampling.NEAREST,
+                fillcolor=fill,
+            )
+            for way in (-1, 1)
+        )
+        return pillow.blend(near, far, 0.5)
     return image.transform(
         size[::-1],
         pillow.Transform.AFFINE,
@@ -144,13 +154,16 @@ def extended(image: Any, before: tuple, after: tuple, fill_mode: str) -> Any:
     def strip(first: int, last: int, count: int, across: bool, end: bool) -> Any:
         """What goes beside the pixels first .. last - 1 of `out`, along columns or rows."""
 
+        def box(a: int, b: int) -> tuple:
+            return (a, top, b, top + height) if across else (0, a, wide, b)
+
         def cut(a: int, b: int) -> Any:
-            return out.crop((a, top, b, top + height) if across else (0, a, wide, b))
+            return out.crop(box(a, b))
 
         if fill_mode == "nearest":
-            edge = cut(last - 1, last) if end else cut(first, first + 1)
+            edge = box(last - 1, last) if end else box(first, first + 1)
             shape = (count, height) if across else (wide, count)
-            return edge.resize(shape, pillow.Resampling.NEAREST)
+            return out.resize(shape, pillow.Resampling.NEAREST, edge)
         if fill_mode == "wrap":
             return cut(first, first + count) if end else cut(last - count, last)
         near = cut(last - count, last) if end else cut(first, first + count)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Optional, Sequence
+from typing import Any, Callable, Iterator, Optional, Sequence
 
 import numpy as np
 
@@ -26,7 +26,7 @@ def _threads() -> ThreadPoolExecutor:
     global _pool, _pool_of
     with _lock:
         if _pool is None or _pool_of != os.getpid():
-            _pool = ThreadPoolExecutor(min(_LIMIT, cores() + 1), "kerasbridge-images")
+            _pool = ThreadPoolExecutor(min(_LIMIT, cores()), "kerasbridge-images")
             _pool_of = os.getpid()
         return _pool
 
@@ -145,40 +145,65 @@ class ImageBatches(IndexSource):
 
     def load(self, rows: np.ndarray) -> tuple:
         """Images, labels and weights with these numbers, each changed as its turn says."""
-        generator = self.image_data_generator
+        return self._begun(rows)()
+
+    def windows(self, shuffle: Optional[bool] = None, start: int = 0) -> Iterator[Any]:
+        # the threads begin with the next window before the last images of this one are done
+        order = self._order(self.shuffle if shuffle is None else shuffle)
+        size = self.window_rows(self.first_rows(1))
+        begun = None
+        for at in range(start, len(order), size):
+            window, begun = begun, self._begun(order[at : at + size])
+            if window is not None:
+                yield window()
+        if begun is not None:
+            yield begun()
+
+    def _begun(self, rows: np.ndarray) -> Callable[[], tuple]:
+        """The threads begin with these images; what is returned waits for them."""
+        generator, epoch = self.image_data_generator, self.epoch
         own = generator.preprocessing_function is not None
         x = empty_block((len(rows), *self.images.shape))
 
         def some(first: int) -> None:
             for at in range(first, min(first + _SAME_TIME, len(rows))):
                 i = int(rows[at])
-                rng = np.random.default_rng([self.seed, self.epoch, i])
+                rng = np.random.default_rng([self.seed, epoch, i])
                 augmentation = generator.augmentation
                 change = augmentation.draw(self.images.shape, rng)
                 self.images.put(i, x[at], augmentation, change)
                 if not own:
-                    self._finish(x, at, i)
+                    self._finish(x, at, i, epoch)
 
         starts = range(0, len(rows), _SAME_TIME)
-        if len(starts) > 1:
-            list(_threads().map(some, starts))
-        else:
-            for first in starts:
-                some(first)
-        if own:  # on the thread that asks: the function may be one of R
-            for at, row in enumerate(rows):
-                self._finish(x, at, int(row))
-        if generator.data_format == "channels_first":
-            x = np.ascontiguousarray(x.transpose(0, 3, 1, 2))
-        return self._with_labels(x, rows)
+        parts = [_threads().submit(some, first) for first in starts] if len(starts) > 1 else []
 
-    def _finish(self, x: np.ndarray, at: int, i: int) -> None:
+        def done() -> tuple:
+            if not parts:
+                some(0)
+            try:
+                for part in parts:
+                    part.result()
+            finally:  # after an error, or when nobody waits any longer
+                for part in parts:
+                    part.cancel()
+            if own:  # on the thread that asks: the function may be one of R
+                for at, row in enumerate(rows):
+                    self._finish(x, at, int(row), epoch)
+            finished = x
+            if generator.data_format == "channels_first":
+                finished = np.ascontiguousarray(x.transpose(0, 3, 1, 2))
+            return self._with_labels(finished, rows)
+
+        return done
+
+    def _finish(self, x: np.ndarray, at: int, i: int, epoch: int) -> None:
         generator = self.image_data_generator
         image = generator.scaled(generator.prepare(x[at]))
         if image.base is not x:
             x[at] = image
         if self.save_to_dir is not None:
-            self._save(x[at], i)
+            self._save(x[at], i, epoch)
 
     def _with_labels(self, x: np.ndarray, rows: np.ndarray) -> tuple:
         if self.labels is None:
@@ -200,10 +225,10 @@ class ImageBatches(IndexSource):
             shape = (shape[2], *shape[:2])
         return self._with_labels(np.zeros((rows, *shape), np.float32), self._rows[:rows])
 
-    def _save(self, image: np.ndarray, i: int) -> None:
+    def _save(self, image: np.ndarray, i: int, epoch: int) -> None:
         low, high = float(image.min()), float(image.max())
         values = ((image - low) * (255.0 / (high - low) if high > low else 1.0)).astype(np.uint8)
-        name = f"{self.save_prefix}_{i}_{self.epoch}.{self.save_format}"
+        name = f"{self.save_prefix}_{i}_{epoch}.{self.save_format}"
         picture = pillow().fromarray(values[..., 0] if values.shape[-1] == 1 else values)
         picture.save(os.path.join(self.save_to_dir, name))
 

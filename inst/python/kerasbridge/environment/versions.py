@@ -108,6 +108,8 @@ _JAX_TENSORFLOW: Version = (2, 17)
 
 # What data sources and pictures need beside Keras.
 _COMPANIONS = ("h5py>=3.10", "scipy", "pillow", "safetensors")
+# TensorFlow up to 2.20 brings it; callbacks write its logs, `tensorboard()` shows them
+_TENSORBOARD = "tensorboard"
 # pyarrow 26 refuses numpy 1 when it is imported; its metadata doesn't say so, so pip can't know.
 _PYARROW = "pyarrow"
 _PYARROW_NUMPY1 = "pyarrow<26"
@@ -206,6 +208,7 @@ def resolve(
         numpy = _numpy_requirement(release.numpy_min, release.numpy_below, old_numpy)
         requirements = [_tensorflow_requirement(release, gpu, system, machine, reasons)]
         requirements += _cuda_requirements(cuda, cudnn)
+        requirements += [_TENSORBOARD] if release.version >= (2, 21) else []
         tensorflow: Optional[str] = text(release.version)
         size = release.size_gb + (4.5 if gpu else 0.0)
     else:
@@ -251,6 +254,7 @@ def needs() -> list:
         f"keras>={text(TENSORFLOW[0].keras_min)},<={text(KERAS_NEWEST)}",
         "numpy",
         *_COMPANIONS,
+        _TENSORBOARD,
         _PYARROW,
     ]
 

@@ -9,7 +9,7 @@ import shutil
 import stat
 import time
 from pathlib import Path
-from typing import Iterator, Union
+from typing import Iterator, Optional, Union
 
 from kerasbridge.errors import FileError, KerasBridgeError
 from kerasbridge.files import folders, leftovers
@@ -129,10 +129,12 @@ def explained(folder: PathLike, argument: str = "filepath") -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def replacing(path: PathLike, overwrite: bool = True, argument: str = "filepath") -> Iterator[str]:
+def replacing(
+    path: PathLike, overwrite: bool = True, argument: str = "filepath", ending: Optional[str] = None
+) -> Iterator[str]:
     """Yield a temporary path in the target's folder; on success it takes the target's place.
 
-    The temporary file keeps the target's ending (Keras chooses the format by it), is flushed to
+    The temporary file has the target's ending or the one given (Keras chooses the format by it), is flushed to
     disk before the rename, and is removed on any failure. A target that is a link stays one: what it
     points at is replaced. Permissions and, where allowed, the owner of the old file are kept.
 
@@ -142,7 +144,9 @@ def replacing(path: PathLike, overwrite: bool = True, argument: str = "filepath"
     target = check_target(path, overwrite, argument)
     folder = target.parent
     folders.recover(folder)
-    ending = "".join(target.suffixes[-2:]) if target.name.endswith(".weights.h5") else target.suffix
+    if ending is None:
+        double = target.name.endswith(".weights.h5")
+        ending = "".join(target.suffixes[-2:]) if double else target.suffix
     temporary = leftovers.new_name(folder, ending)
     with explained(folder, argument):
         try:

@@ -7,6 +7,8 @@ from typing import Any, Sequence
 import keras
 
 from kerasbridge.errors import ArgumentError, UnsupportedError
+from kerasbridge.runtime.keras_version import keras_before
+from kerasbridge.runtime.variables import variable_class
 
 _TAPE = (
     "Compute the loss inside a tape: with(tf$GradientTape() %as% tape, { ... }), "
@@ -35,6 +37,24 @@ class _GradientOf(keras.layers.Layer):
 
     def compute_output_spec(self, inputs: list) -> list:
         return [keras.KerasTensor(x.shape, dtype=x.dtype) for x in inputs]
+
+
+def _compute_once(model: Any, variables: list) -> None:
+    """Run a model on zeros. Keras before 3.10 says no earlier that it needs further inputs.
+
+    Raises:
+        KeyError: it does.
+    """
+    zeros = [
+        keras.ops.zeros([1 if length is None else length for length in v.shape], v.dtype)
+        for v in variables
+    ]
+    try:
+        model(zeros)
+    except KeyError:
+        raise
+    except Exception:  # noqa: B902 - one step along a free axis can be too few for it, which is no matter
+        return
 
 
 def gradients(loss: Any, variables: Sequence) -> list:
@@ -72,6 +92,8 @@ def gradients(loss: Any, variables: Sequence) -> list:
             )
         try:
             model = keras.Model(variables, loss)
+            if keras_before(3, 10):
+                _compute_once(model, variables)
         except (ValueError, KeyError) as error:
             raise ArgumentError(
                 "`loss` can't be computed from `variables` alone.",
@@ -81,7 +103,7 @@ def gradients(loss: Any, variables: Sequence) -> list:
             ) from error
         return _GradientOf(model)(variables)
     if tf.is_tensor(loss) and not tf.executing_eagerly():
-        inner = [v.value if isinstance(v, keras.Variable) else v for v in variables]
+        inner = [v.value if isinstance(v, variable_class()) else v for v in variables]
         return tf.gradients(loss, inner)
     raise UnsupportedError(
         "The loss is a number by now; how it came about is not recorded.",

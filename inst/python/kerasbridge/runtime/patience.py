@@ -13,6 +13,8 @@ import queue
 import threading
 from typing import Any, Callable
 
+from kerasbridge.runtime import presses
+
 _asked: queue.SimpleQueue = queue.SimpleQueue()
 
 
@@ -52,6 +54,7 @@ def _speak(_: Any) -> int:
         while True:
             _asked.get_nowait().speak()
     except KeyboardInterrupt:
+        presses.unanswered()
         threading.Timer(0.01, _thread.interrupt_main).start()
     except Exception:  # none left; or a word can't be written, which is no reason to stop the work
         pass

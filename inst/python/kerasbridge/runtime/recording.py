@@ -11,6 +11,8 @@ from __future__ import annotations
 import contextlib
 from typing import Any, Iterator, Optional
 
+from kerasbridge.runtime.variables import variable_class
+
 
 class NotExpressible(Exception):
     """The method can't be written down as operations of Keras; the text says why."""
@@ -48,7 +50,7 @@ class Recording:
             return type(value)(self._replaced(item) for item in value)
         if isinstance(value, dict):
             return {key: self._replaced(item) for key, item in value.items()}
-        if isinstance(value, keras.Variable):
+        if isinstance(value, variable_class()):
             if id(value) not in self._swapped:
                 refuse("it uses a weight that is not its own")
             return self._swapped[id(value)]
@@ -115,7 +117,7 @@ class Operations:
             return [self.written(item) for item in value]
         if isinstance(value, dict):
             return {"dict": {key: self.written(item) for key, item in value.items()}}
-        if isinstance(value, (keras.Variable, keras.random.SeedGenerator)) or callable(value):
+        if isinstance(value, (variable_class(), keras.random.SeedGenerator)) or callable(value):
             refuse("it hands functions, weights or generators of numbers to operations")
         if keras.ops.is_tensor(value):
             for step, made in enumerate(self.values):

@@ -23,6 +23,7 @@ from kerasbridge.files import write_text
 from kerasbridge.saving.arguments import arguments_kept
 from kerasbridge.saving.door import check_older_config, first_words, own_error
 from kerasbridge.saving.modules import with_modules
+from kerasbridge.saving.nested import built_once
 from kerasbridge.saving.safety.config import check_allow, check_config
 from kerasbridge.saving.safety.memory import limited_variables, memory_of_computer
 from kerasbridge.saving.safety.texts import Twice, once
@@ -202,7 +203,7 @@ def _from_tree(tree: Any, custom_objects: Optional[dict], argument: str, allow: 
     custom_objects = {**audit.imported, **(custom_objects or {})}
     with _building(source, argument):
         return keras.saving.deserialize_keras_object(
-            with_modules(tree), custom_objects=custom_objects, safe_mode=not allow
+            built_once(with_modules(tree)), custom_objects=custom_objects, safe_mode=not allow
         )
 
 

@@ -15,6 +15,7 @@ import keras
 from kerasbridge.errors import ArgumentError, UnsupportedError
 from kerasbridge.saving.arguments import arguments_kept
 from kerasbridge.saving.modules import functional_module
+from kerasbridge.saving.nested import built_once
 
 
 def get_config(target: Any) -> dict:
@@ -86,7 +87,9 @@ def from_config(
             hint="Use the value of get_config(), or a list with `class_name` and `config`.",
             argument="config",
         )
-    return keras.saving.deserialize_keras_object(tree, custom_objects=custom_objects or {})
+    return keras.saving.deserialize_keras_object(
+        built_once(tree), custom_objects=custom_objects or {}
+    )
 
 
 def merged(original: Any, sent: Any) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import warnings
 from typing import Any, Iterator, Optional
 
@@ -268,6 +269,7 @@ def first_words(err: BaseException) -> str:
     )
     if said.endswith(":") and said in lines[:-1]:  # what is wrong stands in the line below
         said = f"{said} {lines[lines.index(said) + 1]}"
+    said = re.sub(r"\bvalue=\[.*", "...", said)  # the numbers of a weight say nothing here
     return said[:400] or type(err).__name__
 
 

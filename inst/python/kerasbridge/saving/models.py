@@ -6,22 +6,30 @@ import contextlib
 import os
 import shutil
 import tempfile
-from typing import Any, Optional, Union
+from typing import Any, Iterator, Optional, Union
 
 import keras
 
 from kerasbridge import layers
 from kerasbridge.errors import ArgumentError, FileError, UnsupportedError
 from kerasbridge.files import check_room, replacing
+from kerasbridge.saving import named_weights
 from kerasbridge.saving.arguments import arguments_kept
 from kerasbridge.saving.contents import MAGIC, check_source, sniff
 from kerasbridge.saving.door import Door
 from kerasbridge.saving.modules import with_modules, write_modules
+from kerasbridge.saving.nested import built_once, with_built_once
+from kerasbridge.saving.older_weights import read_lists
 from kerasbridge.saving.report import WeightsReport
 from kerasbridge.saving.safety import config
 from kerasbridge.saving.sizes import stored_size
 from kerasbridge.saving.unused import unused_weights
-from kerasbridge.saving.writing import add_manifest, settings_copied, settings_kept
+from kerasbridge.saving.writing import (
+    add_manifest,
+    settings_copied,
+    settings_kept,
+    weights_named_apart,
+)
 
 PathLike = Union[str, "os.PathLike[str]"]
 MODEL_ENDINGS = (".keras", ".h5", ".hdf5")
@@ -38,7 +46,36 @@ def _check_ending(path: PathLike, endings: tuple) -> str:
     return name
 
 
-def save_model(model, filepath: PathLike, overwrite: bool = False, include_optimizer: bool = True):
+def _format(name: str, format: Optional[str]) -> str:
+    """The ending that chooses the format of a whole model: the file's own, or that of a format by name."""
+    if format is None:
+        _check_ending(name, MODEL_ENDINGS)
+        return ".keras" if name.endswith(".keras") else ".h5"
+    if format in ("tf", "saved_model", "tf_saved_model"):
+        raise ArgumentError(
+            "SavedModel folders have functions of their own.",
+            hint="save_model_tf() for one that trains on, export_savedmodel() for one that serves.",
+            argument="format",
+        )
+    ending = {"keras": ".keras", "h5": ".h5", "hdf5": ".h5"}.get(format)
+    if ending is None:
+        raise ArgumentError(f"is '{format}'; it may be 'keras' or 'h5'.", argument="format")
+    if name.endswith(MODEL_ENDINGS) and name.endswith(".keras") != (ending == ".keras"):
+        raise ArgumentError(
+            f"is '{format}', and the name '{os.path.basename(name)}' says another: plain Keras goes by the name.",
+            hint=f"Name the file '{os.path.splitext(name)[0]}{ending}', or leave `format` out.",
+            argument="format",
+        )
+    return ending
+
+
+def save_model(
+    model,
+    filepath: PathLike,
+    overwrite: bool = False,
+    include_optimizer: bool = True,
+    format: Optional[str] = None,
+):
     """Save architecture, weights, compile settings and optimizer state.
 
     Args:
@@ -46,21 +83,29 @@ def save_model(model, filepath: PathLike, overwrite: bool = False, include_optim
         filepath: ends in `.keras` (zip, the better choice), `.h5` or `.hdf5`.
         overwrite: replace an existing file.
         include_optimizer: False leaves the optimizer's state out.
+        format: "keras" or "h5", for a name with another ending; Keras itself reads a file by its ending alone.
 
     Returns:
         The path, as text.
 
     Raises:
+        ArgumentError: the format is none, or contradicts the ending.
         FileError: wrong ending, missing folder, existing file, full disk.
     """
-    name = _check_ending(os.path.expanduser(os.fspath(filepath)), MODEL_ENDINGS)
-    with replacing(name, overwrite) as temporary:
+    name = os.path.expanduser(os.fspath(filepath))
+    ending = _format(name, format)
+    with replacing(name, overwrite, ending=ending) as temporary:
         check_room(os.path.dirname(temporary), stored_size(model, include_optimizer))
         with arguments_kept(model):
-            if name.endswith(".keras"):
+            if ending == ".keras":
                 keras.saving.save_model(model, temporary, include_optimizer=include_optimizer)
             else:
-                with _quiet_legacy_warning(), settings_kept(model), settings_copied():
+                with (
+                    _quiet_legacy_warning(),
+                    settings_kept(model),
+                    settings_copied(),
+                    weights_named_apart(model),
+                ):
                     keras.saving.save_model(
                         model, temporary, overwrite=True, include_optimizer=include_optimizer
                     )
@@ -154,15 +199,16 @@ def load_model(
 
 
 def _load_keras(path: str, door: Door, compile: bool):
-    return keras.saving.load_model(
-        path, custom_objects=door.objects(), compile=compile, safe_mode=door.safe_mode
-    )
+    with with_built_once(path) as path:
+        return keras.saving.load_model(
+            path, custom_objects=door.objects(), compile=compile, safe_mode=door.safe_mode
+        )
 
 
 def _load_h5(path: str, door: Door, compile: bool):
     """The model of an `.h5` file of Keras 3, built as that of a `.keras` file is: see `modules.py`."""
     model = keras.saving.deserialize_keras_object(
-        with_modules(door.contents.config, plain=True),
+        built_once(with_modules(door.contents.config, plain=True)),
         custom_objects=door.objects(),
         safe_mode=door.safe_mode,
     )
@@ -257,8 +303,6 @@ def load_weights(
         FileError: the file is missing, empty, damaged, or its weights don't fit.
         UnsafeFileError: it reads other files, or is dishonest about its size.
     """
-    from kerasbridge.saving import named_weights
-    from kerasbridge.saving.older_weights import read_lists
     from kerasbridge.saving.safetensors_file import load_safetensors
 
     name = check_source(filepath)
@@ -272,7 +316,10 @@ def load_weights(
         return _load_sharded(model, name, skip_mismatch, by_name, allow, max_size)
     door = Door(name, allow=allow, max_size=max_size)
     tree = door.contents.kind in ("keras", "weights")
-    with door.building("`by_name = TRUE` with `skip_mismatch = TRUE` loads what fits."):
+    with (
+        _told_by_layer(model, name, None if by_name or skip_mismatch else door),
+        door.building("`by_name = TRUE` with `skip_mismatch = TRUE` loads what fits."),
+    ):
         if door.contents.kind == "safetensors":
             report = load_safetensors(model, name, skip_mismatch, by_name)
         elif tree and (by_name or skip_mismatch):
@@ -294,6 +341,29 @@ def load_weights(
                 report.add(layer, "unused", reason, count)
     report.notes += door.finish_weights(model)
     return report
+
+
+@contextlib.contextmanager
+def _told_by_layer(model, path: str, door: Optional[Door]) -> Iterator[None]:
+    """Around a load of weights: a failure leaves all as they were, and says which layer doesn't fit.
+
+    Keras gives the layers that fit their weights, then complains of the others.
+
+    Args:
+        door: the file, where it has to fit as a whole.
+    """
+    try:
+        with named_weights.values_kept(model):
+            yield
+    except FileError:
+        if door is None:
+            raise
+        if door.contents.kind in ("keras", "weights"):
+            named_weights.load_tree(model, path, False, False, compare=True)
+        elif door.contents.kind != "safetensors" and not door.of_keras_2:
+            with read_lists(path) as source:
+                named_weights.load_lists(model, path, source, False, False, compare=True)
+        raise
 
 
 def _load_sharded(

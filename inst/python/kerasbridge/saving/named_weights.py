@@ -26,7 +26,12 @@ _WEIGHTS, _CONFIG = "model.weights.h5", "config.json"
 
 # ---- lists of arrays by layer ----------------------------------------------------------------------
 def load_lists(
-    model: Any, path: str, source: dict[str, list], skip_mismatch: bool, by_name: bool
+    model: Any,
+    path: str,
+    source: dict[str, list],
+    skip_mismatch: bool,
+    by_name: bool,
+    compare: bool = False,
 ) -> WeightsReport:
     """Give the layers of `model` the arrays of a file.
 
@@ -34,6 +39,7 @@ def load_lists(
         source: layer name -> arrays (anything with a shape that `numpy.asarray` reads), in the order
             of the layer's weights.
         by_name: layers are matched by name; else the layers that have weights by position.
+        compare: only say what would become of each layer.
 
     Raises:
         FileError: as `WeightsReport.refuse`.
@@ -61,7 +67,7 @@ def load_lists(
         if name not in taken:
             report.add(name, "unused", "no such layer in the model", len(arrays))
     report.refuse(path, skip_mismatch, by_name)
-    for weight, array in jobs:
+    for weight, array in () if compare else jobs:
         weight.assign(np.asarray(array))
     return report
 
@@ -220,8 +226,13 @@ def _count(node: _Node) -> int:
 APART = ("optimizer", "loss_tracker", "metrics", "_metrics")
 
 
-def load_tree(model: Any, path: str, skip_mismatch: bool, by_name: bool) -> WeightsReport:
+def load_tree(
+    model: Any, path: str, skip_mismatch: bool, by_name: bool, compare: bool = False
+) -> WeightsReport:
     """Load the weights of a `.weights.h5` or `.keras` file as far as the models agree.
+
+    Args:
+        compare: only say what would become of each layer.
 
     Raises:
         FileError: as `WeightsReport.refuse`.
@@ -246,6 +257,8 @@ def load_tree(model: Any, path: str, skip_mismatch: bool, by_name: bool) -> Weig
             _exchange(here, there, "", report, jobs)
             report.layer = [name or model.name for name in report.layer]
             report.refuse(path, skip_mismatch, by_name)
+            if compare:
+                return report
             for own, other in jobs:
                 own[...] = other[...]
         model.load_weights(own_path)
@@ -288,6 +301,22 @@ def prepare_optimizer(model: Any, path: str) -> None:
         stored = file.get("optimizer/vars")
         if stored is not None and len(stored) > len(optimizer.variables):
             optimizer.build(model.trainable_variables)
+
+
+@contextlib.contextmanager
+def values_kept(model: Any) -> Iterator[None]:
+    """Around a load that writes before it compares: on an error every weight has its value again."""
+    import keras
+
+    optimizer = getattr(model, "optimizer", None)
+    variables = [*model.weights, *getattr(optimizer, "variables", ())]
+    before = [np.asarray(keras.ops.convert_to_numpy(variable)) for variable in variables]
+    try:
+        yield
+    except BaseException:
+        for variable, value in zip(variables, before):
+            variable.assign(value)
+        raise
 
 
 def loaded_whole(model: Any, load: Callable[[], Any]) -> WeightsReport:

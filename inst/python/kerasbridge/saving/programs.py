@@ -28,6 +28,7 @@ import numpy as np
 
 from kerasbridge.runtime import structures
 from kerasbridge.runtime.recording import NotExpressible, Recording, paused, recording
+from kerasbridge.runtime.variables import variable_class
 from kerasbridge.saving.safety.config import audit_config
 
 MAX_BYTES = 4 * 2**20  # of one program as text
@@ -364,7 +365,7 @@ class _weights_swapped:
 
     def __enter__(self) -> None:
         for name, value in list(self._space.items()):
-            if isinstance(value, keras.Variable) and id(value) in self._swapped:
+            if isinstance(value, variable_class()) and id(value) in self._swapped:
                 self._before[name] = value
                 self._space[name] = self._swapped[id(value)]
 

@@ -90,9 +90,10 @@ def shapes_differ(model: Iterable, file: Iterable) -> Optional[str]:
         return f"{len(file)} arrays in the file, {len(model)} in the model"
     for here, there in zip(model, file):
         if here != there:
-            return f"shape {_shape(there)} in the file, {_shape(here)} in the model"
+            return f"shape {in_words(there)} in the file, {in_words(here)} in the model"
     return None
 
 
-def _shape(shape: tuple) -> str:
+def in_words(shape: tuple) -> str:
+    """A shape as it stands in messages."""
     return "(" + ", ".join(map(str, shape)) + ")"

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import os
-from typing import Any, Union
+from typing import Any, Optional, Union
 
 import numpy as np
 
@@ -18,9 +18,10 @@ from kerasbridge.errors import ArgumentError, FileError, InstallError
 from kerasbridge.files import leftovers, replacing
 from kerasbridge.saving import manifest
 from kerasbridge.saving.contents import checksum
+from kerasbridge.saving.foreign_names import load_foreign
 from kerasbridge.saving.named_weights import load_lists, ordered
 from kerasbridge.saving.report import WeightsReport
-from kerasbridge.saving.safety.tensors import structure_of_arrays
+from kerasbridge.saving.safety.tensors import MANIFEST, structure_of_arrays
 
 PathLike = Union[str, "os.PathLike[str]"]
 
@@ -98,7 +99,7 @@ def write_safetensors(model: Any, path: PathLike, overwrite: bool) -> None:
     parts = {f"/{name}": {"crc32": checksum(_octets(array))} for name, array in arrays.items()}
     described = [(name, array.shape, array.dtype) for name, array in arrays.items()]
     parts["structure"] = {"crc32": structure_of_arrays(described, header)}
-    header["kerasbridge"] = manifest.plain_text(manifest.make(model, parts, []))
+    header[MANIFEST] = manifest.plain_text(manifest.make(model, parts, []))
     with replacing(path, overwrite) as temporary:
         # the library writes to a name of its own beside the one it is given: in a folder that the next
         # save clears, should this process be killed
@@ -116,7 +117,7 @@ def _octets(array: np.ndarray) -> np.ndarray:
 def load_safetensors(
     model: Any, path: str, skip_mismatch: bool = False, by_name: bool = False
 ) -> WeightsReport:
-    """Load weights by the names in the file; layers of other programs are told by the names alone.
+    """Load weights by the list of layers in the file; where there is none, see `foreign_names.py`.
 
     The file has been looked at: see `safety/tensors.py`.
 
@@ -134,16 +135,15 @@ def load_safetensors(
             f"'{path}' is damaged, or not a safetensors file: {str(err).splitlines()[0]}.",
             argument="filepath",
         ) from err
-    own = names(model)
-    mine = own.get(model.name, [])
+    if order is None:
+        return load_foreign(model, path, arrays, skip_mismatch, by_name)
+    mine = names(model).get(model.name, [])
     top = [layer.name for layer in model.layers]
     source = {
         layer: [arrays[name] for name in found]
         for layer, found in order.items()
         if layer in top or by_name or not mine
     }
-    if "layers" not in header:
-        source = _sorted_alike(own, source, order)
     report = load_lists(model, path, source, skip_mismatch, by_name)
     if mine and all(name in arrays and arrays[name].shape == tuple(w.shape) for name, w in mine):
         for name, weight in mine:
@@ -152,28 +152,12 @@ def load_safetensors(
     return report
 
 
-def _order(keys: list, header: dict) -> dict[str, list]:
-    if "layers" in header:
-        order = json.loads(header["layers"])
-        listed = [name for found in order.values() for name in found]
-        if sorted(listed) != sorted(keys):
-            raise ValueError("its list of layers does not fit its arrays")
-        return order
-    order = {}
-    for key in keys:
-        layer = key.replace(".", "/").rsplit("/", 1)[0]
-        order.setdefault(layer, []).append(key)
+def _order(keys: list, header: dict) -> Optional[dict[str, list]]:
+    """Layer -> its arrays in order, where the file lists them."""
+    if "layers" not in header or MANIFEST not in header:
+        return None
+    order = json.loads(header["layers"])
+    listed = [name for found in order.values() for name in found]
+    if sorted(listed) != sorted(keys):
+        raise ValueError("its list of layers does not fit its arrays")
     return order
-
-
-def _sorted_alike(own: dict, source: dict, order: dict) -> dict:
-    """Arrays of each layer in the order of the model's weights, by the last part of their names."""
-    out = dict(source)
-    for layer, found in own.items():
-        if layer not in source:
-            continue
-        ends = {key.replace(".", "/").rsplit("/", 1)[-1]: i for i, key in enumerate(order[layer])}
-        wanted = [name.rsplit("/", 1)[-1] for name, _ in found]
-        if sorted(ends) == sorted(wanted):
-            out[layer] = [source[layer][ends[end]] for end in wanted]
-    return out

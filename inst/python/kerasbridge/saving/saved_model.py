@@ -15,27 +15,29 @@ from typing import Any, Optional, Union
 import numpy as np
 
 from kerasbridge.errors import ArgumentError, DataError, FileError, UnsupportedError
-from kerasbridge.files import recover, replacing_files, replacing_folder
+from kerasbridge.files import recover, replacing_folder
 from kerasbridge.saving.door import NOT_NUMBERS, few, warn_of
 from kerasbridge.saving.legacy import metadata
-from kerasbridge.saving.named_weights import loaded_whole
-from kerasbridge.saving.report import WeightsReport
 from kerasbridge.saving.safety.config import check_allow, raise_refused
 from kerasbridge.saving.safety.graphs import audit_graph
-from kerasbridge.saving.safety.texts import damaged
 from kerasbridge.saving.sweeping import has_not_numbers
 
 PathLike = Union[str, "os.PathLike[str]"]
 WHOLE_MODEL = os.path.join("assets.extra", "model.keras")
 
 
-def _tensorflow() -> Any:
+def tensorflow() -> Any:
+    """TensorFlow, where it is the backend.
+
+    Raises:
+        UnsupportedError: another one is.
+    """
     import keras
 
     if keras.config.backend() != "tensorflow":
         raise UnsupportedError(
-            f"SavedModel folders are TensorFlow's; this session runs on {keras.config.backend()}.",
-            hint="Use save_model(), whose files open on every backend.",
+            f"SavedModel folders and checkpoints are TensorFlow's; this session runs on {keras.config.backend()}.",
+            hint="Use save_model() and save_model_weights(), whose files open on every backend.",
         )
     import tensorflow as tf
 
@@ -55,7 +57,7 @@ def export_saved_model(
         FileError: the folder exists, or its parent doesn't.
         ArgumentError: the model has never seen an input, so that there is nothing to write.
     """
-    _tensorflow()
+    tensorflow()
     _check_built(model)
     name = os.path.expanduser(os.fspath(filepath))
     with replacing_folder(name, overwrite) as temporary:
@@ -124,7 +126,7 @@ def save_model_tf(
     """A SavedModel folder that also holds the whole model, so that `load_model_tf` can train on."""
     import keras
 
-    _tensorflow()
+    tensorflow()
     _check_built(model)
     name = os.path.expanduser(os.fspath(filepath))
     with replacing_folder(name, overwrite) as temporary:
@@ -221,7 +223,7 @@ class InferenceModel:
     """
 
     def __init__(self, folder: str, endpoint: Optional[str] = None):
-        tf = _tensorflow()
+        tf = tensorflow()
         try:
             self._loaded = tf.saved_model.load(folder)
         except (OSError, ValueError, tf.errors.OpError) as err:
@@ -327,55 +329,3 @@ class InferenceModel:
 
     def __repr__(self) -> str:
         return f"<SavedModel for inference, endpoint '{self.endpoint}', inputs {self.inputs}>"
-
-
-def save_weights_tf(model: Any, filepath: PathLike, overwrite: bool = True) -> str:
-    """Weights as a TensorFlow checkpoint: `<filepath>.index` and `<filepath>.data-...`."""
-    tf = _tensorflow()
-    name = os.path.expanduser(os.fspath(filepath))
-    folder = os.path.dirname(os.path.abspath(name))
-    # the index names the data: it comes last
-    with replacing_files(folder, last=lambda file: file.endswith(".index")) as temporary:
-        if os.path.exists(name + ".index") and not overwrite:
-            raise FileError(
-                f"'{name}' exists already.", hint="Say `overwrite = TRUE`.", argument="overwrite"
-            )
-        tf.train.Checkpoint(model=model).write(os.path.join(temporary, os.path.basename(name)))
-    return name
-
-
-def load_weights_tf(model: Any, filepath: PathLike) -> WeightsReport:
-    """Weights of a checkpoint of `save_weights_tf`, into a model of the same architecture.
-
-    Returns:
-        What became of each layer.
-
-    Raises:
-        FileError: there is none, it is damaged (TensorFlow keeps checksums), or of another model.
-    """
-    tf = _tensorflow()
-    name = os.path.expanduser(os.fspath(filepath))
-    recover(os.path.dirname(os.path.abspath(name)))
-    if not os.path.exists(name + ".index"):
-        raise FileError(
-            f"There is no checkpoint '{name}' (no file '{name}.index').", argument="filepath"
-        )
-
-    def read() -> None:
-        tf.train.Checkpoint(model=model).read(name).assert_existing_objects_matched()
-
-    try:
-        report = loaded_whole(model, read)
-    except AssertionError as err:
-        raise FileError(
-            f"The checkpoint '{name}' does not hold the weights of this model.",
-            hint="It must have been written from a model of the same layers.",
-            argument="filepath",
-        ) from err
-    except Exception as err:  # noqa: B902 - TensorFlow raises an IndexError for a file cut short
-        said = (str(err).splitlines() or [type(err).__name__])[0][:200]
-        raise damaged(f"'{name}'", "", said) from err
-    bad = [w.path for w in model.weights if has_not_numbers(np.asarray(w))]
-    if bad:
-        report.notes.append(warn_of(model, f"'{name}' {NOT_NUMBERS}: {few(bad)}."))
-    return report

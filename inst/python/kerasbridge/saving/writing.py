@@ -11,6 +11,7 @@ import zipfile
 from typing import Any, Iterator, Optional
 
 from kerasbridge.runtime import r_functions
+from kerasbridge.runtime.keras_version import keras_before
 from kerasbridge.runtime.recording import NotExpressible
 from kerasbridge.saving import manifest, python_source
 from kerasbridge.saving.contents import MANIFEST, Contents, read_contents
@@ -65,6 +66,23 @@ def settings_copied() -> Iterator[None]:
             copyreg.dispatch_table.pop(cls, None)
             if held is not None:
                 copyreg.dispatch_table[cls] = held
+
+
+@contextlib.contextmanager
+def weights_named_apart(model: Any) -> Iterator[None]:
+    """Around Keras' writer of `.h5`, which before Keras 3.3 takes the bare names of a layer's weights.
+
+    In a layer made of layers (MultiHeadAttention, Bidirectional, a model) several have the same name,
+    and the file can't be written. Here each has its path as its name, as newer versions write it.
+    """
+    before = {id(w): (w, w.name) for w in model.weights} if keras_before(3, 3) else {}
+    for weight, _ in before.values():
+        weight.name = weight.path
+    try:
+        yield
+    finally:
+        for weight, name in before.values():
+            weight.name = name
 
 
 def add_manifest(model: Any, path: str) -> None:

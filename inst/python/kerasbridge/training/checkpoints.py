@@ -223,9 +223,21 @@ class BackupAndRestore(keras.callbacks.BackupAndRestore):
 
     WEIGHTS, STATE = "latest.weights.h5", "training_metadata.json"
 
-    def __init__(self, backup_dir: PathLike, *args: Any, **kwargs: Any):
-        super().__init__(os.path.expanduser(os.fspath(backup_dir)), *args, **kwargs)
-        self.double_checkpoint = getattr(self, "double_checkpoint", False)  # older Keras
+    double_checkpoint = False  # Keras before 3.7 doesn't know it
+
+    def __init__(
+        self,
+        backup_dir: PathLike,
+        save_freq: Union[str, int] = "epoch",
+        double_checkpoint: bool = False,
+        delete_checkpoint: bool = True,
+    ):
+        super().__init__(
+            os.path.expanduser(os.fspath(backup_dir)),
+            save_freq=save_freq,
+            delete_checkpoint=delete_checkpoint,
+        )
+        self.double_checkpoint = double_checkpoint
         self._seen = self._epoch = 0
         self._last: Optional[int] = None
 

@@ -19,6 +19,7 @@ from kerasbridge.errors import ArgumentError
 from kerasbridge.runtime import spreading, threads
 from kerasbridge.training.compiling import flat_layers
 from kerasbridge.training.guards import class_weight_rows, leaves
+from kerasbridge.training.keeping import values_kept
 
 _YIELD = 5e-4  # seconds between two batches in which a finished step can report
 
@@ -221,8 +222,9 @@ class Steps:
         if spreading.strategy_of(self._model) is not None:
             return self._on_devices(batch)
         if self._kind == "predict":
-            return self._model.predict_on_batch(x)
-        with _metrics_run_on(self._model):
+            with values_kept(self._model):
+                return self._model.predict_on_batch(x)
+        with values_kept(self._model), _metrics_run_on(self._model):
             method = getattr(self._model, f"{self._kind}_on_batch")
             return method(x, y, sample_weight=weight, return_dict=True)
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-from typing import Any, Iterator
+from typing import Any
 
 import keras
 
@@ -12,6 +11,7 @@ from kerasbridge.runtime.quiet import hush_retracing
 from kerasbridge.training.checkpoints import durable
 from kerasbridge.training.compiling import flat_layers
 from kerasbridge.training.history import History
+from kerasbridge.training.keeping import values_kept
 from kerasbridge.training.progress import Progress
 from kerasbridge.training.watch import Watch
 
@@ -63,20 +63,6 @@ class _FromItsEpoch(keras.callbacks.Callback):
         self._source.begin_epoch(self._epoch)
 
 
-@contextlib.contextmanager
-def _kept(model: Any) -> Iterator[None]:
-    """Where the block ends in an error, the model has the weights that it had reached.
-
-    On JAX the loops of Keras hold them outside of the model as long as they run.
-    """
-    try:
-        yield
-    except BaseException:
-        with contextlib.suppress(Exception):
-            getattr(model, "jax_state_sync", lambda: None)()
-        raise
-
-
 def fit_plain(
     model: Any, callbacks: list, history: History, progress: Progress, stop: Any, arguments: dict
 ) -> None:
@@ -90,8 +76,8 @@ def fit_plain(
     x = arguments.get("x")
     own = [_FromItsEpoch(x)] if hasattr(x, "begin_epoch") else []
     weighed = spreading.weighed_gradients(model, flat_layers(model))
-    with weighed, spreading.uneven_told("x"), _kept(model):
-        model.fit(**_readable(arguments), callbacks=[*callbacks, *own, watch], verbose=0)
+    with weighed, spreading.uneven_told("x"), values_kept(model) as first:
+        model.fit(**_readable(arguments), callbacks=[*first, *callbacks, *own, watch], verbose=0)
 
 
 def evaluate_plain(
@@ -100,9 +86,12 @@ def evaluate_plain(
     hush_retracing()
     _compile_anew(model)
     watch = Watch(progress, stop, title="Evaluate")
-    with spreading.uneven_told("x"), _kept(model):
+    with spreading.uneven_told("x"), values_kept(model) as first:
         return model.evaluate(
-            **_readable(arguments), callbacks=[*callbacks, watch], verbose=0, return_dict=True
+            **_readable(arguments),
+            callbacks=[*first, *callbacks, watch],
+            verbose=0,
+            return_dict=True,
         )
 
 
@@ -111,5 +100,7 @@ def predict_plain(
 ) -> Any:
     hush_retracing()
     watch = Watch(progress, stop, title="Predict")
-    with spreading.uneven_told("x"), _kept(model):
-        return model.predict(**_readable(arguments), callbacks=[*callbacks, watch], verbose=0)
+    with spreading.uneven_told("x"), values_kept(model) as first:
+        return model.predict(
+            **_readable(arguments), callbacks=[*first, *callbacks, watch], verbose=0
+        )

@@ -8,6 +8,7 @@ from kerasbridge.runtime import spreading
 from kerasbridge.training.compiling import as_compiled
 from kerasbridge.training.entering import check_trains
 from kerasbridge.training.guards import clean_class_weight, leaves
+from kerasbridge.training.keeping import values_kept
 
 
 def train_on_batch(
@@ -20,7 +21,7 @@ def train_on_batch(
     """One step of gradient descent on the rows given; the metrics of these rows by name."""
     check_trains("train_on_batch")
     class_weight = clean_class_weight(model, y, class_weight)
-    with as_compiled(model):
+    with as_compiled(model), values_kept(model):
         return model.train_on_batch(
             x, y, sample_weight=sample_weight, class_weight=class_weight, return_dict=True
         )
@@ -29,7 +30,8 @@ def train_on_batch(
 def test_on_batch(model: Any, x: Any, y: Any = None, sample_weight: Any = None) -> dict[str, float]:
     """The metrics of the rows given, by name; no weight changes."""
     try:
-        return model.test_on_batch(x, y, sample_weight=sample_weight, return_dict=True)
+        with values_kept(model):
+            return model.test_on_batch(x, y, sample_weight=sample_weight, return_dict=True)
     except StopIteration:
         # Keras 3.0 loses the batch where it compiles the step for it; it has not been counted then
         rows = next(int(leaf.shape[0]) for _, leaf in leaves(x, "x"))
@@ -46,4 +48,5 @@ def predict_on_batch(model: Any, x: Any) -> Any:
     if spreading.strategy_of(model) is not None:  # there Keras gives every row once for each device
         rows = next(int(leaf.shape[0]) for _, leaf in leaves(x, "x"))
         return model.predict(x, batch_size=rows, verbose=0)
-    return model.predict_on_batch(x)
+    with values_kept(model):
+        return model.predict_on_batch(x)

@@ -7,6 +7,7 @@ in the order that Keras 3 kept). All list the model's variables in the order of 
 
 from __future__ import annotations
 
+import re
 import warnings
 from typing import Any, Optional
 
@@ -141,7 +142,9 @@ def _restore_product(optimizer: Any, steps: int) -> None:
     """Nadam's product of its momenta so far, which Keras 2 didn't store; it follows from the steps."""
     if type(optimizer).__name__ != "Nadam":
         return
-    scalar = [v for v in optimizer.variables if len(v.shape) == 0 and v.path.endswith("variable")]
+    # Keras gives it no name of its own: it is `variable`, and `variable_1` in the next optimizer
+    named = re.compile(r"(.*/)?variable(_\d+)?")
+    scalar = [v for v in optimizer.variables if not len(v.shape) and named.fullmatch(v.path)]
     if len(scalar) == 1:
         t = np.arange(1, steps + 1)
         scalar[0].assign(float(np.prod(optimizer.beta_1 * (1 - 0.5 * 0.96**t))))

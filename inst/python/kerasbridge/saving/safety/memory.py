@@ -9,6 +9,7 @@ import threading
 from typing import Any, Iterator, Optional
 
 from kerasbridge.errors import UnsafeFileError
+from kerasbridge.runtime.variables import variable_class
 
 FREE = 64 * 2**20  # bytes that any model may use
 TIMES = 5  # times the stored bytes: optimizers keep up to three values for each weight
@@ -37,11 +38,9 @@ def limited_variables(limit: int, stored: Optional[int], source: str) -> Iterato
     Raises:
         UnsafeFileError: says what the file stores and what the model asks for.
     """
-    import keras
-
     made = {"bytes": 0}
     thread = threading.get_ident()
-    kind = keras.Variable
+    kind = variable_class()
     own = kind.__dict__.get("__init__")
     plain = kind.__init__
 

@@ -1,0 +1,44 @@
+"""Presses of Ctrl-C: Python's handler of them, and which one has been answered.
+
+Where R is around, one press reaches both languages, and Python may see it twice.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import signal
+import time
+from typing import Any, Callable
+
+SAME = 0.5  # seconds within which what arrives is the press that was answered
+_answered = 0.0
+
+
+def handle(handler: Callable[[int, Any], Any]) -> None:
+    """Make `handler` what Python calls at a press; on the main thread only.
+
+    What the operating system calls stays: it may tell R too.
+    """
+    get, put = ctypes.pythonapi.PyOS_getsig, ctypes.pythonapi.PyOS_setsig
+    get.argtypes, get.restype = [ctypes.c_int], ctypes.c_void_p
+    put.argtypes, put.restype = [ctypes.c_int, ctypes.c_void_p], ctypes.c_void_p
+    native = get(signal.SIGINT)
+    signal.signal(signal.SIGINT, handler)  # replaces what the operating system calls as well
+    put(signal.SIGINT, native)
+
+
+def answered() -> None:
+    """The press that came last has been answered."""
+    global _answered
+    _answered = time.monotonic()
+
+
+def unanswered() -> None:
+    """The press that came last was answered where that had no effect; it arrives once more."""
+    global _answered
+    _answered = 0.0
+
+
+def is_new() -> bool:
+    """Whether what arrives now is another press than the one that was answered."""
+    return time.monotonic() - _answered > SAME
