@@ -76,6 +76,8 @@ def layers(folder):
             keras.layers.RandomFlip("horizontal"),
             keras.layers.RandomRotation(40 / 360),
             keras.layers.RandomTranslation(0.2, 0.2),
+            # as far as 20 degrees lean; Keras has this layer since 3.9
+            keras.layers.RandomShear(x_factor=0.36),
             keras.layers.RandomZoom(0.2),
             keras.layers.Rescaling(1 / 255),
         ]

@@ -33,7 +33,8 @@ value <- function(x) {
 plain <- function(x) {
   x <- as.array(x)
   dim <- if (is.null(dim(x))) length(x) else dim(x)
-  list(dim = I(as.integer(dim)), data = I(as.numeric(if (length(dim) > 1) aperm(x, rev(seq_along(dim))) else x)))
+  # in hexadecimal digits: decimal ones would lose the last bits
+  list(dim = I(as.integer(dim)), data = I(sprintf("%a", as.numeric(if (length(dim) > 1) aperm(x, rev(seq_along(dim))) else x))))
 }
 
 flat <- function(x) if (is.list(x) && !is.object(x)) unlist(lapply(x, flat), recursive = FALSE, use.names = FALSE) else list(x)

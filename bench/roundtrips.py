@@ -358,7 +358,7 @@ def read_in_r(index: str) -> dict:
             for key in ("predict", "weights", "optimizer"):
                 kinds = [np.asarray(w) for w in wanted.get(key, [])]
                 found[key] = [
-                    np.asarray([float(v) for v in one["data"]], "float64")
+                    np.asarray([float.fromhex(v) for v in one["data"]], "float64")
                     .reshape(one["dim"] if kind.ndim else ())
                     .astype(kind.dtype)
                     for one, kind in zip(found.get(key, []), kinds)

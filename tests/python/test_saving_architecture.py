@@ -73,6 +73,16 @@ def test_a_key_that_stands_twice_is_said(tmp_path):
     with pytest.raises(FileError, match="not a model file") as info:
         load_model(text)
     assert "load_model_config()" in info.value.hint
+    for ending, says in (
+        (".index", "load_model_weights_tf()"),
+        (".rds", "readRDS()"),
+        (".bin", ".h5"),
+    ):
+        other = tmp_path / f"a{ending}"
+        other.write_text("x")
+        with pytest.raises(FileError, match="not a model file") as info:
+            load_model(other)
+        assert says in info.value.hint
     path = tmp_path / "a.yaml"
     path.write_text("a: 1\nb: 2\n")
     with pytest.raises(FileError, match=r"a\.yaml' does not describe a model"):

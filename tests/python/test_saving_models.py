@@ -37,6 +37,27 @@ def test_round_trip(model, tmp_path, ending):
     np.testing.assert_allclose(one, two, rtol=1e-6)
 
 
+@pytest.mark.parametrize("ending", [".keras", ".h5"])
+def test_a_scaled_loss_keeps_its_scale_and_state(tmp_path, ending):
+    policy = keras.dtype_policies.DTypePolicy("mixed_float16")
+    model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(4, dtype=policy)])
+    inner = keras.optimizers.SGD(0.1, momentum=0.9)
+    model.compile(
+        keras.optimizers.LossScaleOptimizer(inner, initial_scale=64.0, dynamic_growth_steps=3),
+        "mse",
+    )
+    model.fit(np.ones((8, 3)), np.ones((8, 4)), batch_size=2, verbose=0)
+    save_model(model, tmp_path / f"m{ending}")
+    back = load_model(tmp_path / f"m{ending}").optimizer
+    assert (back.initial_scale, back.dynamic_growth_steps) == (64.0, 3)
+    one, two = (
+        [np.asarray(keras.ops.convert_to_numpy(v)) for v in o.variables]
+        for o in (model.optimizer, back)
+    )
+    assert len(one) == len(two) == 8 and all(np.array_equal(a, b) for a, b in zip(one, two))
+    assert float(one[3]) == 128.0  # the scale has grown once
+
+
 def test_the_format_can_be_said_where_the_name_does_not(model, tmp_path):
     for format, start in (("keras", b"PK"), ("h5", b"\x89HDF"), ("hdf5", b"\x89HDF")):
         path = tmp_path / f"model-{format}"

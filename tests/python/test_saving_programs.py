@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+
 import keras
 import numpy as np
 import pytest
@@ -202,6 +204,46 @@ def test_the_source_of_a_class_is_what_it_needs():
     assert python_source.source_of(keras.layers.Dense) is None
     with pytest.raises(FileError, match="The Python code of 'A' in 'file' fails: NameError"):
         python_source.run_source({"name": "A", "python": "class A(Missing): pass"}, "'file'")
+
+
+SCRIPT = """
+from __future__ import annotations
+import os, keras
+import numpy as np
+L = keras.layers
+inputs = [1]
+x = y = 3; DEFAULT = 4; z = os.getcwd()
+SCALE = 2.0; print("a script is not run again")
+def forget(v):
+    return v
+def helper(v, x=DEFAULT):
+    return v * SCALE
+@keras.saving.register_keras_serializable(package="mine")
+class Own(L.Layer):
+    unit = "cm"
+    def call(self, inputs, x=None):
+        y = [v for v in [helper(inputs)]]
+        return (lambda z: z)(y[0])
+"""
+
+
+def test_names_of_arguments_and_neighbours_in_a_line_are_not_taken(tmp_path, monkeypatch):
+    (tmp_path / "a_script.py").write_text(SCRIPT)
+    monkeypatch.syspath_prepend(tmp_path)
+    text = python_source.source_of(importlib.import_module("a_script").Own)
+    for part in (
+        "L = keras.layers",
+        "SCALE = 2.0",
+        "DEFAULT = 4",
+        "def helper",
+        "@keras.saving",
+        "__future__",
+    ):
+        assert part in text
+    for part in ("print", "forget", "getcwd", "inputs = [1]", "x = y", "numpy"):
+        assert part not in text
+    made = python_source.run_source({"name": "Own", "python": text}, "'file'")
+    np.testing.assert_allclose(made()(X), X * 2)
 
 
 STEP = 0.25

@@ -211,6 +211,11 @@ def test_shards_are_small_and_old_ones_go(tmp_path):
         load_weights(other, path, by_name=True)
     with pytest.raises(ArgumentError, match="One array alone has"):
         save_weights(model, path, overwrite=True, max_shard_size=0.0001)
+    wider = keras.Sequential([keras.Input((256,)), *(L.Dense(256) for _ in range(3)), L.Dense(2)])
+    before = wider.get_weights()
+    with pytest.raises(FileError, match="can't be loaded"):
+        load_weights(wider, path)
+    assert all(np.array_equal(a, b) for a, b in zip(before, wider.get_weights()))
     os.unlink(tmp_path / now[1])
     with pytest.raises(FileError, match=f"names the file '{now[1]}', which is missing"):
         load_weights(other, path)

@@ -230,6 +230,13 @@ def is_too_old(version: str) -> bool:
 
 def judge(facts: Facts) -> Verdict:
     """Decide from the facts; the first cause that would stop the card is the one named."""
+    if facts.backend == "openvino":
+        return Verdict(
+            False,
+            "no_nvidia",
+            "The backend openvino uses no card of NVIDIA's.",
+            'use_backend("tensorflow"), "jax" or "torch", first in a session, for such a card.',
+        )
     if facts.backend not in ("tensorflow", "jax", "torch") or facts.wheel is None:
         return Verdict(
             False,

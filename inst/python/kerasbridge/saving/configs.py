@@ -60,7 +60,7 @@ def from_config(
     """The object that a configuration describes, with new weights.
 
     Args:
-        config: plain values, perhaps changed since `get_config`; or Keras' own tree with
+        config: what `get_config` gave, or its plain values, perhaps changed since; or Keras' own tree with
             `class_name` and `config`.
         serialized: the JSON that `get_config` gave; holds the class.
         custom_objects: name -> class or function, for what isn't part of Keras.
@@ -68,6 +68,8 @@ def from_config(
     Raises:
         ArgumentError: the class is not known.
     """
+    if isinstance(config, dict) and set(config) == {"config", "serialized"}:
+        config, serialized = config["config"], config["serialized"]
     if serialized is not None:
         tree = json.loads(serialized)
         tree["config"] = merged(tree["config"], config)

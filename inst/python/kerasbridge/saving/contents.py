@@ -23,6 +23,14 @@ from kerasbridge.saving.safety.tensors import (
 from kerasbridge.saving.safety.texts import check_text_size, damaged, read_json
 
 PathLike = Union[str, "os.PathLike[str]"]
+# ending -> what a file is that holds no model
+_OTHERS = {
+    **dict.fromkeys(
+        (".json", ".yaml", ".yml"), "An architecture without weights: `load_model_config()`."
+    ),
+    ".index": "A part of a TensorFlow checkpoint: `load_model_weights_tf()` with the name without '.index'.",
+    ".rds": "`readRDS()` reads it.",
+}
 MAGIC = {b"PK\x03\x04": "zip", b"\x89HDF": "hdf5"}
 MANIFEST = "kerasbridge.json"  # in a zip; in HDF5 the attribute of the name without its ending
 WEIGHTS, WEIGHTS_NPZ = "model.weights.h5", "model.weights.npz"
@@ -129,12 +137,12 @@ def read_contents(filepath: PathLike, max_size: Optional[int] = None) -> Content
     if kind is None:
         if is_safetensors(name):
             return _read_safetensors(name, max_size)
-        text = name.lower().endswith((".json", ".yaml", ".yml"))
         raise FileError(
             f"'{name}' is not a model file.",
-            hint="An architecture without weights: `load_model_config()`."
-            if text
-            else "A model file is a .keras (zip) or an .h5 (HDF5) file.",
+            hint=_OTHERS.get(
+                os.path.splitext(name)[1].lower(),
+                "A model file is a .keras (zip) or an .h5 (HDF5) file.",
+            ),
             argument="filepath",
         )
     return _read_zip(name, max_size) if kind == "zip" else _read_hdf5(name, max_size)

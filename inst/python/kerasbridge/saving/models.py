@@ -369,7 +369,6 @@ def _told_by_layer(model, path: str, door: Optional[Door]) -> Iterator[None]:
 def _load_sharded(
     model, name: str, skip_mismatch: bool, by_name: bool, allow: Any, max_size: Optional[int]
 ) -> WeightsReport:
-    from kerasbridge.saving.named_weights import loaded_whole
     from kerasbridge.saving.sharded import load_sharded
 
     if by_name or skip_mismatch:
@@ -379,7 +378,10 @@ def _load_sharded(
             argument="by_name" if by_name else "skip_mismatch",
         )
     notes: list = []
-    report = loaded_whole(model, lambda: notes.extend(load_sharded(model, name, allow, max_size)))
+    with named_weights.values_kept(model):
+        report = named_weights.loaded_whole(
+            model, lambda: notes.extend(load_sharded(model, name, allow, max_size))
+        )
     report.notes += notes
     return report
 
@@ -403,7 +405,8 @@ def model_to_bytes(model, include_optimizer: bool = True) -> bytes:
     """The content of the `.keras` file of a model."""
     with tempfile.TemporaryDirectory(prefix="kerasbridge-") as folder:
         path = os.path.join(folder, "model.keras")
-        keras.saving.save_model(model, path, include_optimizer=include_optimizer)
+        with arguments_kept(model):
+            keras.saving.save_model(model, path, include_optimizer=include_optimizer)
         add_manifest(model, path)
         with open(path, "rb") as file:
             return file.read()

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ast
 import inspect
+import symtable
 import sys
 import sysconfig
 import types
@@ -33,11 +34,10 @@ def source_of(target: Any) -> Optional[str]:
         tree = ast.parse(text)
     except (OSError, TypeError, SyntaxError):
         return None
-    taken = _needed(tree, name)
+    taken = _needed(text, tree, name)
     if not taken:
         return None
-    lines = text.splitlines()
-    out = "\n\n".join("\n".join(lines[_first(node) - 1 : node.end_lineno]) for node in taken)
+    out = "\n\n".join(_text(text, node) for node in taken)
     return out if len(out) <= MAX_SOURCE else None
 
 
@@ -63,11 +63,27 @@ def imported_function(origin: Any) -> Any:
     return value if own and str(origin).startswith("Python: ") else None
 
 
-def _first(node: Any) -> int:
-    return min([node.lineno, *(d.lineno for d in getattr(node, "decorator_list", []))])
+def _text(text: str, node: Any) -> str:
+    """The source of a statement alone, whatever else stands in its lines; with its decorators."""
+    first = min([node.lineno, *(d.lineno for d in getattr(node, "decorator_list", []))])
+    if first < node.lineno:
+        return "\n".join(text.splitlines()[first - 1 : node.end_lineno])
+    return ast.get_source_segment(text, node) or ""
 
 
-def _needed(tree: ast.Module, name: str) -> list:
+def _names(text: str) -> set:
+    """The names that a statement takes from its module: those of arguments and locals are none."""
+    top = symtable.symtable(text, "<source>", "exec")
+    found = {symbol.get_name() for symbol in top.get_symbols() if symbol.is_referenced()}
+    pending = list(top.get_children())
+    while pending:
+        scope = pending.pop()
+        pending += scope.get_children()
+        found.update(s.get_name() for s in scope.get_symbols() if s.is_global())
+    return found
+
+
+def _needed(text: str, tree: ast.Module, name: str) -> list:
     """The statements of a module that `name` needs, in their order."""
     places: dict = {}
     for node in tree.body:
@@ -78,7 +94,7 @@ def _needed(tree: ast.Module, name: str) -> list:
         for node in places.pop(pending.pop(), []):
             if id(node) not in taken:
                 taken.add(id(node))
-                pending += [n.id for n in ast.walk(node) if isinstance(n, ast.Name)]
+                pending += _names(_text(text, node))
     future = [
         node
         for node in tree.body

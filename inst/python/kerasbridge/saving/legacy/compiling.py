@@ -13,6 +13,7 @@ import keras
 
 from kerasbridge.saving.legacy import values
 from kerasbridge.saving.legacy.context import Context
+from kerasbridge.saving.legacy.reading import major
 
 # short or older name -> the name of the function today
 ALIASES = {
@@ -206,9 +207,14 @@ def optimizer(value: Any, ctx: Context) -> Any:
         return custom.from_config(config)
     bare = name.rpartition(">")[2]
     if bare in ("LossScaleOptimizer", "LossScaleOptimizerV3", "LossScaleOptimizerV1"):
-        # the scale comes back by itself: compile() sets it for models in half precision
-        inner = config.get("inner_optimizer", config.get("optimizer"))
-        return optimizer(inner, ctx)
+        inner = optimizer(config.get("inner_optimizer", config.get("optimizer")), ctx)
+        if (major(ctx.version) or 0) < 3:
+            # the scale comes back by itself: compile() sets it for models in half precision
+            return inner
+        return keras.optimizers.LossScaleOptimizer(
+            inner,
+            **{k: config[k] for k in ("initial_scale", "dynamic_growth_steps") if k in config},
+        )
     bare = _OPTIMIZER_NAMES.get(bare.lower(), bare[:1].upper() + bare[1:])
     cls = getattr(keras.optimizers, bare, None)
     if not (isinstance(cls, type) and issubclass(cls, keras.optimizers.Optimizer)):
