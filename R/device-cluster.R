@@ -7,8 +7,8 @@
 #' with the backend JAX, whatever backend runs here. They are started and watched from here. When one dies, all are
 #' started again from the checkpoint of the last finished epoch, and when this session ends, they end too.
 #'
-#' JAX is an extra: `pip install jax` in the environment of Keras, or `install_kerasbridge(backend = "jax")` for an
-#' environment of its own, whose Python is then `python`.
+#' JAX is an extra: `install_kerasbridge(extra = "cluster")` brings it beside the backend, or
+#' `install_kerasbridge(backend = "jax")` makes an environment of its own, whose Python is then `python`.
 #'
 #' A cluster needs: machines that `ssh` reaches from here without a password, this package's engine and `python` at the
 #' same paths on all of them, and a `folder` that all of them share. The first machine coordinates: the others reach it

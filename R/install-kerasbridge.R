@@ -33,6 +33,7 @@
 #' @param from A folder of wheels to install from, on a machine without a
 #'   network.
 #' @param dry_run Whether to print what would be done, and do nothing.
+#' @param extra `"cluster"` for what [train_on_cluster()] needs beside the backend (JAX).
 #' @return Invisibly a list: `status` (`"installed"`, `"present"` or
 #'   `"planned"`), `path`, `python`, and the `requirements`.
 #' @seealso [is_keras_available()]
@@ -44,10 +45,10 @@
 #' }
 install_kerasbridge <- function(version = NULL, gpu = FALSE, backend = "tensorflow",
                                 method = "auto", envname = "r-kerasbridge",
-                                python = NULL, from = NULL, dry_run = FALSE) {
+                                python = NULL, from = NULL, dry_run = FALSE, extra = NULL) {
   install_environment(
     version = version, gpu = gpu, backend = backend, method = method,
-    envname = envname, python = python, from = from, dry_run = dry_run
+    envname = envname, python = python, from = from, dry_run = dry_run, extra = extra
   )
 }
 
@@ -105,6 +106,7 @@ install_environment <- function(version = NULL, gpu = FALSE, backend = "tensorfl
   check_install_string(envname, "envname", call)
   check_install_string(python, "python", call, optional = TRUE)
   check_install_string(from, "from", call, optional = TRUE)
+  check_install_string(extra, "extra", call, optional = TRUE)
   check_r_fits(call = call)
   path <- if (identical(envname, "r-kerasbridge")) {
     kerasbridge_env_path(envname)

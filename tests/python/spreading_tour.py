@@ -281,7 +281,9 @@ def files_of(rows):
             (4, 4, 3),
         ),
     }  # fmt: skip
-    if keras.config.backend() == "tensorflow":
+    if keras.config.backend() == "jax":  # all go one way there: some of each kind are enough
+        made = {name: made[name] for name in ("csv", "hdf5", "images")}
+    else:
         words = keras.layers.TextVectorization(output_sequence_length=3, split="character")
         words.adapt(["ab"])
         options = {"labels": np.arange(rows) % 2, "vectorize": words}

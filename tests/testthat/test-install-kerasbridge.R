@@ -55,6 +55,17 @@ test_that("a dry run prints interpreter, place and requirements, and makes nothi
   }
 })
 
+test_that("what a cluster needs comes by one word", {
+  skip_without_python()
+  local_no_choice()
+  version <- had_here("2.18", "2.18.1")[[1]]
+  jax <- \(run) grep("^jax", run$answer$requirements, value = TRUE)
+  expect_length(jax(dry_run(version)), 0)
+  expect_match(jax(dry_run(version, extra = "cluster")), "^jax>=")
+  expect_error(install_kerasbridge(extra = "more", dry_run = TRUE), "extra = .more. is not known", class = "kerasbridge_error_install")
+  expect_error(install_kerasbridge(extra = 1), "`extra`", class = "kerasbridge_error_argument")
+})
+
 test_that("any version is resolved or refused with the accepted forms, before anything is made", {
   skip_without_python()
   local_no_choice()

@@ -24,8 +24,8 @@ STEP = 0.2  # seconds between two looks
 SETTLE = 1.5  # seconds in which the others end when one worker has: the first cause is told
 PORTS = (20000, 32000)  # of the coordinator on another machine: below those that systems give away
 INSTALL = (
-    "Install JAX beside the backend in use: `pip install jax` in that environment, or "
-    'install_kerasbridge(backend = "jax") for one of its own.'
+    'Install JAX beside the backend in use: `install_kerasbridge(extra = "cluster")` in R or '
+    '`pip install jax` in that environment; or install_kerasbridge(backend = "jax") for one of its own.'
 )
 
 

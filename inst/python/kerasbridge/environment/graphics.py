@@ -70,8 +70,9 @@ class Facts:
 class Verdict:
     """Whether a card can be used; `reason` is a short code, `fix` what mends it.
 
-    Codes: "found", "no_backend", "cpu_wheel", "hidden", "driver", "library", "no_driver",
-    "no_device", "windows_native", "no_macos_gpu", "not_seen" (the backend runs and lists no card).
+    Codes: "found", "no_backend", "no_nvidia" (a backend for other cards), "cpu_wheel", "hidden",
+    "driver", "library", "no_driver", "no_device", "windows_native", "no_macos_gpu",
+    "not_seen" (the backend runs and lists no card).
     """
 
     found: bool

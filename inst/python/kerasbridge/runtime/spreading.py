@@ -18,6 +18,7 @@ from typing import Any, Optional, Sequence, Union
 
 from kerasbridge.errors import ArgumentError, UnsupportedError
 from kerasbridge.runtime.devices import running, standard_name
+from kerasbridge.runtime.keras_version import keras_before
 from kerasbridge.runtime.starting import start
 
 
@@ -135,6 +136,12 @@ def _mirrored_class() -> type:
 @functools.cache
 def _strategy(devices: tuple) -> Any:
     """The strategy over these devices; one for the process: models of one can't be used in another."""
+    if len(devices) > 1 and keras_before(3, 9):
+        raise UnsupportedError(
+            f"Keras {sys.modules['keras'].__version__}, which is installed, trains on one device of TensorFlow.",
+            hint="Keras 3.9 and later train on several.",
+            argument="devices",
+        )
     import tensorflow as tf
 
     names = [name.upper() for name in devices]
