@@ -51,8 +51,12 @@ to_python_result <- function(x) {
 guard_r_code <- function(code) {
   seen <- NULL
   left <- TRUE
-  # a jump to a frame outside can't be stopped here, and Python can't pass it on: tell R's side of it
-  on.exit(if (left) the$jump <- list(condition = seen))
+  # A jump to a frame outside (a handler around the call that takes a warning, callCC()) would break Python, which
+  # can't pass it on: returning here stops it, and it happens when the call comes back to R.
+  on.exit(if (left) {
+    the$jump <- list(condition = seen)
+    return(the$jump_signal) # made before, as the one below
+  })
   watched <- \() withCallingHandlers(
     allowInterrupts(to_python_result(code)),
     condition = \(c) seen <<- if (inherits(c, "error")) with_trace(c) else c

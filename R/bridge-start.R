@@ -123,6 +123,7 @@ bridge_start <- function(call = rlang::caller_env()) {
         hold = the$bridge$hold, release = the$bridge$release, call = the$bridge$call, method = the$bridge$method, do = the$bridge$do
       )
       the$interrupt_signal <- the$raw$Signal("interrupt")
+      the$jump_signal <- the$raw$Signal("error", "The R code was left by a jump to a place outside.", "jump")
       the$bridge$start(NULL, as.character(getRversion()), if (start_is_shown()) to_python(r_output()), calling_text(call))
     },
     error = \(e) abort_not_found(e, call = call)

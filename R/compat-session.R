@@ -8,7 +8,9 @@
 #' `use_implementation()` chose between two Python packages in older scripts; there is one today, and
 #' `"keras"` and `"tensorflow"` are both accepted for it.
 #'
-#' @param backend `"tensorflow"`, `"jax"`, `"torch"` or `"openvino"` (which only predicts).
+#' @param backend `"tensorflow"`, `"jax"`, `"torch"` or `"openvino"`, which predicts and
+#'   evaluates with models that were trained on another backend (`pip install openvino`), in 16 bits where the
+#'   processor can.
 #' @param implementation `"keras"` or `"tensorflow"`.
 #' @return The name, invisibly.
 #' @seealso [keras_settings()] for what decides it, and why.

@@ -39,12 +39,20 @@ gpu_config <- function(memory = NULL, visible = NULL, virtual = NULL, precision 
     }
     visible <- as.list(as.integer(visible) - 1L)
   }
-  invisible(bridge_look(
-    "configure_devices",
+  invisible(configure_devices(
     memory = memory, visible = visible, virtual = as_count(virtual, "virtual", frame),
     precision = if (!is.null(precision)) as_string_arg(precision, "precision", frame),
     xla = if (!is.null(xla)) as_bool_arg(xla, "xla", frame), call = frame
   ))
+}
+
+# Adds settings; gives all of them, positions counted from 1.
+configure_devices <- function(..., call) {
+  settings <- bridge_look("configure_devices", ..., call = call)
+  if (!is.null(settings$visible)) {
+    settings$visible <- as.integer(unlist(settings$visible)) + 1L
+  }
+  settings
 }
 
 #' @rdname gpu_config
@@ -58,9 +66,9 @@ use_gpu <- function(use = TRUE) {
         i = "Start a new session, without `use_gpu(FALSE)` and with CUDA_VISIBLE_DEVICES unset.", argument = "use", call = frame
       )
     }
-    return(invisible(list()))
+    return(invisible(configure_devices(call = frame)))
   }
-  out <- bridge_look("configure_devices", visible = list(), call = frame)
+  out <- configure_devices(visible = list(), call = frame)
   Sys.setenv(CUDA_VISIBLE_DEVICES = "-1") # for R processes started from here
   invisible(out)
 }
@@ -69,7 +77,7 @@ use_gpu <- function(use = TRUE) {
 #' @export
 virtual_devices <- function(n) {
   frame <- rlang::current_env()
-  invisible(bridge_look("configure_devices", virtual = as_count(n, "n", frame), call = frame))
+  invisible(configure_devices(virtual = as_count(n, "n", frame), call = frame))
 }
 
 #' Memory in use

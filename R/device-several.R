@@ -7,9 +7,10 @@
 #' and the others take it as usual, with arrays, data frames, `source_*()` and R functions that make batches. `batch_size`
 #' is that of all devices together, so raise it with their number.
 #'
-#' With TensorFlow this is `tf.distribute.MirroredStrategy`, and training may come after the block. With JAX it is
-#' Keras' own distribution API; training belongs inside of the block there. PyTorch isn't supported. Batches are cut as
-#' evenly as rows go; a remainder counts by its rows. `layer_batch_normalization()` takes the statistics of a device's
+#' With TensorFlow this is `tf.distribute.MirroredStrategy`, and training may come after the block. Batches are cut as
+#' evenly as rows go; a remainder counts by its rows. With JAX it is Keras' own distribution API: training belongs inside
+#' of the block, and the rows of every batch of data, the last one too, must be a multiple of the number of devices
+#' (generators are free of that); an error names the argument. PyTorch isn't supported. `layer_batch_normalization()` takes the statistics of a device's
 #' part, unless it is made with `synchronized = TRUE`. Dropout draws on each device.
 #'
 #' To try it out without cards, call [virtual_devices()] first in a session.

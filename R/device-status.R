@@ -7,10 +7,11 @@
 #' Python is. It takes a few seconds at most.
 #'
 #' @return A list of class `kerasbridge_gpu_status`: `found` (`TRUE` or `FALSE`), `reason` (`"found"`, `"no_backend"`,
-#'   `"cpu_wheel"`, `"hidden"`, `"driver"`, `"library"`, `"no_driver"`, `"no_device"`, `"windows_native"`,
-#'   `"no_macos_gpu"`, `"not_seen"`: the backend runs and lists none), `message` (one sentence), `fix` (the command that mends it, or `""`), `backend`, `version` (of the
-#'   backend), `driver` (version of NVIDIA's driver), `visible` (`CUDA_VISIBLE_DEVICES`) and `devices`, a list with the
-#'   name and the memory of each card that the driver shows.
+#'   `"no_nvidia"` (a backend for other cards), `"cpu_wheel"`, `"hidden"`, `"driver"`, `"library"`, `"no_driver"`,
+#'   `"no_device"`, `"windows_native"`, `"no_macos_gpu"`, `"not_seen"`: the backend runs and lists none), `message` (one
+#'   sentence), `fix` (the command that mends it, or `""`), `backend`, `version` (of the backend), `driver` (version of
+#'   NVIDIA's driver), `visible` (`CUDA_VISIBLE_DEVICES`) and `devices`, a list with the name and the memory of each card
+#'   that the driver shows.
 #' @seealso [kerasbridge_doctor()] for the whole installation, [install_kerasbridge()] with `gpu = TRUE`.
 #' @examplesIf is_keras_available()
 #' gpu_status()

@@ -86,13 +86,9 @@ OLDER_KERAS = (
         "weights in several files came with 3.10",
         "2026-11-26",
     ),
-    (
-        "test_a_model_of_functions",
-        (3, 4),
-        "Dense leaves its activity_regularizer out",
-        "2026-11-26",
-    ),
     ("hands functions to op", (3, 4), "vectorized_map takes no symbolic tensors", "2026-11-26"),
+    ("test_on_several_devices[tensorflow-", (3, 9), "it trains on one device", "2026-11-26"),
+    ("test_a_model_learns_and_trains", (3, 2), "losses are means over batches", "2026-11-26"),
     ("inputs_that_are_no_names", (3, 4), "export() gives two inputs one name", "2026-11-26"),
     (
         "test_training_within_an_initializer",

@@ -1,11 +1,12 @@
 """Training on several virtual processors against one, in one process: a line "name: outcome" each.
 
-Run with KERAS_BACKEND set to tensorflow or jax.
+Run with KERAS_BACKEND set to tensorflow or jax; arguments name some of the steps.
 """
 
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import sys
 import tempfile
@@ -22,7 +23,16 @@ keras = starting.start(by="the tour")
 
 import numpy as np  # noqa: E402
 from kerasbridge import training  # noqa: E402
-from kerasbridge.data.sources import CsvSource, FunctionSource  # noqa: E402
+from kerasbridge.data.sources import (  # noqa: E402
+    CsvSource,
+    FunctionSource,
+    Hdf5Source,
+    ImageSource,
+    NpySource,
+    ParquetSource,
+    TextSource,
+    TimeseriesSource,
+)
 from kerasbridge.errors import ArgumentError, TooLateError  # noqa: E402
 from kerasbridge.training.pulling import evaluate_pulled, fit_pulled, predict_pulled  # noqa: E402
 
@@ -130,17 +140,49 @@ def arrays_of_any_length():
 def uneven_batches_are_refused_on_jax():
     if keras.config.backend() != "jax":
         return
-    with on(4):
+
+    class Batches(keras.utils.PyDataset):
+        def __len__(self):
+            return 3
+
+        def __getitem__(self, index):
+            rows = slice(index * 32, index * 32 + 32)
+            return X[:65][rows], Y[:65][rows]
+
+    source = FunctionSource(lambda i: (X[i], Y[i]), 65)
+    even = {"x": X[:64], "y": Y[:64]}
+    cases = [
+        (verb, {**data, **more}, argument)
+        for data, argument in (
+            ({"x": X[:65], "y": Y[:65]}, "batch_size"),
+            ({"x": source}, "batch_size"),
+            ({"x": Batches()}, "x"),
+        )
+        for verb, more in ((training.fit, {"shuffle": False}), (training.evaluate, {}))
+    ]
+    cases += [
+        (training.predict, {"x": X[:65]}, "batch_size"),
+        (training.predict, {"x": source}, "batch_size"),
+        (training.predict, {"x": Batches()}, "x"),
+        (training.fit, {**even, "batch_size": 31}, "batch_size"),
+        (training.fit, {**even, "validation_data": (X[:33], Y[:33])}, "validation_data"),
+        (training.fit, {**even, "validation_data": source}, "validation_data"),
+        (training.fit, {**even, "x": X[:64], "validation_split": 0.1}, "batch_size"),
+    ]
+    with on(2):
         made = model()
-        for use in (training.fit, training.evaluate):
+        before = made.get_weights()
+        for use, given, argument in cases:
             try:
-                use(made, X[:65], Y[:65], verbose=0)
+                use(made, **given, verbose=0)
             except ArgumentError as error:
-                assert (
-                    "65 rows in batches of 32" in error.message and error.argument == "batch_size"
-                )
+                assert "be given to 2 devices alike" in error.message, error.message
+                assert error.argument == argument, (use, argument, error.argument)
             else:
-                raise AssertionError(use)
+                raise AssertionError((use, argument))
+            if argument != "x":  # known before the first step
+                close(before[0], made.get_weights()[0])
+            made.set_weights(before)
 
 
 @step
@@ -198,27 +240,101 @@ def targets_with_and_without_their_last_axis():
     equal_runs(run, (2,))
 
 
-@step
-def sources():
+def files_of(rows):
+    """Sources of the same `rows` rows by format, each with the layers that take it."""
+    import h5py
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+    from PIL import Image
+
     folder = Path(tempfile.mkdtemp())
-    rows = 75 if keras.config.backend() == "tensorflow" else 80
-    table = np.concatenate([X, Y], axis=1)[:rows]
+    x, y = X[:rows], Y[:rows]
+    table = np.concatenate([x, y], axis=1)
     np.savetxt(folder / "rows.csv", table, delimiter=",", header="a,b,c,y", comments="")
-    for make in (
-        lambda: CsvSource(str(folder / "rows.csv"), y="y", batch_size=32, shuffle=False),
-        lambda: FunctionSource(lambda i: (X[i], Y[i]), rows, batch_size=32, shuffle=False),
-    ):
+    columns = dict(zip("abcy", table.T))
+    pq.write_table(pa.table(columns), folder / "rows.parquet", row_group_size=20)
+    np.save(folder / "x.npy", x)
+    np.save(folder / "y.npy", y)
+    with h5py.File(folder / "rows.h5", "w") as file:
+        file["x"], file["y"] = x, y
+    for row in range(rows):
+        kind = folder / "images" / f"class{row % 2}"
+        kind.mkdir(parents=True, exist_ok=True)
+        pixels = (np.arange(48).reshape(4, 4, 3) * (row + 1) % 256).astype("uint8")
+        Image.fromarray(pixels).save(kind / f"{row:02}.png")
+    (folder / "texts").mkdir()
+    texts = [str(folder / "texts" / f"{row:02}.txt") for row in range(rows)]
+    for row, file in enumerate(texts):
+        Path(file).write_text("ab"[row % 2] * (1 + row % 5))
+    flat = [keras.layers.Flatten(), keras.layers.Dense(1)]
+    made = {
+        "csv": (CsvSource, [str(folder / "rows.csv")], {"y": "y"}, (3,)),
+        "parquet": (ParquetSource, [str(folder / "rows.parquet")], {"y": "y"}, (3,)),
+        "npy": (NpySource, [str(folder / "x.npy"), str(folder / "y.npy")], {}, (3,)),
+        "hdf5": (Hdf5Source, [str(folder / "rows.h5")], {"y": "y"}, (3,)),
+        "function": (FunctionSource, [lambda i: (x[i], y[i]), rows], {}, (3,)),
+        "timeseries": (
+            TimeseriesSource, [np.concatenate([x, x[:3]]), y], {"sequence_length": 4}, (4, 3),
+        ),
+        "images": (
+            ImageSource, [str(folder / "images")], {"target_size": (4, 4), "rescale": 1 / 255},
+            (4, 4, 3),
+        ),
+    }  # fmt: skip
+    if keras.config.backend() == "jax":  # all go one way there: some of each kind are enough
+        made = {name: made[name] for name in ("csv", "hdf5", "images")}
+    else:
+        words = keras.layers.TextVectorization(output_sequence_length=3, split="character")
+        words.adapt(["ab"])
+        options = {"labels": np.arange(rows) % 2, "vectorize": words}
+        made["text"] = (TextSource, [texts], options, (3,))
+    for name, (source, given, options, shape) in made.items():
+        middle = [keras.layers.Dense(4, "relu"), *flat]
+        yield (
+            name,
+            functools.partial(source, *given, **options, batch_size=32, seed=5),
+            shape,
+            middle,
+        )
 
-        def run(count, make=make):
+
+@step
+def every_source_in_its_random_order():
+    rows = 75 if keras.config.backend() == "tensorflow" else 80
+    for name, make, shape, layers in files_of(rows):
+
+        def run(count, make=make, shape=shape, layers=layers):
             with on(count):
-                made = model()
-                history = training.fit(made, make(), verbose=0, epochs=2)
-                scores = training.evaluate(made, make(), verbose=0)
-                predicted = training.predict(made, make(), verbose=0)
+                keras.utils.set_random_seed(3)
+                again = [type(layer).from_config(layer.get_config()) for layer in layers]
+                made = keras.Sequential([keras.layers.Input(shape), *again])
+                training.compile(made, optimizer="adam", loss="mse")
+                source = make()
+                assert source.samples == rows
+                history = training.fit(made, source, verbose=0, epochs=2)
+                predicted = training.predict(made, source, verbose=0)
             assert predicted.shape == (rows, 1)
-            return {**history.metrics, **scores}, [*made.get_weights(), predicted]
+            return history.metrics, [*made.get_weights(), predicted]
 
-        equal_runs(run, (2,))
+        try:
+            equal_runs(run, (2,))
+        except Exception as error:
+            raise AssertionError(f"source of {name}") from error
+
+
+@step
+def evaluation_of_a_source():
+    rows = 75 if keras.config.backend() == "tensorflow" else 80
+
+    def run(count):
+        source = FunctionSource(lambda i: (X[i], Y[i]), rows, batch_size=32, seed=5)
+        with on(count):
+            made = model()
+            scores = training.evaluate(made, source, verbose=0)
+            history = training.fit(made, source, validation_data=source, verbose=0)
+        return {**history.metrics, **scores}, made.get_weights()
+
+    equal_runs(run, (2,))
 
 
 @step
@@ -269,9 +385,9 @@ def weights_cut_over_devices():
 
 if __name__ == "__main__":
     assert keras.config.backend() == os.environ["KERAS_BACKEND"]
-    for name, function in STEPS.items():
+    for name in sys.argv[1:] or STEPS:
         try:
-            function()
+            STEPS[name]()
             print(f"{name}: ok", flush=True)
         except Exception:
             print(f"{name}: {traceback.format_exc().strip()}", flush=True)

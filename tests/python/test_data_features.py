@@ -192,3 +192,21 @@ def test_a_schema_can_be_taken_away():
     assert schema_of(model).names == ["a"]
     attach_schema(model, None)
     assert schema_of(model) is None
+
+
+def test_intervals_are_one_column_each(tmp_path):
+    features = Features.learn(
+        {"age": np.arange(8, dtype="float32")},
+        encoding={"age": {"how": "bucketize", "boundaries": [2.0, 5.0]}},
+        target=Column("y", "number"),
+    )
+    model = tabular_model(features, hidden=[4])
+    model.compile("sgd", "mse")
+    model.fit({"age": np.arange(8.0)[:, None]}, np.ones((8, 1)), verbose=0)
+    assert [w.shape for w in model.weights][0] == (3, 4)
+    model.save(tmp_path / "m.keras")
+    back = keras.saving.load_model(tmp_path / "m.keras")
+    values = {"age": np.array([[0.0], [3.0], [7.0]], "float32")}
+    np.testing.assert_allclose(
+        back.predict(values, verbose=0), model.predict(values, verbose=0), rtol=1e-6
+    )

@@ -33,6 +33,7 @@ def facts(**changes):
         ({"wheel": "tensorflow-cpu"}, "cpu_wheel", "installed tensorflow-cpu is the build without"),
         ({"backend": "jax", "wheel": "jax-cpu"}, "cpu_wheel", "jax-cpu"),
         ({"wheel": None}, "no_backend", "TensorFlow is not installed"),
+        ({"backend": "openvino", "wheel": None}, "no_nvidia", "openvino uses no card of NVIDIA's"),
         ({"visible": ""}, "hidden", 'CUDA_VISIBLE_DEVICES is ""'),
         ({"visible": "-1"}, "hidden", 'CUDA_VISIBLE_DEVICES is "-1"'),
         ({"visible": "0,1"}, "found", "H100"),

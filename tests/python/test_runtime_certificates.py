@@ -37,7 +37,8 @@ def authority(tmp_path_factory):
 
     key = ("-newkey", "rsa:2048", "-nodes")
     subject = ("-subj", "/O=Example Inc/CN=Corporate Root")
-    usage = ("-addext", "keyUsage=critical,keyCertSign,cRLSign,digitalSignature")  # Python 3.13 insists on it
+    # Python 3.13 insists on it
+    usage = ("-addext", "keyUsage=critical,keyCertSign,cRLSign,digitalSignature")
     openssl(
         *("req", "-x509", *key, "-keyout", "ca.key", "-out", "ca.pem", "-days", "30"),
         *(*subject, *usage),

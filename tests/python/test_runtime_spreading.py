@@ -32,3 +32,22 @@ def test_on_several_devices(backend, name, outcomes, run_python):
 
 def test_the_tour_has_its_stops():
     assert len(NAMES) >= 9 and len(set(NAMES)) == len(NAMES)
+
+
+def test_tensorflow_on_several_devices_needs_keras_3_9(run_python):
+    done = run_python(
+        """
+from kerasbridge.runtime import device_settings, spreading, starting
+device_settings.configure(virtual=2)
+keras = starting.start(by="the test")
+old = tuple(int(n) for n in keras.__version__.split(".")[:2]) < (3, 9)
+try:
+    spreading.Spread(2)
+    print("fine" if not old else "not refused")
+except Exception as error:
+    print("fine" if old and "Keras 3.9" in error.hint else f"{type(error).__name__}: {error}")
+spreading.Spread(1)
+""",
+        KERAS_BACKEND="tensorflow",
+    )
+    assert done.stdout.split("\n")[0] == "fine", done.stderr[-2000:]

@@ -11,6 +11,7 @@ from kerasbridge.saving import load_model, save_model
 from kerasbridge.saving.architecture import model_from_json, model_to_json
 from kerasbridge.saving.arguments import arguments_kept, left_out
 from kerasbridge.saving.configs import from_config, get_config
+from kerasbridge.saving.models import model_from_bytes, model_to_bytes
 
 X = np.random.default_rng(1).normal(size=(8, 3)).astype("float32")
 Y = X[:, :2] * 3
@@ -84,3 +85,18 @@ def test_nothing_else_changes():
             return y_pred
 
     assert "width" in inspect.signature(Mine).parameters and left_out(Mine(2)) == {}
+
+
+@pytest.mark.parametrize("ending", [".keras", ".h5"])
+def test_a_file_keeps_how_the_results_of_a_dense_layer_are_regularized(tmp_path, ending):
+    dense = keras.layers.Dense(2, activity_regularizer=keras.regularizers.L2(0.5), name="inner")
+    inner = keras.Sequential([keras.Input((3,)), dense])
+    model = keras.Sequential([keras.Input((3,)), inner])
+    model.compile("sgd", "mse")
+    save_model(model, tmp_path / f"m{ending}")
+    assert "get_config" not in vars(dense)
+    back = load_model(tmp_path / f"m{ending}")
+    assert back.layers[0].layers[0].activity_regularizer.get_config() == {"l2": 0.5}
+    np.testing.assert_allclose(numbers(back), numbers(model), rtol=1e-6)
+    again = model_from_bytes(model_to_bytes(compiled(keras.losses.Huber(0.3), [])))
+    assert left_out(again.loss) == {"delta": 0.3}

@@ -34,6 +34,54 @@ def test_the_tour_has_its_stops():
     assert len(NAMES) >= 13 and len(set(NAMES)) == len(NAMES)
 
 
+def test_a_backend_that_only_predicts_says_so(monkeypatch):
+    from kerasbridge.errors import UnsupportedError
+    from kerasbridge.training import entering
+
+    entering.check_trains("fit")
+    monkeypatch.setattr(entering, "backend_name", lambda: "openvino")
+    with pytest.raises(UnsupportedError, match="`fit` can't be had on the backend openvino"):
+        entering.check_trains("fit")
+
+
+def test_openvino_predicts_with_a_model_that_was_trained_elsewhere(tmp_path, run_python):
+    if importlib.util.find_spec("openvino") is None:
+        pytest.skip("the package openvino is not installed")
+    file, rows = str(tmp_path / "model.keras"), str(tmp_path / "rows.npz")
+    made = f"""
+import keras, numpy as np
+from kerasbridge import saving, training
+x = np.random.default_rng(0).normal(size=(40, 4)).astype("float32")
+m = keras.Sequential([keras.layers.Input((4,)), keras.layers.Dense(8, "relu"), keras.layers.Dense(1)])
+training.compile(m, optimizer="adam", loss="mse")
+training.fit(m, x, x[:, :1], epochs=2, verbose=0)
+saving.save_model(m, {file!r})
+np.savez({rows!r}, x=x, y=training.predict(m, x, verbose=0))
+"""
+    assert run_python(made).returncode == 0
+    code = f"""
+import numpy as np
+from kerasbridge import saving, training
+from kerasbridge.errors import UnsupportedError
+held = np.load({rows!r})
+m = saving.load_model({file!r})
+print(float(np.abs(training.predict(m, held["x"], verbose=0) - held["y"]).max()))
+print(sorted(training.evaluate(m, held["x"], held["y"], verbose=0)))
+for train in (training.fit, training.train_on_batch):
+    try:
+        train(m, held["x"], held["y"])
+    except UnsupportedError as error:
+        print(error.message)
+"""
+    done = run_python(code, KERAS_BACKEND="openvino")
+    difference, *said = done.stdout.splitlines()
+    assert float(difference) < 0.02, (
+        done.stderr
+    )  # OpenVINO computes in 16 bits where the processor can
+    assert said[0] == "['loss']"
+    assert [line.split()[0] for line in said[1:]] == ["`fit`", "`train_on_batch`"]
+
+
 def test_a_file_of_pytorch_loads_without_pytorch(tmp_path, run_python):
     """PyTorch's optimizers are classes of their own, which the file names."""
     code = f"""

@@ -9,10 +9,11 @@ import sys
 import keras
 import numpy as np
 import pytest
-import tensorflow as tf
 from kerasbridge import training
 from kerasbridge.errors import UnsupportedError
 from training_models import L, dense, table
+
+tf = pytest.importorskip("tensorflow", reason="it is about TensorFlow's own loops")
 
 
 def fit_both(make, *data, **arguments):

@@ -5,11 +5,12 @@ from __future__ import annotations
 import keras
 import numpy as np
 import pytest
-import tensorflow as tf
 from kerasbridge import training
 from kerasbridge.training.batching import rows_within
 from kerasbridge.training.loops import kept_entry
 from training_models import CASES, L, OwnStep, dense, numbers, table
+
+tf = pytest.importorskip("tensorflow", reason="it is about TensorFlow's own loops")
 
 
 def kept(model, kind):

@@ -160,7 +160,7 @@ test_that("what R code in eager steps costs is told once; traced code runs witho
   skip_if_no_keras()
   x <- matrix(sin(1:200), 50)
   calls <- 0
-  counted <- Layer("Counted", call = function(inputs) { calls <<- calls + 1; inputs * 2 })
+  counted <- Layer("Counted", call = function(inputs) { calls <<- calls + 1; Sys.sleep(0.02); inputs * 2 })
   told <- function(...) {
     model <- counted(keras_model_sequential(input_shape = 4)) |> layer_dense(1)
     compile(model, "sgd", loss = "mse", ...)

@@ -31,7 +31,7 @@ test_that("weights go by layer name into another model, and a report says what h
 })
 
 test_that("weights can be cut into several files", {
-  skip_if_no_keras()
+  skip_if_no_keras("3.10") # older ones can't, which the error says
   model <- keras_model_sequential(input_shape = 64) |> layer_dense(64) |> layer_dense(64)
   path <- file.path(withr::local_tempdir(), "w.weights.json")
   save_model_weights(model, path, max_shard_size = 20000 / 2^30)

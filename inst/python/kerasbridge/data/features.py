@@ -20,6 +20,7 @@ from kerasbridge.data.attached import attach_schema
 from kerasbridge.data.frames import array_column, as_frame
 from kerasbridge.data.schema import Column, Schema, learn_column
 from kerasbridge.errors import ArgumentError, DataError, UnsupportedError
+from kerasbridge.runtime.keras_version import keras_before
 
 FORMAT = 1
 _LAYERS = keras.layers
@@ -268,12 +269,17 @@ def _encode_number(column: Column, encoding: Mapping, tensor: Any) -> Any:
         )
         return layer(tensor)
     if how == "bucketize":
+        # before Keras 3.4 the layer's own "one_hot" has an axis more than it says
+        apart = keras_before(3, 4)
         layer = _LAYERS.Discretization(
             bin_boundaries=encoding["boundaries"],
-            output_mode="one_hot",
+            output_mode="int" if apart else "one_hot",
             name=_layer_name("bucketize", name),
         )
-        return layer(tensor)
+        if not apart:
+            return layer(tensor)
+        number = keras.ops.cast(keras.ops.squeeze(layer(tensor), -1), "int32")
+        return keras.ops.one_hot(number, len(encoding["boundaries"]) + 1)
     return tensor
 
 

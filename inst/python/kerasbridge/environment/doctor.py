@@ -429,7 +429,9 @@ def _graphics(place: str, backend: str, environ: Mapping[str, str]) -> List[Chec
         rows = [Check("graphics card", OK, verdict.message)]
     else:
         # no card at all is no fault; a card that can't be used is one
-        usual = verdict.reason in ("no_driver", "no_macos_gpu", "windows_native", "no_backend")
+        usual = verdict.reason in (
+            "no_driver", "no_macos_gpu", "windows_native", "no_backend", "no_nvidia",
+        )  # fmt: skip
         shown = f"not used ({verdict.reason})"
         status = OK if usual else WARNING
         rows = [Check("graphics card", status, shown, verdict.message, verdict.fix)]

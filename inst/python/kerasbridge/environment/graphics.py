@@ -70,8 +70,9 @@ class Facts:
 class Verdict:
     """Whether a card can be used; `reason` is a short code, `fix` what mends it.
 
-    Codes: "found", "no_backend", "cpu_wheel", "hidden", "driver", "library", "no_driver",
-    "no_device", "windows_native", "no_macos_gpu", "not_seen" (the backend runs and lists no card).
+    Codes: "found", "no_backend", "no_nvidia" (a backend for other cards), "cpu_wheel", "hidden",
+    "driver", "library", "no_driver", "no_device", "windows_native", "no_macos_gpu",
+    "not_seen" (the backend runs and lists no card).
     """
 
     found: bool
@@ -230,6 +231,13 @@ def is_too_old(version: str) -> bool:
 
 def judge(facts: Facts) -> Verdict:
     """Decide from the facts; the first cause that would stop the card is the one named."""
+    if facts.backend == "openvino":
+        return Verdict(
+            False,
+            "no_nvidia",
+            "The backend openvino uses no card of NVIDIA's.",
+            'use_backend("tensorflow"), "jax" or "torch", first in a session, for such a card.',
+        )
     if facts.backend not in ("tensorflow", "jax", "torch") or facts.wheel is None:
         return Verdict(
             False,

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import re
 import sys
 import threading
 import weakref
@@ -17,6 +18,7 @@ from typing import Any, Optional, Sequence, Union
 
 from kerasbridge.errors import ArgumentError, UnsupportedError
 from kerasbridge.runtime.devices import running, standard_name
+from kerasbridge.runtime.keras_version import keras_before
 from kerasbridge.runtime.starting import start
 
 
@@ -134,6 +136,12 @@ def _mirrored_class() -> type:
 @functools.cache
 def _strategy(devices: tuple) -> Any:
     """The strategy over these devices; one for the process: models of one can't be used in another."""
+    if len(devices) > 1 and keras_before(3, 9):
+        raise UnsupportedError(
+            f"Keras {sys.modules['keras'].__version__}, which is installed, trains on one device of TensorFlow.",
+            hint="Keras 3.9 and later train on several.",
+            argument="devices",
+        )
     import tensorflow as tf
 
     names = [name.upper() for name in devices]
@@ -164,26 +172,57 @@ def check_even(
 ) -> None:
     """On JAX, the last batch of a run over rows can be cut over the devices.
 
+    Args:
+        argument: "batch_size", or "validation_data" for the rows of that.
+
     Raises:
         ArgumentError: it can't; Keras cuts all batches of a run as it cut the first.
     """
-    keras = sys.modules.get("keras")
-    if keras is None or rows is None or keras.config.backend() != "jax":
+    devices = _parallel_on_jax()
+    if devices is None or rows is None:
         return
+    size = min(batch_size or 32, rows)
+    if size % devices or rows % size % devices:
+        of = "" if argument == "batch_size" else " of the validation data"
+        raise _uneven(f"{rows} rows{of} in batches of {size}", devices, rows % devices, argument)
+
+
+def _parallel_on_jax() -> Optional[int]:
+    """Over how many devices Keras cuts batches on JAX; None where it doesn't."""
+    keras = sys.modules.get("keras")
+    if keras is None or keras.config.backend() != "jax":
+        return None
     distribution = keras.distribution.distribution()
     if not isinstance(distribution, keras.distribution.DataParallel):
-        return
-    devices = distribution.device_mesh.shape[0]
-    size = min(batch_size or 32, rows)
-    odd = size % devices or rows % size % devices
-    if odd:
-        raise ArgumentError(
-            f"{rows} rows in batches of {size} can't be given to {devices} devices alike: JAX needs batches "
-            f"whose rows are a multiple of {devices}, the last one too.",
-            hint=f"Leave {rows % devices or devices} rows out and take a batch_size that is a multiple of "
-            f"{devices}, or use the backend tensorflow, which has no such rule.",
-            argument=argument,
-        )
+        return None
+    return distribution.device_mesh.shape[0]
+
+
+def _uneven(what: str, devices: int, more: int, argument: Optional[str]) -> ArgumentError:
+    return ArgumentError(
+        f"{what} can't be given to {devices} devices alike: JAX needs batches whose rows are a "
+        f"multiple of {devices}, the last one too.",
+        hint=f"Leave {more or devices} rows out and take a batch_size that is a multiple of {devices}, "
+        "or use the backend tensorflow, which has no such rule.",
+        argument=argument,
+    )
+
+
+@contextlib.contextmanager
+def uneven_told(argument: str):
+    """Within the block, JAX's error about a batch that can't be cut names `argument` instead.
+
+    It is for data whose rows aren't known ahead.
+    """
+    try:
+        yield
+    except ValueError as error:
+        devices = _parallel_on_jax()
+        found = re.search(r"equal to (\d+)|dimension size is (\d+)", str(error))
+        if devices is None or found is None or "harding" not in str(error):
+            raise
+        rows = int(found.group(1) or found.group(2))
+        raise _uneven(f"A batch of {rows} rows", devices, rows % devices, argument) from error
 
 
 _share = threading.local()

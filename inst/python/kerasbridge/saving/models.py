@@ -405,7 +405,8 @@ def model_to_bytes(model, include_optimizer: bool = True) -> bytes:
     """The content of the `.keras` file of a model."""
     with tempfile.TemporaryDirectory(prefix="kerasbridge-") as folder:
         path = os.path.join(folder, "model.keras")
-        keras.saving.save_model(model, path, include_optimizer=include_optimizer)
+        with arguments_kept(model):
+            keras.saving.save_model(model, path, include_optimizer=include_optimizer)
         add_manifest(model, path)
         with open(path, "rb") as file:
             return file.read()

@@ -37,8 +37,8 @@ STEPS = {"train_step", "test_step", "predict_step"}
 _UNKEPT = {"compute_mask", "save_own_variables", "load_own_variables", "compute_output_spec"}
 
 
-def custom_layers(model: Any) -> Iterator[Any]:
-    """The layers of a model, and it itself, whose class is not Keras'; each once, the outer first."""
+def each_layer(model: Any) -> Iterator[Any]:
+    """The model itself and the layers of it, each once, the outer first."""
     seen: set = set()
     pending = [model]
     while pending:
@@ -49,9 +49,13 @@ def custom_layers(model: Any) -> Iterator[Any]:
         if not isinstance(value, keras.Layer) or id(value) in seen:
             continue
         seen.add(id(value))
-        if not type(value).__module__.startswith("keras."):
-            yield value
+        yield value
         pending.extend(vars(value).values())
+
+
+def custom_layers(model: Any) -> Iterator[Any]:
+    """The layers of a model, and it itself, whose class is not Keras'."""
+    return (layer for layer in each_layer(model) if not type(layer).__module__.startswith("keras."))
 
 
 def canonical(config: Any) -> str:

@@ -1,4 +1,4 @@
-"""Where training and prediction can't begin: inside of what is being compiled or made."""
+"""Where training and prediction can't begin: inside of what is being compiled, or on a backend without it."""
 
 from __future__ import annotations
 
@@ -6,6 +6,17 @@ import sys
 from typing import Any
 
 from kerasbridge.errors import UnsupportedError
+from kerasbridge.runtime.starting import backend_name
+
+
+def check_trains(verb: str) -> None:
+    """Refuse to train on a backend that only predicts."""
+    if backend_name() == "openvino":
+        raise UnsupportedError(
+            f"`{verb}` can't be had on the backend openvino, which takes no gradients: it predicts and "
+            "evaluates.",
+            hint='Train on another backend, save the model, and load it in a session with "openvino".',
+        )
 
 
 def check_outside_graph(verb: str) -> None:

@@ -138,6 +138,7 @@ def fit(
         guards.check_compiled(model, "fit")
         return fit_within(fit, given.pop("model"), _known_rows(x, y, sample_weight), given)
     entering.check_outside_graph("fit")
+    entering.check_trains("fit")
     engine = check_engine(engine)
     verbose = check_verbose(verbose)
     guards.check_compiled(model, "fit")
@@ -213,7 +214,10 @@ def fit(
         validation_samples = validation_data.samples
     if samples is not None and (arrays or source):
         spreading.check_even(samples, batch_size)
-        spreading.check_even(validation_samples, validation_batch_size or batch_size)
+    validation_size = validation_batch_size or batch_size
+    if is_source(validation_data):
+        validation_size = validation_data.batch_size
+    spreading.check_even(validation_samples, validation_size, "validation_data")
     history = History(
         {
             "epochs": epochs,

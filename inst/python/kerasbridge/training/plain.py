@@ -48,6 +48,21 @@ def _compile_anew(model: Any) -> None:
         model.train_function = model.test_function = None
 
 
+class _FromItsEpoch(keras.callbacks.Callback):
+    """A source goes on with the epoch it is at.
+
+    Keras looks at the first batch and ends an epoch before it begins: orders by one seed would be others
+    than those of the loops here.
+    """
+
+    def __init__(self, source: Any):
+        super().__init__()
+        self._source, self._epoch = source, source.epoch
+
+    def on_train_begin(self, logs: Any = None) -> None:
+        self._source.begin_epoch(self._epoch)
+
+
 def fit_plain(
     model: Any, callbacks: list, history: History, progress: Progress, stop: Any, arguments: dict
 ) -> None:
@@ -58,8 +73,11 @@ def fit_plain(
     hush_retracing()
     watch = Watch(progress, stop, history, others=callbacks, validation=validation)
     _compile_anew(model)
-    with spreading.weighed_gradients(model, flat_layers(model)), values_kept(model) as first:
-        model.fit(**_readable(arguments), callbacks=[*first, *callbacks, watch], verbose=0)
+    x = arguments.get("x")
+    own = [_FromItsEpoch(x)] if hasattr(x, "begin_epoch") else []
+    weighed = spreading.weighed_gradients(model, flat_layers(model))
+    with weighed, spreading.uneven_told("x"), values_kept(model) as first:
+        model.fit(**_readable(arguments), callbacks=[*first, *callbacks, *own, watch], verbose=0)
 
 
 def evaluate_plain(
@@ -68,7 +86,7 @@ def evaluate_plain(
     hush_retracing()
     _compile_anew(model)
     watch = Watch(progress, stop, title="Evaluate")
-    with values_kept(model) as first:
+    with spreading.uneven_told("x"), values_kept(model) as first:
         return model.evaluate(
             **_readable(arguments),
             callbacks=[*first, *callbacks, watch],
@@ -82,7 +100,7 @@ def predict_plain(
 ) -> Any:
     hush_retracing()
     watch = Watch(progress, stop, title="Predict")
-    with values_kept(model) as first:
+    with spreading.uneven_told("x"), values_kept(model) as first:
         return model.predict(
             **_readable(arguments), callbacks=[*first, *callbacks, watch], verbose=0
         )

@@ -18,6 +18,7 @@ import numpy as np
 from kerasbridge.data.rgenerator import PulledBatches, input_shapes, output_column
 from kerasbridge.errors import ArgumentError, DataError, UnsupportedError
 from kerasbridge.runtime import spreading, threads
+from kerasbridge.runtime.facts import facts
 from kerasbridge.training import entering, guards, shapes
 from kerasbridge.training.compiling import as_compiled
 from kerasbridge.training.eligible import callback_reason, overrides
@@ -199,6 +200,7 @@ def fit_pulled(
         remaining arguments are those of `kerasbridge.training.fit`.
     """
     entering.check_outside_graph("fit")
+    entering.check_trains("fit")
     verbose = check_verbose(verbose)
     guards.check_compiled(model, "fit")
     _check_single_steps(model)
@@ -213,6 +215,7 @@ def fit_pulled(
     history = History(
         {"epochs": epochs, "initial_epoch": initial_epoch, "steps": count, "ended": None}
     )
+    history.environment = facts()
     progress = Progress(output, verbose)
     watch = Watch(progress, stop, history, others=given, validation=validate is not None)
     calls = _Calls("fit", given, watch, model, epochs, count)

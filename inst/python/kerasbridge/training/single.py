@@ -6,6 +6,7 @@ from typing import Any, Optional
 
 from kerasbridge.runtime import spreading
 from kerasbridge.training.compiling import as_compiled
+from kerasbridge.training.entering import check_trains
 from kerasbridge.training.guards import clean_class_weight, leaves
 from kerasbridge.training.keeping import values_kept
 
@@ -18,6 +19,7 @@ def train_on_batch(
     class_weight: Optional[dict] = None,
 ) -> dict[str, float]:
     """One step of gradient descent on the rows given; the metrics of these rows by name."""
+    check_trains("train_on_batch")
     class_weight = clean_class_weight(model, y, class_weight)
     with as_compiled(model), values_kept(model):
         return model.train_on_batch(

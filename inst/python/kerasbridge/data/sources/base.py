@@ -294,8 +294,12 @@ class Source(keras.utils.PyDataset):
             self._stream = None
 
     def on_epoch_end(self) -> None:
+        self.begin_epoch(self.epoch + 1)
+
+    def begin_epoch(self, epoch: int) -> None:
+        """From the first batch of an epoch on (counted from 0)."""
         with self._lock:
-            self.epoch += 1
+            self.epoch = epoch
             self._close_stream()
             self._next = 0
             self._given = {}
