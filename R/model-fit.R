@@ -54,7 +54,8 @@
 #'   the median, are a matter of [frame_schema()].
 #' @param ... Older spellings such as `nb_epoch`.
 #' @return A history: a list of class `kerasbridge_history` with `metrics` (a named list of numbers by
-#'   epoch, `NA` where an epoch has none), `params`, `epoch` (from 1), `interrupted`, `engine`,
+#'   epoch, `NA` where an epoch has none; a metric of several numbers, such as [metric_f1_score()] for each class, has
+#'   several: `f1_score_1`, `f1_score_2`, ...), `params`, `epoch` (from 1), `interrupted`, `engine`,
 #'   `engine_reason`, `seconds`, and what the run depended on: `seed` (`NULL` if none was set),
 #'   `deterministic`, `devices`, `versions`. It prints, plots, and becomes a data frame with
 #'   [as.data.frame()]. A loss or a weight that is not finite is a warning of class

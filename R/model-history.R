@@ -5,10 +5,9 @@ new_history <- function(x, call = NULL) {
   if (isTRUE(x$interrupted)) {
     settle_interrupts()
   }
-  plain <- \(v) if (is.null(v)) NA_real_ else as.numeric(v)
   # a method of a run that has just ended, a table where the history comes from a file
   columns <- if (is.function(x$columns)) x$columns(NULL) else x$columns
-  metrics <- lapply(columns[names(columns) != "epoch"], \(values) unname(vapply(values, plain, 0)))
+  metrics <- metric_columns(columns[names(columns) != "epoch"])
   epoch <- as.integer(unlist(x$epoch)) + 1L
   about <- x$environment
   for (text in x$warnings) {
@@ -31,6 +30,20 @@ new_history <- function(x, call = NULL) {
     ),
     class = "kerasbridge_history"
   )
+}
+
+# A number for each epoch, NA where it has none. A metric of several numbers (F1 for each class) becomes several:
+# `f1_score_1`, `f1_score_2`, ...
+metric_columns <- function(columns) {
+  out <- list()
+  for (name in names(columns)) {
+    values <- lapply(unname(columns[[name]]), as.numeric)
+    width <- max(1L, lengths(values))
+    for (i in seq_len(width)) {
+      out[[if (width > 1) paste0(name, "_", i) else name]] <- vapply(values, \(v) if (length(v)) v[i] else NA_real_, 0)
+    }
+  }
+  out
 }
 
 # One history of two runs, the second of which went on from the first.

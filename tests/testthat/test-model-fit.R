@@ -381,3 +381,27 @@ test_that("silence is silent in both streams, and a log of thousands of steps is
   expect_lt(sum(nchar(log) + 1), 1000)
   expect_no_match(log, "[\b\033\r]")
 })
+
+test_that("a metric of several numbers has a column for each in the history, also from a file", {
+  skip_if_no_keras()
+  model <- keras_model_sequential(input_shape = 2) |> layer_dense(3, activation = "softmax")
+  compile(model, optimizer = "sgd", loss = "categorical_crossentropy", metrics = list(metric_f1_score(average = NULL)))
+  x <- matrix(seq(0, 1, length.out = 24), 12)
+  y <- diag(3)[rep(1:3, 4), ]
+  for (epochs in 1:2) {
+    history <- fit(model, x, y, epochs = epochs, validation_data = list(x, y), verbose = 0)
+    columns <- paste0(rep(c("", "val_"), each = 3), "f1_score_", 1:3)
+    expect_setequal(names(history$metrics), c("loss", "val_loss", columns))
+    expect_identical(unname(lengths(history$metrics)), rep(epochs, 8L))
+  }
+  # the last numbers are those of the model as it is now
+  expect_equal(
+    unname(vapply(history$metrics[columns[4:6]], \(v) v[2], 0)),
+    as.numeric(evaluate(model, x, y, verbose = 0)$f1_score), tolerance = 1e-6
+  )
+  expect_equal(nrow(as.data.frame(history)), 16)
+  expect_output(print(history), "f1_score_3")
+  path <- withr::local_tempfile(fileext = ".keras")
+  save_model(model, path)
+  expect_equal(model_history(load_model(path))$metrics, history$metrics)
+})
