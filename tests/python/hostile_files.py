@@ -271,7 +271,7 @@ def make(folder, mark) -> dict:
     tricked(
         "misshapen weights", replaced(np.ones((3, 5), "float32")), "can't be loaded|shape", False
     )
-    tricked("missing weights", removed, "can't be loaded", False)
+    tricked("missing weights", removed, "can't be loaded|don't fit", False)
 
     # ---- zip
     def zipped(name, words, unsafe=True, **how):
