@@ -393,8 +393,18 @@ def test_the_mixture_loss_is_the_density():
     assert again.get_config() == loss.get_config()
 
 
-def test_a_mixture_learns_two_branches():
-    keras.utils.set_random_seed(1)
+def test_the_components_of_a_mixture_start_apart():
+    start = layers.MixtureDensity(3, 2)(np.zeros((1, 4), "float32"))
+    _, means, _ = layers.MixtureDensity.split(start, 3, 2)
+    np.testing.assert_array_equal(means, [[[-1, -1], [0, 0], [1, 1]]])
+    np.testing.assert_array_equal(
+        layers.MixtureDensity(1)(np.zeros((1, 4), "float32")), [[0, 0, 0]]
+    )
+
+
+@pytest.mark.parametrize("seed", [1, 4])
+def test_a_mixture_learns_two_branches(seed):
+    keras.utils.set_random_seed(seed)
     x = RNG.uniform(-1, 1, (600, 1)).astype("float32")
     y = (np.sign(RNG.normal(size=(600, 1))) * 2 + 0.1 * RNG.normal(size=(600, 1))).astype("float32")
     model = keras.Sequential(

@@ -54,6 +54,7 @@ def test_the_state_of_the_same_optimizer_comes_back(files, optimizer, trained):
     model = made(optimizer, trained, seed=1)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
+        warnings.simplefilter("ignore", DeprecationWarning)  # of numpy 2, about Keras
         report = load_weights_tf(model, path)
     assert equal(model.get_weights(), weights) and equal(state(model), wanted)
     assert report.names("loaded")[-1] == "last" and not report.notes

@@ -9,6 +9,10 @@ from kerasbridge import training
 from kerasbridge.runtime.keras_version import keras_before
 from training_models import CASES, L, dense, table
 
+pytestmark = pytest.mark.skipif(
+    keras.config.backend() != "tensorflow", reason="it is about TensorFlow's own loops"
+)
+
 XLA = [
     "mlp",
     "two_hidden_layers_with_accuracy",

@@ -165,8 +165,13 @@ def test_named_targets_are_those_of_outputs():
     assert "'price'" in caught.value.hint
 
 
-def test_numbers_beyond_float32_are_refused():
+@pytest.mark.parametrize("engine", ["auto", "keras"])
+def test_numbers_beyond_float32_are_refused(engine):
     model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
     model.compile("sgd", "mse")
     with pytest.raises(DataError, match="too large for float32"):
-        training.fit(model, np.full((4, 2), 1e39), np.ones(4), verbose=0)
+        training.fit(model, np.full((4, 2), 1e39), np.ones(4), verbose=0, engine=engine)
+    with pytest.raises(DataError, match="too large for float32"):
+        training.fit(model, np.ones((4, 2)), np.array([1, 2, 3, -1e39]), verbose=0, engine=engine)
+    weights = [np.asarray(w) for w in model.get_weights()]
+    assert all(np.isfinite(w).all() for w in weights)

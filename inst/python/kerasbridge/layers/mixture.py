@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 import keras
+import numpy as np
 from keras import ops
 
 from kerasbridge.errors import ArgumentError
@@ -19,6 +20,7 @@ class MixtureDensity(keras.layers.Layer):
     Input: `(batch, features)`. Output: `(batch, components * (1 + 2 * outputs))`: the logits of the
     components, then their means, then the logarithms of their standard deviations. Train with
     `MixtureDensityLoss`; `MixtureDensity.mean(output, components, outputs)` gives expected values.
+    At the start the means lie evenly from -1 to 1: components that start alike often stay alike.
     Source: Bishop, "Mixture density networks" (1994).
 
     Args:
@@ -37,7 +39,15 @@ class MixtureDensity(keras.layers.Layer):
         return self.components * (1 + 2 * self.outputs)
 
     def build(self, input_shape: tuple) -> None:
-        self.dense = keras.layers.Dense(self.units, dtype=self.dtype_policy, name="dense")
+        places = np.linspace(-1, 1, self.components) if self.components > 1 else np.zeros(1)
+        start = np.zeros(self.units, "float32")
+        start[self.components : self.components * (1 + self.outputs)] = places.repeat(self.outputs)
+        self.dense = keras.layers.Dense(
+            self.units,
+            bias_initializer=lambda shape, dtype=None: ops.convert_to_tensor(start, dtype),
+            dtype=self.dtype_policy,
+            name="dense",
+        )
         self.dense.build(input_shape)
 
     def call(self, inputs: Any) -> Any:

@@ -244,6 +244,8 @@ def fit(
 
                 fit_resident(resident, callbacks, history, progress, stop, arguments)
             else:
+                if arrays:
+                    guards.check_range(x=x, y=y)
                 history.engine, history.engine_reason = "keras", reason
                 progress.note(f"Engine: keras ({reason}).", least=2)
                 fit_plain(model, callbacks, history, progress, stop, arguments)

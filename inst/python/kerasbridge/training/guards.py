@@ -74,6 +74,33 @@ def leaves(structure: Any, prefix: str) -> Iterable[tuple[str, Any]]:
         yield prefix, structure
 
 
+def check_range(**given: Any) -> None:
+    """Refuse numbers that Keras would turn into infinite ones: it casts to `keras.config.floatx()`.
+
+    Raises:
+        DataError: names the argument and the largest number there is.
+    """
+    import keras
+
+    kind = keras.config.floatx()
+    if kind not in ("float16", "float32"):
+        return
+    most = float(np.finfo(kind).max)
+    for argument, values in given.items():
+        for label, leaf in leaves(values, argument):
+            if not isinstance(leaf, np.ndarray) or leaf.dtype.kind != "f" or not leaf.size:
+                continue
+            if leaf.dtype.itemsize <= np.dtype(kind).itemsize:
+                continue
+            ends = np.asarray([leaf.min(), leaf.max()])  # NaN and infinite ones are told by others
+            if np.isfinite(ends).all() and np.abs(ends).max() > most:
+                raise DataError(
+                    f"A number of `{label}` is too large for {kind}, which ends at {most:.2g}.",
+                    hint="Divide the values by a power of ten, or take their logarithm.",
+                    argument=argument,
+                )
+
+
 def count_rows(x: Any, y: Any = None, sample_weight: Any = None, *, empty: bool = False) -> int:
     """The number of rows all arrays share.
 
