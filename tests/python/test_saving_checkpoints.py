@@ -8,6 +8,7 @@ import keras
 import numpy as np
 import pytest
 from kerasbridge.errors import FileError
+from kerasbridge.runtime.keras_version import keras_before
 from kerasbridge.saving import load_weights_tf, save_weights_tf
 
 pytestmark = pytest.mark.skipif(
@@ -45,6 +46,18 @@ def files(tmp_path_factory):
         save_weights_tf(model, path)
         out[optimizer] = path, model.get_weights(), state(model) if optimizer else []
     return out
+
+
+@pytest.mark.skipif(not keras_before(3, 3), reason="newer ones have it")
+def test_what_a_checkpoint_of_an_older_keras_lacks_is_said(tmp_path):
+    with pytest.warns(UserWarning, match="without the optimizer's state: .* since 3.3"):
+        save_weights_tf(made(), tmp_path / "w")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        save_weights_tf(made(None), tmp_path / "none")
+    model = made(seed=1)
+    load_weights_tf(model, tmp_path / "w")
+    assert equal(model.get_weights(), made().get_weights())
 
 
 @pytest.mark.parametrize("trained", [True, False])

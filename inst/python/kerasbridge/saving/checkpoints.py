@@ -9,13 +9,15 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import warnings
 from typing import Any, Iterator, Optional, Union
 
 import numpy as np
 
 from kerasbridge.errors import FileError
 from kerasbridge.files import recover, replacing_files
-from kerasbridge.saving.door import NOT_NUMBERS, few, warn_of
+from kerasbridge.runtime.keras_version import keras_before
+from kerasbridge.saving.door import NOT_NUMBERS, ModelFileWarning, few, warn_of
 from kerasbridge.saving.named_weights import loaded_whole, values_kept
 from kerasbridge.saving.report import WeightsReport
 from kerasbridge.saving.safety.texts import damaged
@@ -28,7 +30,10 @@ _OPTIMIZER = "model/optimizer/"
 
 
 def save_weights_tf(model: Any, filepath: PathLike, overwrite: bool = True) -> str:
-    """Weights, and the optimizer's state, as a TensorFlow checkpoint."""
+    """Weights, and the optimizer's state, as a TensorFlow checkpoint.
+
+    Before Keras 3.3 an optimizer is no part of a checkpoint: a warning says so.
+    """
     tf = tensorflow()
     name = os.path.expanduser(os.fspath(filepath))
     folder = os.path.dirname(os.path.abspath(name))
@@ -39,6 +44,13 @@ def save_weights_tf(model: Any, filepath: PathLike, overwrite: bool = True) -> s
                 f"'{name}' exists already.", hint="Say `overwrite = TRUE`.", argument="overwrite"
             )
         tf.train.Checkpoint(model=model).write(os.path.join(temporary, os.path.basename(name)))
+    if keras_before(3, 3) and getattr(getattr(model, "optimizer", None), "built", False):
+        warnings.warn(
+            f"The checkpoint '{name}' holds the weights without the optimizer's state: Keras puts that into one "
+            "since 3.3. save_model() and save_model_weights() keep it in their files.",
+            ModelFileWarning,
+            stacklevel=2,
+        )
     return name
 
 
