@@ -12,7 +12,7 @@ import pytest
 from environment_command import ENGINE, child, posix, quiet
 from kerasbridge.environment import checks, installers, probe
 from kerasbridge.errors import InstallError
-from tiny_wheels import RETICULATE, tiny_wheel, tiny_wheels
+from tiny_wheels import RETICULATE, VERSIONS, tiny_wheel, tiny_wheels
 
 HAS_KERAS = importlib.util.find_spec("keras") is not None
 HAS_TENSORFLOW = importlib.util.find_spec("tensorflow") is not None
@@ -94,7 +94,9 @@ def test_a_folder_of_wheels_is_enough_without_a_network(tmp_path):
     done = child(arguments, **dead, PIP_CONFIG_FILE=os.devnull)
     assert done.returncode == 0, done.stdout + done.stderr
     assert f"Installer: pip, from {wheels}" in done.stdout
-    assert done.stdout.splitlines()[-1] == f"Installed: TensorFlow 2.21.0, Keras 3.15.1 at {place}"
+    assert done.stdout.splitlines()[-1] == (
+        f"Installed: TensorFlow 2.21.0, Keras {VERSIONS['keras']} at {place}"
+    )
     assert probe.available(place)
 
 

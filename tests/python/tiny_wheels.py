@@ -39,7 +39,7 @@ RETICULATE = "1.28" if sys.version_info < (3, 12) else "1.41"
 VERSIONS = {
     "tensorflow-cpu": "2.21.0",
     "tensorboard": "2.21.0",
-    "keras": "3.15.1",
+    "keras": "3.15.1" if sys.version_info >= (3, 11) else "3.12.4",
     "numpy": "1.26.4" if RETICULATE == "1.28" else "2.1.0",
     "h5py": "3.14.0",
     "scipy": "1.15.0",

@@ -269,8 +269,8 @@ def _encode_number(column: Column, encoding: Mapping, tensor: Any) -> Any:
         )
         return layer(tensor)
     if how == "bucketize":
-        # before Keras 3.4 the layer's own "one_hot" has an axis more than it says
-        apart = keras_before(3, 4)
+        # before Keras 3.14 the layer's own "one_hot" has other axes than it says
+        apart = keras_before(3, 14)
         layer = _LAYERS.Discretization(
             bin_boundaries=encoding["boundaries"],
             output_mode="int" if apart else "one_hot",
