@@ -8,6 +8,7 @@ import sys
 
 import pytest
 from conftest import ROOT
+from kerasbridge.runtime.keras_version import keras_before
 
 FORMATS = [
     ".keras",
@@ -20,6 +21,8 @@ FORMATS = [
     "BackupAndRestore",
     "CSVLogger",
 ]
+if keras_before(3, 10):
+    FORMATS.remove("sharded weights")
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="children are forks of a prepared process")
