@@ -6,6 +6,7 @@ import keras
 import numpy as np
 import pytest
 from kerasbridge.errors import ArgumentError, FileError, UnsupportedError
+from kerasbridge.runtime.keras_version import keras_before
 from kerasbridge.saving import (
     load_model,
     load_weights,
@@ -56,6 +57,17 @@ def test_a_scaled_loss_keeps_its_scale_and_state(tmp_path, ending):
     )
     assert len(one) == len(two) == 8 and all(np.array_equal(a, b) for a, b in zip(one, two))
     assert float(one[3]) == 128.0  # the scale has grown once
+
+
+@pytest.mark.skipif(not keras_before(3, 3), reason="newer ones can keep it")
+def test_a_scaled_loss_in_h5_is_refused_by_an_older_keras(tmp_path):
+    policy = keras.mixed_precision.DTypePolicy("mixed_float16")
+    model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(4, dtype=policy)])
+    model.compile(keras.optimizers.LossScaleOptimizer(keras.optimizers.SGD(0.1)), "mse")
+    with pytest.raises(UnsupportedError, match="since Keras 3.3"):
+        save_model(model, tmp_path / "m.h5")
+    save_model(model, tmp_path / "m.h5", include_optimizer=False)
+    save_model(model, tmp_path / "m.keras")
 
 
 def test_the_format_can_be_said_where_the_name_does_not(model, tmp_path):

@@ -13,6 +13,7 @@ import keras
 from kerasbridge import layers
 from kerasbridge.errors import ArgumentError, FileError, UnsupportedError
 from kerasbridge.files import check_room, replacing
+from kerasbridge.runtime.keras_version import keras_before
 from kerasbridge.saving import named_weights
 from kerasbridge.saving.arguments import arguments_kept
 from kerasbridge.saving.contents import MAGIC, check_source, sniff
@@ -94,6 +95,12 @@ def save_model(
     """
     name = os.path.expanduser(os.fspath(filepath))
     ending = _format(name, format)
+    scaled = hasattr(getattr(model, "optimizer", None), "inner_optimizer")
+    if ending == ".h5" and include_optimizer and scaled and keras_before(3, 3):
+        raise UnsupportedError(
+            "An optimizer that scales the loss can be kept in an .h5 file since Keras 3.3.",
+            hint="Save as .keras, or with `include_optimizer = FALSE`.",
+        )
     with replacing(name, overwrite, ending=ending) as temporary:
         check_room(os.path.dirname(temporary), stored_size(model, include_optimizer))
         with arguments_kept(model):
