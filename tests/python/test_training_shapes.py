@@ -173,5 +173,10 @@ def test_numbers_beyond_float32_are_refused(engine):
         training.fit(model, np.full((4, 2), 1e39), np.ones(4), verbose=0, engine=engine)
     with pytest.raises(DataError, match="too large for float32"):
         training.fit(model, np.ones((4, 2)), np.array([1, 2, 3, -1e39]), verbose=0, engine=engine)
+    check = (np.full((4, 2), -1e39), np.ones(4))
+    with pytest.raises(DataError, match="too large for float32"):
+        training.fit(
+            model, np.ones((4, 2)), np.ones(4), validation_data=check, verbose=0, engine=engine
+        )
     weights = [np.asarray(w) for w in model.get_weights()]
     assert all(np.isfinite(w).all() for w in weights)

@@ -19,6 +19,7 @@ from kerasbridge.bridge.from_r import RCodeError, happened_in, happened_in_hook
 from kerasbridge.bridge.hooks import hook
 from kerasbridge.errors import ArgumentError, UnsupportedError
 from kerasbridge.runtime import recording, seen
+from kerasbridge.runtime.variables import variable_class
 
 # kind -> the public class that a class of this kind descends from, the more special first
 _KINDS = {
@@ -402,10 +403,8 @@ def _assigning(made: Callable, numbers: dict) -> Callable:
 
     @functools.wraps(made)
     def method(self):
-        import keras
-
         variables = [getattr(self, name, None) for name in numbers]
-        if not all(isinstance(v, keras.Variable) for v in variables):
+        if not all(isinstance(v, variable_class()) for v in variables):
             return made(self)
         for variable, number in zip(variables, numbers.values()):
             variable.assign(number)

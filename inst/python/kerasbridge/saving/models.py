@@ -60,10 +60,13 @@ def _format(name: str, format: Optional[str]) -> str:
         )
     ending = {"keras": ".keras", "h5": ".h5", "hdf5": ".h5"}.get(format)
     if ending is None:
-        raise ArgumentError(f"is '{format}'; it may be 'keras' or 'h5'.", argument="format")
+        raise ArgumentError(
+            f"`format` is '{format}'; it may be 'keras' or 'h5'.", argument="format"
+        )
     if name.endswith(MODEL_ENDINGS) and name.endswith(".keras") != (ending == ".keras"):
         raise ArgumentError(
-            f"is '{format}', and the name '{os.path.basename(name)}' says another: plain Keras goes by the name.",
+            f"`format` is '{format}', and the name '{os.path.basename(name)}' says another: plain Keras goes by "
+            "the name.",
             hint=f"Name the file '{os.path.splitext(name)[0]}{ending}', or leave `format` out.",
             argument="format",
         )

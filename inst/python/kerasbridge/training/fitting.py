@@ -245,7 +245,7 @@ def fit(
                 fit_resident(resident, callbacks, history, progress, stop, arguments)
             else:
                 if arrays:
-                    guards.check_range(x=x, y=y)
+                    guards.check_range(x=x, y=y, validation_data=validation_data)
                 history.engine, history.engine_reason = "keras", reason
                 progress.note(f"Engine: keras ({reason}).", least=2)
                 fit_plain(model, callbacks, history, progress, stop, arguments)
