@@ -106,8 +106,7 @@ class _Calls:
         )
 
     def begin(self, kind: str, step: int) -> None:
-        if self.every:
-            getattr(self.all, f"on_{kind}_batch_begin")(step)
+        getattr(self.all if self.every else self._watch, f"on_{kind}_batch_begin")(step)
 
     def fed(self, kind: str, names: list, done: Callable[[], int], values: Callable) -> None:
         """A batch of a loop in the backend was handed over; steps and values are asked for at need."""
