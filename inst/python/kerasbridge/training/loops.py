@@ -13,7 +13,7 @@ import keras
 import tensorflow as tf
 
 from kerasbridge.runtime.quiet import hush_retracing
-from kerasbridge.training.eligible import overrides
+from kerasbridge.training.building import build_model, build_optimizer
 from kerasbridge.training.graphs import Graph, row_bytes, writes_weights
 from kerasbridge.training.placing import NotResident, flat, nest
 
@@ -278,7 +278,9 @@ def step_loop(model: Any, kind: str, data: Any) -> StepLoop:
     for loop in entry.loops:
         if loop.fits(data):
             return loop
-    prepare(model, kind)
+    build_model(model, data[0] if isinstance(data, tuple) else data)
+    if kind == "train":
+        build_optimizer(model)  # the trace then need not run twice
     loop = StepLoop(model, kind, data)
     entry.token = _token(model, kind)  # tracing may have built variables
     entry.loops.append(loop)
@@ -302,12 +304,3 @@ def kept_entry(model: Any, kind: str) -> _Kept:
 
 def _same(one: tuple, other: tuple) -> bool:
     return all(a is b for a, b in zip(one[:2], other[:2])) and one[2:] == other[2:]
-
-
-def prepare(model: Any, kind: str) -> None:
-    """Build the optimizer's variables before the trace, which then need not run twice."""
-    optimizer = model.optimizer
-    if kind != "train" or optimizer is None or optimizer.built:
-        return
-    if model.built and not overrides(model, "train_step"):
-        optimizer.build(model.trainable_variables)

@@ -8,6 +8,7 @@ import keras
 
 from kerasbridge.runtime import spreading
 from kerasbridge.runtime.quiet import hush_retracing
+from kerasbridge.training.building import build_model, build_optimizer, first_step_whole
 from kerasbridge.training.checkpoints import durable
 from kerasbridge.training.compiling import flat_layers
 from kerasbridge.training.history import History
@@ -76,7 +77,14 @@ def fit_plain(
     x = arguments.get("x")
     own = [_FromItsEpoch(x)] if hasattr(x, "begin_epoch") else []
     weighed = spreading.weighed_gradients(model, flat_layers(model))
-    with weighed, spreading.uneven_told("x"), values_kept(model) as first:
+    build_model(model, x)
+    with (
+        weighed,
+        spreading.uneven_told("x"),
+        first_step_whole(model, "train"),
+        values_kept(model) as first,
+    ):
+        build_optimizer(model)
         model.fit(**_readable(arguments), callbacks=[*first, *callbacks, *own, watch], verbose=0)
 
 
@@ -86,7 +94,8 @@ def evaluate_plain(
     hush_retracing()
     _compile_anew(model)
     watch = Watch(progress, stop, title="Evaluate")
-    with spreading.uneven_told("x"), values_kept(model) as first:
+    build_model(model, arguments.get("x"))
+    with spreading.uneven_told("x"), first_step_whole(model, "test"), values_kept(model) as first:
         return model.evaluate(
             **_readable(arguments),
             callbacks=[*first, *callbacks, watch],
@@ -100,6 +109,7 @@ def predict_plain(
 ) -> Any:
     hush_retracing()
     watch = Watch(progress, stop, title="Predict")
+    build_model(model, arguments.get("x"))
     with spreading.uneven_told("x"), values_kept(model) as first:
         return model.predict(
             **_readable(arguments), callbacks=[*first, *callbacks, watch], verbose=0

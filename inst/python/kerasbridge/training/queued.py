@@ -13,6 +13,7 @@ from typing import Any, Callable, Optional
 import tensorflow as tf
 
 from kerasbridge.runtime import threads
+from kerasbridge.training.building import first_step_whole
 from kerasbridge.training.eligible import backend_reason, model_reason
 from kerasbridge.training.loops import StepLoop, step_loop
 from kerasbridge.training.overlap import Ahead, plain_logs
@@ -91,7 +92,8 @@ class Queued:
             return 0, None
         try:
             data = _packed(first)
-            self._loop = step_loop(self._model, self._kind, data)
+            with first_step_whole(self._model, self._kind):
+                self._loop = step_loop(self._model, self._kind, data)
             function = self._loop.queue_loop()
         except NotResident as reason:
             self.why = str(reason)
