@@ -21,6 +21,7 @@ def train_on_batch(
     """One step of gradient descent on the rows given; the metrics of these rows by name."""
     check_trains("train_on_batch")
     class_weight = clean_class_weight(model, y, class_weight)
+    sample_weight = spreading.weights_on_devices(y, sample_weight, class_weight)
     with as_compiled(model), values_kept(model):
         return model.train_on_batch(
             x, y, sample_weight=sample_weight, class_weight=class_weight, return_dict=True
@@ -29,14 +30,14 @@ def train_on_batch(
 
 def test_on_batch(model: Any, x: Any, y: Any = None, sample_weight: Any = None) -> dict[str, float]:
     """The metrics of the rows given, by name; no weight changes."""
+    sample_weight = spreading.weights_on_devices(y, sample_weight)
     try:
         with values_kept(model):
             return model.test_on_batch(x, y, sample_weight=sample_weight, return_dict=True)
     except StopIteration:
         # Keras 3.0 loses the batch where it compiles the step for it; it has not been counted then
-        rows = next(int(leaf.shape[0]) for _, leaf in leaves(x, "x"))
         return model.evaluate(
-            x, y, batch_size=rows, sample_weight=sample_weight, verbose=0, return_dict=True
+            x, y, batch_size=_rows(x), sample_weight=sample_weight, verbose=0, return_dict=True
         )
 
 
@@ -46,7 +47,10 @@ test_on_batch.__test__ = False  # not a test, whatever pytest thinks of its name
 def predict_on_batch(model: Any, x: Any) -> Any:
     """The outputs for the rows given, in one piece."""
     if spreading.strategy_of(model) is not None:  # there Keras gives every row once for each device
-        rows = next(int(leaf.shape[0]) for _, leaf in leaves(x, "x"))
-        return model.predict(x, batch_size=rows, verbose=0)
+        return model.predict(x, batch_size=_rows(x), verbose=0)
     with values_kept(model):
         return model.predict_on_batch(x)
+
+
+def _rows(x: Any) -> int:
+    return next(int(leaf.shape[0]) for _, leaf in leaves(x, "x"))
