@@ -22,6 +22,7 @@ def train_on_batch(
     """One step of gradient descent on the rows given; the metrics of these rows by name."""
     check_trains("train_on_batch")
     class_weight = clean_class_weight(model, y, class_weight)
+    sample_weight = spreading.weights_on_devices(y, sample_weight, class_weight)
     build_model(model, x)
     with as_compiled(model), first_step_whole(model, "train"), values_kept(model):
         build_optimizer(model)
@@ -32,15 +33,15 @@ def train_on_batch(
 
 def test_on_batch(model: Any, x: Any, y: Any = None, sample_weight: Any = None) -> dict[str, float]:
     """The metrics of the rows given, by name; no weight changes."""
+    sample_weight = spreading.weights_on_devices(y, sample_weight)
     build_model(model, x)
     try:
         with first_step_whole(model, "test"), values_kept(model):
             return model.test_on_batch(x, y, sample_weight=sample_weight, return_dict=True)
     except StopIteration:
         # Keras 3.0 loses the batch where it compiles the step for it; it has not been counted then
-        rows = next(int(leaf.shape[0]) for _, leaf in leaves(x, "x"))
         return model.evaluate(
-            x, y, batch_size=rows, sample_weight=sample_weight, verbose=0, return_dict=True
+            x, y, batch_size=_rows(x), sample_weight=sample_weight, verbose=0, return_dict=True
         )
 
 
@@ -50,8 +51,11 @@ test_on_batch.__test__ = False  # not a test, whatever pytest thinks of its name
 def predict_on_batch(model: Any, x: Any) -> Any:
     """The outputs for the rows given, in one piece."""
     if spreading.strategy_of(model) is not None:  # there Keras gives every row once for each device
-        rows = next(int(leaf.shape[0]) for _, leaf in leaves(x, "x"))
-        return model.predict(x, batch_size=rows, verbose=0)
+        return model.predict(x, batch_size=_rows(x), verbose=0)
     build_model(model, x)
     with values_kept(model):
         return model.predict_on_batch(x)
+
+
+def _rows(x: Any) -> int:
+    return next(int(leaf.shape[0]) for _, leaf in leaves(x, "x"))
