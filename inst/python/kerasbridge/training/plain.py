@@ -13,6 +13,7 @@ from kerasbridge.training.compiling import flat_layers
 from kerasbridge.training.history import History
 from kerasbridge.training.keeping import values_kept
 from kerasbridge.training.progress import Progress
+from kerasbridge.training.sourced import looked_at
 from kerasbridge.training.watch import Watch
 
 
@@ -76,7 +77,8 @@ def fit_plain(
     x = arguments.get("x")
     own = [_FromItsEpoch(x)] if hasattr(x, "begin_epoch") else []
     weighed = spreading.weighed_gradients(model, flat_layers(model))
-    with weighed, spreading.uneven_told("x"), values_kept(model) as first:
+    looked = looked_at(model, arguments)
+    with weighed, looked, spreading.uneven_told("x"), values_kept(model) as first:
         model.fit(**_readable(arguments), callbacks=[*first, *callbacks, *own, watch], verbose=0)
 
 
@@ -86,7 +88,7 @@ def evaluate_plain(
     hush_retracing()
     _compile_anew(model)
     watch = Watch(progress, stop, title="Evaluate")
-    with spreading.uneven_told("x"), values_kept(model) as first:
+    with looked_at(model, arguments), spreading.uneven_told("x"), values_kept(model) as first:
         return model.evaluate(
             **_readable(arguments),
             callbacks=[*first, *callbacks, watch],
@@ -100,7 +102,8 @@ def predict_plain(
 ) -> Any:
     hush_retracing()
     watch = Watch(progress, stop, title="Predict")
-    with spreading.uneven_told("x"), values_kept(model) as first:
+    looked = looked_at(model, arguments, targets=False)
+    with looked, spreading.uneven_told("x"), values_kept(model) as first:
         return model.predict(
             **_readable(arguments), callbacks=[*first, *callbacks, watch], verbose=0
         )
