@@ -394,4 +394,4 @@ def test_without_an_output_the_notice_is_a_python_warning():
     x, y = table()
     x[0, 0] = np.inf
     with pytest.warns(training.TrainingWarning, match="The loss is nan from epoch 1 on"):
-        training.fit(small_model(), x, y, verbose=0)
+        training.fit(small_model(), x, y, verbose=0, shuffle=False)

@@ -16,7 +16,6 @@ from kerasbridge.runtime.keras_version import keras_before
 from kerasbridge.runtime.quiet import hush_retracing
 from kerasbridge.training.building import build_model, build_optimizer
 from kerasbridge.training.compiling import flat_layers
-from kerasbridge.training.eligible import overrides
 from kerasbridge.training.graphs import Graph, row_bytes, writes_weights
 from kerasbridge.training.placing import NotResident, flat, nest
 

@@ -71,7 +71,7 @@ def _steps(steps: Any, argument: str) -> int:
 def _check_of(model: Any) -> Callable[[Any, Any, bool], None]:
     """What is looked at in each batch, and in the first one, beside its own consistency."""
 
-    sparse = guards.has_sparse_loss(model)
+    sparse, embeds = guards.has_sparse_loss(model), guards.embeds(model)
 
     def check(x: Any, y: Any, first: bool) -> None:
         if first and y is None and getattr(model, "loss", None) is not None:
@@ -84,8 +84,15 @@ def _check_of(model: Any) -> Callable[[Any, Any, bool], None]:
             shapes.check_targets(model, y)
         if sparse:
             guards.check_labels(model, y)
+        if embeds:
+            guards.check_tokens(model, x)
 
     return check
+
+
+def _check_ids(model: Any) -> Optional[Callable[[Any, Any, bool], None]]:
+    """The same for predictions, whose batches may be of one part."""
+    return (lambda x, y, first: guards.check_tokens(model, x)) if guards.embeds(model) else None
 
 
 def _batches(model: Any, pull: Callable[[], Any], word: str = "generator") -> PulledBatches:
@@ -201,6 +208,7 @@ def fit_pulled(
     """
     entering.check_outside_graph("fit")
     entering.check_trains("fit")
+    entering.check_on_jax(model, "fit")
     verbose = check_verbose(verbose)
     guards.check_compiled(model, "fit")
     _check_single_steps(model)
@@ -377,6 +385,7 @@ def evaluate_pulled(
     Raises:
         DataError: the batches ran out.
     """
+    entering.check_on_jax(model, "evaluate")
     guards.check_compiled(model, "evaluate")
     _check_single_steps(model)
     count = _steps(steps, "steps")
@@ -412,12 +421,13 @@ def predict_pulled(
     Raises:
         DataError: the batches ran out.
     """
+    entering.check_on_jax(model, "predict")
     count = _steps(steps, "steps")
     limit = guards.check_whole(max_queue_size, "max_queue_size", least=1, none=False)
     progress = Progress(output, check_verbose(verbose))
     given = callback_list(callbacks)
     calls = _Calls("predict", given, Watch(progress, stop, title="Predict"), model, 1, count)
-    batches = PulledBatches(pull, input_shapes(model))
+    batches = PulledBatches(pull, input_shapes(model), check=_check_ids(model))
     parts: list = []
     try:
         progress.expect()
