@@ -14,6 +14,7 @@ from kerasbridge.runtime.attached import attach, details
 from kerasbridge.saving import manifest
 from kerasbridge.saving.contents import Contents, PathLike, read_contents
 from kerasbridge.saving.python_source import imported_function, run_source
+from kerasbridge.saving.report import ModelFileWarning
 from kerasbridge.saving.safety.config import (
     MAX_LAYERS,
     audit_config,
@@ -29,10 +30,6 @@ from kerasbridge.saving.unused import unused_weights
 from kerasbridge.saving.verifying import Verification
 
 NOT_NUMBERS = "holds weights that are not numbers (NaN)"
-
-
-class ModelFileWarning(UserWarning):
-    """Something about a loaded model that a person should know."""
 
 
 class Door:
@@ -212,6 +209,14 @@ class Door:
             self._verification.finish()
             version = self.contents.versions.get("keras_version")
             raise not_loaded(self.source, err, version, way_on) from err
+
+    def verified(self) -> None:
+        """Wait until all values are compared with their checksums.
+
+        Raises:
+            FileError: names the part that is damaged.
+        """
+        self._verification.finish()
 
     def finish_weights(self, model: Any) -> list:
         """The last looks at weights that were loaded; warns of values that are no numbers.
