@@ -428,7 +428,7 @@ def child() -> None:
             load_weights(model, path)
         else:
             model = load_model(path)
-        return np.asarray(model(x))
+        return keras.ops.convert_to_numpy(model(x))
 
     print("READY", flush=True)
     want = None
