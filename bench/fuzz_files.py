@@ -403,6 +403,7 @@ def child() -> None:
     import resource
     import warnings
 
+    import keras
     import numpy as np
     from kerasbridge.errors import ArgumentError, FileError
     from kerasbridge.saving import load_config, load_model, load_weights
