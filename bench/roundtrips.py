@@ -267,7 +267,11 @@ def rate_of(model) -> float:
     import keras
 
     optimizer = getattr(model, "optimizer", None)
-    return float("nan") if optimizer is None else float(keras.ops.convert_to_numpy(optimizer.learning_rate))
+    return (
+        float("nan")
+        if optimizer is None
+        else float(keras.ops.convert_to_numpy(optimizer.learning_rate))
+    )
 
 
 def facts(model, given: dict, trains: bool = True) -> dict:
@@ -280,7 +284,10 @@ def facts(model, given: dict, trains: bool = True) -> dict:
         out = model.predict(x, verbose=0, batch_size=rows)
     else:
         out = model(x, training=False)
-    found = {"predict": [keras.ops.convert_to_numpy(o) for o in _flat(out)], "weights": model.get_weights()}
+    found = {
+        "predict": [keras.ops.convert_to_numpy(o) for o in _flat(out)],
+        "weights": model.get_weights(),
+    }
     if trains and y is not None and getattr(model, "optimizer", None) is not None:
         found["optimizer"] = [keras.ops.convert_to_numpy(v) for v in model.optimizer.variables]
         found["rate"] = rate_of(model)
