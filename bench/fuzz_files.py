@@ -403,6 +403,7 @@ def child() -> None:
     import resource
     import warnings
 
+    import keras
     import numpy as np
     from kerasbridge.errors import ArgumentError, FileError
     from kerasbridge.saving import load_config, load_model, load_weights
@@ -428,7 +429,7 @@ def child() -> None:
             load_weights(model, path)
         else:
             model = load_model(path)
-        return np.asarray(model(x))
+        return keras.ops.convert_to_numpy(model(x))
 
     print("READY", flush=True)
     want = None

@@ -264,15 +264,19 @@ def layer_cases() -> dict:
 
 def rate_of(model) -> float:
     """The learning rate that the optimizer would use next, of a schedule its present value."""
-    import numpy as np
+    import keras
 
     optimizer = getattr(model, "optimizer", None)
-    return float("nan") if optimizer is None else float(np.asarray(optimizer.learning_rate))
+    return (
+        float("nan")
+        if optimizer is None
+        else float(keras.ops.convert_to_numpy(optimizer.learning_rate))
+    )
 
 
 def facts(model, given: dict, trains: bool = True) -> dict:
     """What a model answers: predictions, optimizer state, rate, loss of the next epoch (if it `trains`)."""
-    import numpy as np
+    import keras
 
     x, y, rows = given["x"], given["y"], given["rows"]
     # a layer alone is called as it is: `predict` would compile each of the many
@@ -280,9 +284,12 @@ def facts(model, given: dict, trains: bool = True) -> dict:
         out = model.predict(x, verbose=0, batch_size=rows)
     else:
         out = model(x, training=False)
-    found = {"predict": [np.asarray(o) for o in _flat(out)], "weights": model.get_weights()}
+    found = {
+        "predict": [keras.ops.convert_to_numpy(o) for o in _flat(out)],
+        "weights": model.get_weights(),
+    }
     if trains and y is not None and getattr(model, "optimizer", None) is not None:
-        found["optimizer"] = [np.asarray(v) for v in model.optimizer.variables]
+        found["optimizer"] = [keras.ops.convert_to_numpy(v) for v in model.optimizer.variables]
         found["rate"] = rate_of(model)
         done = model.fit(x, y, epochs=1, verbose=0, shuffle=False, batch_size=rows)
         found["loss"] = done.history["loss"][0]

@@ -234,7 +234,8 @@ def _yaml() -> Any:
     except ImportError as err:
         raise InstallError(
             "YAML needs the Python package PyYAML, which is not installed.",
-            hint="Install it in the environment of Keras: `pip install pyyaml`. Or use JSON: model_to_json().",
+            hint="Install it in the environment of Keras: `pip install pyyaml`, or, where py_require() makes that, "
+            '`py_require("pyyaml")` at the start of a session. Or use JSON: model_to_json().',
         ) from err
     return yaml
 

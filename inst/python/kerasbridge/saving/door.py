@@ -8,6 +8,7 @@ import warnings
 from typing import Any, Iterator, Optional
 
 from kerasbridge.data.schema import as_schema
+from kerasbridge.environment.messages import explain
 from kerasbridge.errors import FileError, KerasBridgeError
 from kerasbridge.runtime.attached import attach, details
 from kerasbridge.saving import manifest
@@ -258,9 +259,15 @@ def not_loaded(
 ) -> FileError:
     """The error for a file that was looked at and that Keras can't read; has its words."""
     written = f" (written by Keras {version})" if version else ""
+    known = explain(str(err))
+    if known is not None and known.kind == "install":  # the file is sound; a package isn't here
+        said, why = known.cause, known.fix
+    else:
+        said = first_words(err)
+        why = "It is damaged, was changed by hand, or does not belong to this model."
     return FileError(
-        f"{source}{written} can't be loaded: {first_words(err)}",
-        hint=f"It is damaged, was changed by hand, or does not belong to this model. {way_on}".strip(),
+        f"{source}{written} can't be loaded: {said}",
+        hint=f"{why} {way_on}".strip(),
         argument="filepath",
         details={"type": type(err).__name__},
     )

@@ -64,13 +64,15 @@ def ordinary_reason(
 
 def try_resident(model: Any, arguments: dict, callbacks: list, engine: str) -> tuple:
     """(everything a resident fit needs, None) or (None, why not). No step has run."""
+    from kerasbridge.training.building import first_step_whole
     from kerasbridge.training.placing import NotResident
     from kerasbridge.training.resident import Resident
 
     if is_source(arguments["x"]):
         from kerasbridge.training.streaming import StreamResident as Resident
     try:
-        return Resident(model, arguments, callbacks, engine), None
+        with first_step_whole(model, "train"):
+            return Resident(model, arguments, callbacks, engine), None
     except NotResident as reason:
         return None, str(reason)
     except KerasBridgeError:
@@ -139,6 +141,7 @@ def fit(
         return fit_within(fit, given.pop("model"), _known_rows(x, y, sample_weight), given)
     entering.check_outside_graph("fit")
     entering.check_trains("fit")
+    entering.check_on_jax(model, "fit")
     engine = check_engine(engine)
     verbose = check_verbose(verbose)
     guards.check_compiled(model, "fit")

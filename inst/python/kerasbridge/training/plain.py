@@ -8,11 +8,13 @@ import keras
 
 from kerasbridge.runtime import spreading
 from kerasbridge.runtime.quiet import hush_retracing
+from kerasbridge.training.building import build_model, build_optimizer, first_step_whole
 from kerasbridge.training.checkpoints import durable
 from kerasbridge.training.compiling import flat_layers
 from kerasbridge.training.history import History
 from kerasbridge.training.keeping import values_kept
 from kerasbridge.training.progress import Progress
+from kerasbridge.training.sourced import looked_at
 from kerasbridge.training.watch import Watch
 
 
@@ -76,7 +78,16 @@ def fit_plain(
     x = arguments.get("x")
     own = [_FromItsEpoch(x)] if hasattr(x, "begin_epoch") else []
     weighed = spreading.weighed_gradients(model, flat_layers(model))
-    with weighed, spreading.uneven_told("x"), values_kept(model) as first:
+    looked = looked_at(model, arguments)
+    build_model(model, x)
+    with (
+        weighed,
+        looked,
+        spreading.uneven_told("x"),
+        first_step_whole(model, "train"),
+        values_kept(model) as first,
+    ):
+        build_optimizer(model)
         model.fit(**_readable(arguments), callbacks=[*first, *callbacks, *own, watch], verbose=0)
 
 
@@ -86,7 +97,10 @@ def evaluate_plain(
     hush_retracing()
     _compile_anew(model)
     watch = Watch(progress, stop, title="Evaluate")
-    with spreading.uneven_told("x"), values_kept(model) as first:
+    looked = looked_at(model, arguments)
+    build_model(model, arguments.get("x"))
+    whole = first_step_whole(model, "test")
+    with looked, spreading.uneven_told("x"), whole, values_kept(model) as first:
         return model.evaluate(
             **_readable(arguments),
             callbacks=[*first, *callbacks, watch],
@@ -100,7 +114,9 @@ def predict_plain(
 ) -> Any:
     hush_retracing()
     watch = Watch(progress, stop, title="Predict")
-    with spreading.uneven_told("x"), values_kept(model) as first:
+    looked = looked_at(model, arguments, targets=False)
+    build_model(model, arguments.get("x"))
+    with looked, spreading.uneven_told("x"), values_kept(model) as first:
         return model.predict(
             **_readable(arguments), callbacks=[*first, *callbacks, watch], verbose=0
         )
