@@ -5,6 +5,12 @@
 #' Keras runs on TensorFlow, JAX or PyTorch, and decides once, when it starts. Say so in the first
 #' lines of a script, before anything else of this package is used.
 #'
+#' What needs TensorFlow, and says so on the others: layers of text and hashing (they need the package beside another
+#' backend, and prepare data ahead of the model there), text in [feature_space()], `tf.data`, SavedModel folders and checkpoints of
+#' TensorFlow, and the compiled loops of [fit()][fit.kerasbridge_model] in whose place Keras' own run. On JAX
+#' layers with `stateful = TRUE` and models with their own `train_step(data)` are refused, and numbers have 32
+#' bits. `vignette("devices")` has the list.
+#'
 #' `use_implementation()` chose between two Python packages in older scripts; there is one today, and
 #' `"keras"` and `"tensorflow"` are both accepted for it.
 #'

@@ -211,22 +211,63 @@ def a_loss_that_is_not_finite():
     assert any("The loss is nan from epoch 1 on" in str(one.message) for one in caught)
 
 
+def refused(run, *words):
+    try:
+        run()
+    except KerasBridgeError as error:
+        assert all(word in str(error) for word in words), error
+    else:
+        raise AssertionError(f"it went through: {words}")
+
+
+@step
+def what_would_go_wrong_in_silence_is_refused():
+    labels = np.repeat([0, 3], 45)
+    made = keras.Sequential([keras.layers.Input((3,)), keras.layers.Dense(2, "softmax")])
+    training.compile(made, optimizer="sgd", loss="sparse_categorical_crossentropy")
+    source = FunctionSource(lambda i: (X[i], labels[i]), 90, batch_size=32)
+    wrong = "`y` has labels from 0 to 3"
+    refused(lambda: training.fit(made, source, verbose=0), wrong)
+    refused(lambda: training.train_on_batch(made, X, labels), wrong)
+    refused(lambda: training.test_on_batch(made, X, labels), wrong)
+    made = keras.Sequential([keras.layers.Input((3,)), keras.layers.Embedding(4, 2)])
+    made.add(keras.layers.Flatten())
+    training.compile(made, optimizer="sgd", loss="mse")
+    ids = np.full((5, 3), 4.0)
+    pull, wrong = (lambda: (ids, np.zeros((5, 6)))), "ids from 4 to 4, but the embedding"
+    refused(lambda: fit_pulled(made, pull, 2, verbose=0), wrong)
+    refused(lambda: evaluate_pulled(made, pull, 2, verbose=0), wrong)
+    refused(lambda: predict_pulled(made, lambda: (ids,), 2, verbose=0), wrong)
+    refused(lambda: training.predict_on_batch(made, ids), wrong)
+    refused(lambda: training.train_on_batch(made, *pull()), wrong)
+    entry = keras.layers.Input(batch_shape=(5, 3, 1))
+    layer = keras.layers.GRU(1, stateful=True, name="memory")
+    made, x = keras.Model(entry, layer(entry)), X[:5, :, None]
+    if keras.config.backend() == "jax":
+        refused(lambda: training.predict(made, x, verbose=0), "the stateful layer 'memory'")
+        assert np.abs(np.asarray(made(x)) - np.asarray(made(x))).max() > 0
+        own = type("Own", (keras.Sequential,), {"train_step": lambda self, data: {}})([layer])
+        training.compile(own, loss="mse")
+        refused(lambda: training.fit(own, x, x, verbose=0), "train_step() takes the data alone")
+    else:
+        first = training.predict(made, x, verbose=0)
+        assert np.abs(training.predict(made, x, verbose=0) - first).max() > 0
+
+
 @step
 def what_needs_tensorflow_says_so():
     from kerasbridge.data.adapting import adapt
+    from kerasbridge.data.features import Features
 
     space = keras.utils.FeatureSpace(features={"a": "float"})
     for run in (
         lambda: adapt(space, {"a": X[:, 0]}),
         lambda: saving.export_saved_model(model(), str(FOLDER / "exported")),
         lambda: CsvSource(str(FOLDER / "rows.csv"), y="y").dataset(),
+        lambda: Features.learn({"a": ["u", "v"]}).build(),
+        lambda: Features.learn({"a": ["u v", "v w"]}, encoding={"a": "text"}),
     ):
-        try:
-            run()
-        except KerasBridgeError as error:
-            assert "TensorFlow" in str(error), error
-        else:
-            raise AssertionError("it went through without TensorFlow")
+        refused(run, "TensorFlow")
 
 
 for name, function in STEPS.items():

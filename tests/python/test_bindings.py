@@ -19,8 +19,8 @@ import render  # noqa: E402
 import tables  # noqa: E402
 
 complete = pytest.mark.skipif(
-    keras.__version__ != generate.COMPLETE_FOR,
-    reason=f"the tables are complete for Keras {generate.COMPLETE_FOR}",
+    keras.__version__ != generate.COMPLETE_FOR or keras.config.backend() == "torch",
+    reason=f"the tables are complete for Keras {generate.COMPLETE_FOR}; on PyTorch some differ",
 )
 
 

@@ -220,7 +220,8 @@ def test_values_convert():
     assert bridge.dtype_of(t) == "float32"
     np.testing.assert_array_equal(bridge.to_r_array(t), column_major)
     assert bridge.dtype_of(bridge.as_tensor(np.array([1, 2], "int32"))) == "int32"
-    assert bridge.dtype_of(bridge.as_tensor([1, 2], "int64")) == "int64"
+    whole = "int64" if keras.config.backend() != "jax" else "int32"  # JAX keeps 32 bits
+    assert bridge.dtype_of(bridge.as_tensor([1, 2], "int64")) == whole
     half = keras.ops.cast(keras.ops.ones((2,)), "bfloat16")
     assert bridge.to_r_array(half).dtype == np.float32
     assert bridge.shape_of(keras.Input((3,))) == [-1, 3]
@@ -257,11 +258,11 @@ def test_reset_states_reaches_nested_layers():
     )
     model = keras.Sequential([keras.Input(batch_shape=(1, 2, 1)), inner])
     x = np.ones((1, 2, 1), "float32")
-    first = model.predict(x, verbose=0)
-    again = model.predict(x, verbose=0)
+    outputs = lambda: keras.ops.convert_to_numpy(model(x))  # noqa: E731
+    first, again = outputs(), outputs()
     assert not np.allclose(first, again)
     value(bridge.do("reset_states", {"model": model}))
-    np.testing.assert_allclose(model.predict(x, verbose=0), first, rtol=1e-6)
+    np.testing.assert_allclose(outputs(), first, rtol=1e-6)
 
 
 def test_numbers_beyond_rs_integers_arrive_as_doubles():

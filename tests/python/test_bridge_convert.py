@@ -26,6 +26,8 @@ from kerasbridge.bridge import convert, lending  # noqa: E402
 def test_numbers_become_tensors_of_the_backend(value, dtype, want):
     tensor = convert.as_tensor(value, dtype)
     assert keras.ops.is_tensor(tensor)
+    if keras.config.backend() == "jax":  # which keeps 32 bits
+        want = want.replace("64", "32") if want != "complex64" else want
     assert keras.backend.standardize_dtype(tensor.dtype) == want
     np.testing.assert_allclose(keras.ops.convert_to_numpy(tensor), value, rtol=1e-6)
 

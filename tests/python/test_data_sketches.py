@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib.util
+
 import keras
 import numpy as np
 import pandas as pd
@@ -11,7 +13,9 @@ from kerasbridge.data import sketches
 from kerasbridge.data.features import Features, tabular_model
 from kerasbridge.data.schema import Column
 from kerasbridge.data.sources import CsvSource
-from kerasbridge.errors import ArgumentError, DataError
+from kerasbridge.errors import ArgumentError, DataError, InstallError, UnsupportedError
+
+TENSORFLOW = keras.config.backend() == "tensorflow"
 
 
 @pytest.fixture
@@ -58,11 +62,16 @@ def same(one, other):
 
 def test_every_encoding_is_the_same(people):
     names = ["age", "income", "city", "job", "said"]
+    encoding = {"income": {"how": "bucketize", "bins": 4}, "said": "text", "city": "embedding"}
+    if importlib.util.find_spec("tensorflow") is None:  # which counts words on every backend
+        with pytest.raises(InstallError, match='The encoding "text" needs TensorFlow'):
+            both(people, names, target="spent", encoding=encoding)
+        encoding["said"] = "one_hot"
     streamed, whole, sketch = both(
         people,
         names,
         target="spent",
-        encoding={"income": {"how": "bucketize", "bins": 4}, "said": "text", "city": "embedding"},
+        encoding=encoding,
         crosses=[("city", "job")],
         unknown={"city": "slot"},
     )
@@ -143,25 +152,30 @@ def test_what_can_not_be_learnt_is_named(people):
 def test_a_model_learns_and_trains_on_files(people, tmp_path):
     for i, part in enumerate((people[:200], people[200:450], people[450:])):
         part.to_csv(tmp_path / f"part-{i}.csv", index=False)
+    names, crosses = ["age", "income", "city", "job"], [("city", "job")]
+    if not TENSORFLOW:
+        text = Features.learn(people[names])
+        with pytest.raises(UnsupportedError, match="'city' holds text, .* on TensorFlow only"):
+            tabular_model(text)
+        names, crosses = names[:2], []
     source = CsvSource(
         str(tmp_path / "part-*.csv"),
         y="spent",
-        x=["age", "income", "city", "job"],
+        x=names,
         encode="columns",
         buffer_size=96,
         seed=1,
         validation_split=0.2,
     )
-    names = ["age", "income", "city", "job"]
     features, sketch = sketches.learn_features(
-        source.chunks([*names, "spent"]), names, target="spent", crosses=[("city", "job")]
+        source.chunks([*names, "spent"]), names, target="spent", crosses=crosses
     )
     assert features.schema.target == Column("spent", "number")
     keras.utils.set_random_seed(2)
     model = tabular_model(features, hidden=[8], mean=sketch.mean, deviation=sketch.variance**0.5)
     training.compile(model, optimizer="adam", loss="mse")
     history = training.fit(model, source, epochs=3, verbose=0)
-    assert history.engine == "graph", history.engine_reason
+    assert history.engine == ("graph" if TENSORFLOW else "keras"), history.engine_reason
     assert set(history.metrics) == {"loss", "val_loss"}
     raw = {name: features.raw(people[names])[0][name] for name in names}
     expected = training.predict(model, raw, verbose=0)

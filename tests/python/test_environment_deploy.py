@@ -42,7 +42,8 @@ def test_requirements_are_exact_and_leave_the_tools_out(environment):
     }
 
 
-def test_files_are_written_once(environment, tmp_path):
+def test_files_are_written_once(environment, tmp_path, monkeypatch):
+    monkeypatch.delenv("KERAS_BACKEND", raising=False)
     place = tmp_path / "app"
     place.mkdir()
     (place / "model.keras").write_bytes(b"PK")
@@ -62,6 +63,8 @@ def test_files_are_written_once(environment, tmp_path):
         and '\nCOPY ["model.keras", "./model.keras"]\n' in docker
     )
     assert f"kerasbridge-{__version__}-py3-none-any.whl" in docker
+    # Keras takes TensorFlow where nobody says another backend
+    assert "\nENV KERAS_BACKEND=tensorflow " in docker
     assert re.search(r'^CMD \["python", "-m", "kerasbridge.serving", "model.keras"', docker, re.M)
     with pytest.raises(FileError):
         deploy.write_environment(place, python=environment)
@@ -76,6 +79,20 @@ def test_files_are_written_once(environment, tmp_path):
     # Python is the one that the versions were used with, not the image's own
     assert "uv venv --python 3.11 /opt/keras" in docker
     assert "\nRUN R CMD INSTALL kerasbridge_" in docker
+
+
+def test_the_backend_travels_with_the_versions(environment, tmp_path, monkeypatch):
+    site = environment / "lib" / "python3.11" / "site-packages"
+    (site / "jax-0.6.2.dist-info").mkdir()
+    (site / "jax-0.6.2.dist-info" / "METADATA").write_text("Name: jax\n")
+    monkeypatch.setenv("KERAS_BACKEND", "jax")
+    for r_version in (None, "4.4.1"):
+        deploy.write_environment(
+            tmp_path, python=environment, r_version=r_version, overwrite=r_version is not None
+        )
+        assert "KERAS_BACKEND=jax TF_CPP" in (tmp_path / "Dockerfile").read_text()
+    first = (tmp_path / "requirements.txt").read_text().splitlines()[0]
+    assert first == "# Versions that were used together (Python 3.11, KERAS_BACKEND=jax)."
 
 
 def test_what_cannot_be_written_down_is_refused(environment, tmp_path):
@@ -156,7 +173,8 @@ def test_an_environment_from_the_file_gives_the_same_numbers(tmp_path):
     limit = 900 if network else 120
 
     def run(*command, **more):
-        environ = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), **more}
+        kept = {name: os.environ[name] for name in ("PATH", "KERAS_BACKEND") if name in os.environ}
+        environ = {**kept, "HOME": str(tmp_path), **more}
         done = subprocess.run(
             command, capture_output=True, text=True, timeout=limit, env=environ, cwd=place
         )

@@ -138,6 +138,10 @@ def test_a_sequential_model_that_was_never_called_is_exported(tmp_path, name):
     from kerasbridge.saving import saved_model
 
     model = keras.Sequential([keras.Input((3,), name=name), keras.layers.Dense(2)])
+    if keras.config.backend() != "tensorflow":
+        with pytest.raises(UnsupportedError, match="are TensorFlow's; this session runs on"):
+            saved_model.export_saved_model(model, tmp_path / "served")
+        return
     path = saved_model.export_saved_model(model, tmp_path / "served")
     again = keras.layers.TFSMLayer(path)
     x = np.ones((4, 3), "float32")
@@ -192,7 +196,8 @@ def test_words_of_a_configuration_that_are_names_of_functions_stay_words_in_h5(t
     back = load_model(tmp_path / "m.h5")
     assert [layer.name for layer in back.layers] == [layer.name for layer in model.layers]
     x = np.random.default_rng(0).random((2, 8, 3), "float32")
-    np.testing.assert_array_equal(np.asarray(back(x)), np.asarray(model(x)))
+    found, wanted = (keras.ops.convert_to_numpy(one(x)) for one in (back, model))
+    np.testing.assert_array_equal(found, wanted)
 
 
 @pytest.mark.parametrize("ending", [".keras", ".h5"])

@@ -265,7 +265,12 @@ def test_a_file_is_served_from_the_command_line(model, tmp_path):
         [sys.executable, "-m", "kerasbridge.serving", str(path), "--port", "0"],
         stdout=subprocess.PIPE,
         text=True,
-        env={"PYTHONPATH": str(ENGINE), "PATH": "", "TF_CPP_MIN_LOG_LEVEL": "3"},
+        env={
+            "PYTHONPATH": str(ENGINE),
+            "PATH": "",
+            "TF_CPP_MIN_LOG_LEVEL": "3",
+            "KERAS_BACKEND": keras.config.backend(),
+        },
     )
     try:
         line = child.stdout.readline()

@@ -26,7 +26,7 @@ before = now()
 open("/proc/self/clear_refs", "w").write("5")
 h = training.fit(m, given, target, **arguments)
 peak = next(int(l.split()[1]) * 1024 for l in open("/proc/self/status") if l.startswith("VmHWM"))
-print(h.engine, (peak - before) / (given.size * 4))
+print(h.engine, keras.config.backend(), (peak - before) / (given.size * 4))
 """
 
 
@@ -39,5 +39,7 @@ def test_peak_memory_of_a_fit(shuffle, split):
     if "clear_refs" in done.stderr:
         pytest.skip("this system does not let a process reset its peak memory")
     assert done.returncode == 0, done.stderr
-    engine, ratio = done.stdout.split()
-    assert engine == "graph" and 0.9 < float(ratio) <= 1.3
+    engine, backend, ratio = done.stdout.split()
+    assert engine == ("graph" if backend == "tensorflow" else "keras")
+    # Keras' own loop mixes the rows in a second block
+    assert 0.9 < float(ratio) <= (2.1 if shuffle and engine == "keras" else 1.3)

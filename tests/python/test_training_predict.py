@@ -5,12 +5,15 @@ from __future__ import annotations
 import keras
 import numpy as np
 import pytest
-from kerasbridge import training
-from kerasbridge.training.batching import rows_within
-from kerasbridge.training.loops import kept_entry
-from training_models import CASES, L, OwnStep, dense, numbers, table
 
-tf = pytest.importorskip("tensorflow", reason="it is about TensorFlow's own loops")
+if keras.config.backend() != "tensorflow":
+    pytest.skip("it is about TensorFlow's own loops", allow_module_level=True)
+
+import tensorflow as tf  # noqa: E402
+from kerasbridge import training  # noqa: E402
+from kerasbridge.training.batching import rows_within  # noqa: E402
+from kerasbridge.training.loops import kept_entry  # noqa: E402
+from training_models import CASES, L, OwnStep, dense, numbers, table  # noqa: E402
 
 
 def kept(model, kind):

@@ -6,8 +6,8 @@ import keras
 import numpy as np
 import pytest
 from kerasbridge import training
-from kerasbridge.errors import DataError
-from kerasbridge.training import evaluate, fit, predict
+from kerasbridge.errors import DataError, UnsupportedError
+from kerasbridge.training import evaluate, fit, predict, pulling
 
 
 def dense(units=2, features=3, loss="mse"):
@@ -124,6 +124,25 @@ def stateful(size=5):
 def test_a_fixed_batch_is_taken_and_what_does_not_go_into_it_refused():
     model = stateful()
     x, y = np.ones((20, 3, 2), "float32"), np.ones((20, 1), "float32")
+    if keras.config.backend() == "jax":
+        rows = lambda: (x[:5], y[:5])  # noqa: E731
+        for verb, run in (
+            ("fit", lambda: training.fit(model, x, y, verbose=0)),
+            ("evaluate", lambda: training.evaluate(model, x, y, verbose=0)),
+            ("predict", lambda: training.predict(model, x, verbose=0)),
+            ("fit", lambda: pulling.fit_pulled(model, rows, 2, verbose=0)),
+            ("evaluate", lambda: pulling.evaluate_pulled(model, rows, 2, verbose=0)),
+            ("predict", lambda: pulling.predict_pulled(model, rows, 2, verbose=0)),
+            ("train_on_batch", lambda: training.train_on_batch(model, *rows())),
+            ("test_on_batch", lambda: training.test_on_batch(model, *rows())),
+            ("predict_on_batch", lambda: training.predict_on_batch(model, x[:5])),
+        ):
+            with pytest.raises(
+                UnsupportedError, match=f"`{verb}` on JAX begins .* layer 'gru"
+            ) as e:
+                run()
+            assert "model(x), keeps its state" in e.value.hint
+        model.layers[1].stateful = False
     history = training.fit(model, x, y, epochs=1, shuffle=False, verbose=0)
     assert (history.params["batch_size"], history.params["steps"]) == (5, 4)
     assert training.predict(model, x, verbose=0).shape == (20, 1)

@@ -149,7 +149,8 @@ test_that("an error says in which layer, loss, metric or callback it happened, a
   })
   expect_identical(place(make(\(m) late(m, name = "mine"), run_eagerly = TRUE)), "the layer 'mine' (Late), `call()`, epoch 2, batch 3")
   bad <- Loss("Bad", call = function(y_true, y_pred) stop("no"))
-  expect_match(place(make(loss = bad(name = "bad"))), "the loss 'bad' (Bad), `call()`, epoch 1", fixed = TRUE)
+  first <- if (config_backend() == "tensorflow") ", epoch 1" else "" # others go through the model before the first epoch
+  expect_match(place(make(loss = bad(name = "bad"))), paste0("the loss 'bad' (Bad), `call()`", first), fixed = TRUE)
   expect_match(place(make(loss = \(y_true, y_pred) stop("no"))), "^the R function `loss`")
   expect_match(place(make(metrics = custom_metric("odd", \(a, b) stop("no")))), "^the R function `odd`")
   expect_identical(place(make(), callbacks = list(on_train_batch_end = \(batch, logs) if (batch == 4) stop("no"))), "the callback's `on_train_batch_end()`, epoch 1, batch 4")

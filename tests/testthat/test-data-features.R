@@ -12,8 +12,28 @@ people <- function(n = 60) {
 
 rules <- list(income = "median", job = "level")
 
+text_alone <- "Keras computes with text on TensorFlow alone"
+
+test_that("on other backends columns of numbers are encoded in the model, and text is refused by name", {
+  skip_if_no_keras()
+  skip_if(config_backend() == "tensorflow", "the tests below are about it")
+  d <- people()
+  expect_error(keras_model_tabular(pay ~ ., d, na = rules), "'job' holds text, which Keras handles on TensorFlow only", class = "kerasbridge_error_unsupported")
+  model <- keras_model_tabular(pay ~ age + income + member, d, hidden = 8, na = rules["income"])
+  history <- fit(model, pay ~ age + income + member, data = d, epochs = 20, batch_size = 10, verbose = 0)
+  expect_lt(utils::tail(history$metrics$loss, 1), history$metrics$loss[[1]])
+  path <- withr::local_tempfile(fileext = ".keras")
+  save_model(model, path)
+  expect_equal(predict(load_model(path), d, verbose = 0), predict(model, d, verbose = 0), tolerance = 1e-6)
+  # fit() by itself encodes factors outside of the model
+  plain <- keras_model_sequential(input_shape = 3) |> layer_dense(1)
+  compile(plain, "sgd", "mse")
+  expect_length(fit(plain, pay ~ kind, data = transform(d, kind = factor(as.character(size))), epochs = 1, verbose = 0)$metrics$loss, 1)
+})
+
 test_that("a feature space encodes by choice and with defaults", {
   skip_if_no_keras()
+  skip_if(config_backend() != "tensorflow", text_alone)
   d <- people()
   space <- feature_space(pay ~ . - born, d, na = rules, encodings = list(age = list(how = "bucketize", bins = 4)))
   out <- encode_features(space, d)
@@ -37,6 +57,7 @@ test_that("a feature space encodes by choice and with defaults", {
 
 test_that("crosses, hashes, words and embeddings", {
   skip_if_no_keras()
+  skip_if(config_backend() != "tensorflow", text_alone)
   d <- data.frame(a = rep(c("x", "y"), 10), b = factor(rep(1:4, 5)), text = rep(c("good day", "bad day"), 10))
   space <- feature_space(~ . + a:b, d, encodings = list(a = list(how = "hash", bins = 8), text = "text"), cross_bins = 16)
   out <- encode_features(space, d)
@@ -59,6 +80,7 @@ test_that("crosses, hashes, words and embeddings", {
 
 test_that("one call makes a model that takes raw columns, in R and in plain Python", {
   skip_if_no_keras()
+  skip_if(config_backend() != "tensorflow", text_alone)
   d <- people()
   set_random_seed(3)
   model <- keras_model_tabular(pay ~ ., d, hidden = 8, na = rules, unknown = c(job = "slot"), encodings = c(job = "embedding"))
@@ -100,6 +122,7 @@ test_that("one call makes a model that takes raw columns, in R and in plain Pyth
 
 test_that("responses of every kind", {
   skip_if_no_keras()
+  skip_if(config_backend() != "tensorflow", text_alone)
   model <- keras_model_tabular(Species ~ ., iris, hidden = 8, optimizer = optimizer_adam(0.05))
   fit(model, Species ~ ., data = iris, epochs = 15, verbose = 0)
   class <- predict(model, iris, type = "class", verbose = 0)
@@ -123,6 +146,7 @@ test_that("responses of every kind", {
 
 test_that("layers of a feature space in a model of one's own", {
   skip_if_no_keras()
+  skip_if(config_backend() != "tensorflow", text_alone)
   d <- people()
   space <- feature_space(pay ~ ., d, na = rules)
   parts <- feature_layers(space)
@@ -140,6 +164,7 @@ test_that("layers of a feature space in a model of one's own", {
 
 test_that("diamonds, end to end", {
   skip_if_no_keras()
+  skip_if(config_backend() != "tensorflow", text_alone)
   skip_if_not_installed("ggplot2")
   set_random_seed(1)
   diamonds <- ggplot2::diamonds
@@ -165,6 +190,7 @@ test_that("diamonds, end to end", {
 
 test_that("a feature space is learnt from files in parts, and its model trains on them", {
   skip_if_no_keras()
+  skip_if(config_backend() != "tensorflow", text_alone)
   set.seed(3)
   n <- 300
   d <- data.frame(age = sample(18:80, n, TRUE), city = sample(c("Rom", "Ulm"), n, TRUE), rank = rnorm(n), pay = rnorm(n, 50, 5))
@@ -196,6 +222,7 @@ test_that("a feature space is learnt from files in parts, and its model trains o
 
 test_that("missing values of files follow the rules of the model that is given them", {
   skip_if_no_keras()
+  skip_if(config_backend() != "tensorflow", text_alone)
   d <- data.frame(
     age = c(20, NA, 40, 50, 30, NA), city = factor(c("Rom", "Ulm", NA, "Rom", "Ulm", "Ulm")), pay = c(1, 2, 3, 4, 5, 6)
   )

@@ -237,6 +237,7 @@ test_that("text goes where the model takes text, and nowhere else", {
   expect_error(fit_once(model, matrix(0, 2, 2), c("a", "b")), "`y` is text.*factor\\(y\\)", class = "kerasbridge_error_data")
   expect_error(fit_once(model, kind ~ a + b, data = data.frame(kind = "u", a = 1:2, b = 2:1)), "`y` is text", class = "kerasbridge_error_data")
   expect_error(fit_once(model, matrix(0, 2, 2), as.Date("2020-01-01") + 0:1), "`y` holds Date values", class = "kerasbridge_error_data")
+  skip_if(config_backend() != "tensorflow", "Keras computes with text on TensorFlow alone")
   words <- layer_input(1, dtype = "string", name = "s")
   lookup <- keras_model(words, layer_string_lookup(words, vocabulary = c("a", "b"), num_oov_indices = 0))
   for (x in list(c("b", "a"), matrix(c("b", "a")), data.frame(s = c("b", "a")))) {

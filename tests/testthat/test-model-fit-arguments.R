@@ -29,7 +29,7 @@ test_that("a watched name that does not exist is an error before the first epoch
       "watches 'val_acc'.*accuracy, loss, val_accuracy, val_loss", class = "kerasbridge_error_argument"
     )
     # Keras' own loop tells its names with the first step
-    if (engine == "auto") expect_identical(get_weights(model), before)
+    if (engine == "auto" && config_backend() == "tensorflow") expect_identical(get_weights(model), before)
   }
   expect_error(
     fit(model, \() list(x, y), steps_per_epoch = 1, callbacks = callback_early_stopping(monitor = "val_loss"), verbose = 0),
@@ -161,6 +161,12 @@ test_that("a model made for batches of one size gets them", {
   model <- keras_model(input, layer_dense(layer_gru(input, 4, stateful = TRUE), 1))
   compile(model, "sgd", "mse")
   x <- array(sin(1:120), c(20, 3, 2))
+  if (config_backend() == "jax") {
+    said <- "on JAX begins every batch with an empty state.*stateful layer 'gru"
+    expect_error(predict(model, x, verbose = 0), said, class = "kerasbridge_error_unsupported")
+    expect_error(fit(model, x, rep(0, 20), verbose = 0), said, class = "kerasbridge_error_unsupported")
+  }
+  skip_if(config_backend() == "jax", "Keras on JAX drops the state of a layer in a compiled step")
   expect_equal(fit(model, x, rep(0, 20), epochs = 1, shuffle = FALSE, verbose = 0)$params$steps, 4)
   reset_states(model)
   first <- predict(model, x, verbose = 0)
@@ -183,9 +189,9 @@ test_that("training inside an initializer says why it can't be", {
       }),
     kerasbridge_error_unsupported = identity
   )
-  if (is_keras_available("3.15") || inherits(made, "condition")) {
+  if (is_keras_available("3.15") && config_backend() == "tensorflow" || inherits(made, "condition")) {
     expect_match(conditionMessage(made), "`fit` was called where a variable is being made")
-  } else { # an older Keras makes variables outside of any function
+  } else { # an older Keras, or another backend, makes variables outside of any function
     expect_equal(get_weights(made)[[1]], matrix(0, 2, 1))
   }
 })

@@ -24,6 +24,7 @@ import numpy as np
 
 from kerasbridge.data.schema import Checked, Column, Schema
 from kerasbridge.errors import ArgumentError
+from kerasbridge.runtime.starting import check_tensorflow
 
 NUMBERS = ("none", "normalize", "rescale", "bucketize")
 TEXTS = ("one_hot", "ordinal", "embedding", "hash", "text")
@@ -128,9 +129,14 @@ def _learn_numbers(encoding: dict, values: np.ndarray) -> dict:
 
 
 def word_counter(max_tokens: int) -> Any:
-    """A layer that learns which words occur, and its vocabulary of at most `max_tokens` with it."""
+    """A layer that learns which words occur, and its vocabulary of at most `max_tokens` with it.
+
+    Raises:
+        InstallError: TensorFlow is not there, which counts the words on every backend.
+    """
     import keras
 
+    check_tensorflow('The encoding "text"')
     return keras.layers.TextVectorization(max_tokens=max_tokens)
 
 

@@ -19,6 +19,7 @@ from .. import __version__
 from ..errors import InstallError
 from ..files import check_target, replacing, write_text
 from . import probe
+from .versions import BACKENDS
 
 PathLike = Union[str, "os.PathLike[str]"]
 
@@ -39,7 +40,7 @@ WORKDIR /app
 COPY requirements.txt .
 RUN pip install --no-cache-dir -r requirements.txt
 {install}
-ENV TF_CPP_MIN_LOG_LEVEL=2
+ENV KERAS_BACKEND={backend} TF_CPP_MIN_LOG_LEVEL=2
 {model}
 """
 
@@ -57,7 +58,7 @@ ENV UV_PYTHON_INSTALL_DIR=/opt/python UV_NO_CACHE=1
 RUN python3 -m venv /opt/uv && /opt/uv/bin/pip install --no-cache-dir uv \\
  && /opt/uv/bin/uv venv --python {python} /opt/keras \\
  && /opt/uv/bin/uv pip install --python /opt/keras/bin/python -r requirements.txt
-ENV RETICULATE_PYTHON=/opt/keras/bin/python TF_CPP_MIN_LOG_LEVEL=2
+ENV RETICULATE_PYTHON=/opt/keras/bin/python KERAS_BACKEND={backend} TF_CPP_MIN_LOG_LEVEL=2
 # R packages: with renv, COPY renv.lock here and run renv::restore() in its place
 RUN R -q -e 'install.packages(c("cli", "generics", "magrittr", "R6", "reticulate", "rlang"))'
 # the package itself: `R CMD build` makes the file
@@ -65,6 +66,11 @@ COPY kerasbridge_{version}.tar.gz .
 RUN R CMD INSTALL kerasbridge_{version}.tar.gz
 {model}
 """
+
+
+def _own() -> str:
+    """The environment that runs this, or the interpreter where it belongs to none."""
+    return sys.prefix if probe.is_virtual(sys.prefix) else sys.executable
 
 
 def requirements(path: Optional[PathLike] = None) -> Dict[str, str]:
@@ -76,7 +82,7 @@ def requirements(path: Optional[PathLike] = None) -> Dict[str, str]:
     Raises:
         InstallError: there is no Keras 3 with a backend.
     """
-    path = path or (sys.prefix if probe.is_virtual(sys.prefix) else sys.executable)
+    path = path or _own()
     if not probe.available(path):
         raise InstallError(
             f"{path} holds no Keras 3 with a backend, so there are no versions to write down.",
@@ -127,10 +133,12 @@ def write_environment(
         name = file.relative_to(place).as_posix()
     described = probe.describe(python or sys.prefix)
     minor = ".".join((described.python_version or "3.11").split(".")[:2])
-    lines = [f"# Versions that were used together (Python {minor}).", *_pinned(pins)]
+    backend = _backend(python)
+    said = "" if backend == "tensorflow" else f", KERAS_BACKEND={backend}"
+    lines = [f"# Versions that were used together (Python {minor}{said}).", *_pinned(pins)]
     written = {
         "requirements.txt": "\n".join(lines) + "\n",
-        "Dockerfile": _dockerfile(minor, r_version, name),
+        "Dockerfile": _dockerfile(minor, backend, r_version, name),
     }
     targets = [place / file_name for file_name in written]
     wheel = None if r_version else place / _WHEEL
@@ -184,15 +192,25 @@ def _pinned(pins: Dict[str, str]) -> List[str]:
     return lines
 
 
-def _dockerfile(python: str, r_version: Optional[str], model: Optional[str]) -> str:
+def _backend(python: Optional[PathLike]) -> str:
+    """The backend that the image computes with: the one in use where it is there, or the only one."""
+    place = python or _own()
+    chosen = os.environ.get("KERAS_BACKEND")
+    order = [chosen] if chosen in BACKENDS else []
+    return next(b for b in [*order, *BACKENDS] if probe.available(place, b))
+
+
+def _dockerfile(python: str, backend: str, r_version: Optional[str], model: Optional[str]) -> str:
     # in brackets, so that a name may hold spaces; to a name, so that a folder stays one
     name = Path(model).name if model else "model.keras"
     copied = f"{'' if model else '# '}COPY {json.dumps([model or name, f'./{name}'])}"
     if r_version:
         run = f'{copied}\n# CMD ["Rscript", "run.R"]'
-        return _R_DOCKERFILE.format(r=r_version, python=python, version=__version__, model=run)
+        return _R_DOCKERFILE.format(
+            r=r_version, python=python, backend=backend, version=__version__, model=run
+        )
     options = ["--host", "0.0.0.0", "--port", "8000"]
     serve = json.dumps(["python", "-m", "kerasbridge.serving", name, *options])
     run = f"{copied}\nEXPOSE 8000\n{'' if model else '# '}CMD {serve}"
     install = f"COPY {_WHEEL} .\nRUN pip install --no-cache-dir --no-deps {_WHEEL}"
-    return _DOCKERFILE.format(python=python, install=install, model=run)
+    return _DOCKERFILE.format(python=python, backend=backend, install=install, model=run)

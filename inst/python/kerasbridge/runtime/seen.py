@@ -41,7 +41,8 @@ def _plain(value: Any, inputs: list) -> Any:
     if hasattr(value, "shape") and hasattr(value, "dtype"):
         import keras
 
-        shape = [None if axis is None else int(axis) for axis in value.shape]
+        # an axis without a size is None, or a symbol where JAX follows a function
+        shape = [int(axis) if isinstance(axis, numbers.Integral) else None for axis in value.shape]
         inputs.append([shape, keras.backend.standardize_dtype(value.dtype)])
         return {"tensor": len(inputs) - 1}
     raise TypeError(type(value).__name__)

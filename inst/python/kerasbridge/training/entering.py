@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import inspect
 import sys
 from typing import Any
 
 from kerasbridge.errors import UnsupportedError
 from kerasbridge.runtime.starting import backend_name
+from kerasbridge.training.compiling import flat_layers, overrides
 
 
 def check_trains(verb: str) -> None:
@@ -17,6 +19,51 @@ def check_trains(verb: str) -> None:
             "evaluates.",
             hint='Train on another backend, save the model, and load it in a session with "openvino".',
         )
+
+
+# whose own step a verb runs; that of the others is predict_step
+_STEP_OF = {"fit": "train", "train_on_batch": "train", "evaluate": "test", "test_on_batch": "test"}
+
+
+def check_on_jax(model: Any, verb: str) -> None:
+    """Refuse what Keras does otherwise on JAX, where it doesn't say so itself.
+
+    It drops what a compiled step leaves in stateful recurrent layers, and gives a model's own
+    `train_step` the values of all variables beside the data.
+
+    Raises:
+        UnsupportedError: names the layer or the step.
+    """
+    if backend_name() != "jax":
+        return
+    step = f"{_STEP_OF.get(verb, 'predict')}_step"
+    if overrides(model, step) and not _takes_two(getattr(model, step)):
+        raise UnsupportedError(
+            f"The model's {step}() takes the data alone, as on TensorFlow and PyTorch; on JAX Keras hands "
+            "it the values of all variables too: (state, data).",
+            hint="Write compute_loss() in its place, which is the same on every backend, or choose the "
+            "backend it was written for.",
+            details={"step": step},
+        )
+    for layer in flat_layers(model):
+        if getattr(layer, "stateful", False) is True:
+            raise UnsupportedError(
+                f"`{verb}` on JAX begins every batch with an empty state, so the stateful layer "
+                f"'{layer.name}' would give other numbers than it should.",
+                hint="Use the backend TensorFlow or PyTorch, or set the layer's `stateful` to FALSE where "
+                "no batch goes on with the one before. Calling the model, model(x), keeps its state.",
+                details={"layer": layer.name},
+            )
+
+
+def _takes_two(method: Any) -> bool:
+    try:
+        inspect.signature(method).bind(None, None)
+    except TypeError:
+        return False
+    except ValueError:  # no signature: let Keras try
+        pass
+    return True
 
 
 def check_outside_graph(verb: str) -> None:

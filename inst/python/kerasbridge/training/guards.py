@@ -350,6 +350,13 @@ def _check_binary(label: str, labels: Any) -> None:
         )
 
 
+def embeds(model: Any) -> bool:
+    """Whether ids may go straight into an Embedding of the model."""
+    import keras
+
+    return any(isinstance(one, keras.layers.Embedding) for one in getattr(model, "layers", []))
+
+
 def check_tokens(model: Any, x: Any) -> None:
     """Ids that go straight into an Embedding lie in 0 .. input_dim - 1."""
     for label, ids, layer in _embedded_inputs(model, x):

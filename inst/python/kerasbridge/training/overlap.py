@@ -228,6 +228,7 @@ class Steps:
         if self._kind == "predict":
             with values_kept(self._model):
                 return self._model.predict_on_batch(x)
+        weight = spreading.weights_on_devices(y, weight)
         with values_kept(self._model), _metrics_run_on(self._model):
             method = getattr(self._model, f"{self._kind}_on_batch")
             return method(x, y, sample_weight=weight, return_dict=True)

@@ -14,6 +14,7 @@ from kerasbridge.training.compiling import flat_layers
 from kerasbridge.training.history import History
 from kerasbridge.training.keeping import values_kept
 from kerasbridge.training.progress import Progress
+from kerasbridge.training.sourced import looked_at
 from kerasbridge.training.watch import Watch
 
 
@@ -77,9 +78,11 @@ def fit_plain(
     x = arguments.get("x")
     own = [_FromItsEpoch(x)] if hasattr(x, "begin_epoch") else []
     weighed = spreading.weighed_gradients(model, flat_layers(model))
+    looked = looked_at(model, arguments)
     build_model(model, x)
     with (
         weighed,
+        looked,
         spreading.uneven_told("x"),
         first_step_whole(model, "train"),
         values_kept(model) as first,
@@ -94,8 +97,10 @@ def evaluate_plain(
     hush_retracing()
     _compile_anew(model)
     watch = Watch(progress, stop, title="Evaluate")
+    looked = looked_at(model, arguments)
     build_model(model, arguments.get("x"))
-    with spreading.uneven_told("x"), first_step_whole(model, "test"), values_kept(model) as first:
+    whole = first_step_whole(model, "test")
+    with looked, spreading.uneven_told("x"), whole, values_kept(model) as first:
         return model.evaluate(
             **_readable(arguments),
             callbacks=[*first, *callbacks, watch],
@@ -109,8 +114,9 @@ def predict_plain(
 ) -> Any:
     hush_retracing()
     watch = Watch(progress, stop, title="Predict")
+    looked = looked_at(model, arguments, targets=False)
     build_model(model, arguments.get("x"))
-    with spreading.uneven_told("x"), values_kept(model) as first:
+    with looked, spreading.uneven_told("x"), values_kept(model) as first:
         return model.predict(
             **_readable(arguments), callbacks=[*first, *callbacks, watch], verbose=0
         )

@@ -21,8 +21,8 @@ from kerasbridge.runtime import spreading, threads
 from kerasbridge.runtime.facts import facts
 from kerasbridge.training import entering, guards, shapes
 from kerasbridge.training.building import first_step_whole
-from kerasbridge.training.compiling import as_compiled
-from kerasbridge.training.eligible import callback_reason, overrides
+from kerasbridge.training.compiling import as_compiled, overrides
+from kerasbridge.training.eligible import callback_reason
 from kerasbridge.training.history import History
 from kerasbridge.training.keeping import values_kept
 from kerasbridge.training.overlap import Ahead, Steps, plain_logs
@@ -71,7 +71,7 @@ def _steps(steps: Any, argument: str) -> int:
 def _check_of(model: Any) -> Callable[[Any, Any, bool], None]:
     """What is looked at in each batch, and in the first one, beside its own consistency."""
 
-    sparse = guards.has_sparse_loss(model)
+    sparse, embeds = guards.has_sparse_loss(model), guards.embeds(model)
 
     def check(x: Any, y: Any, first: bool) -> None:
         if first and y is None and getattr(model, "loss", None) is not None:
@@ -84,8 +84,15 @@ def _check_of(model: Any) -> Callable[[Any, Any, bool], None]:
             shapes.check_targets(model, y)
         if sparse:
             guards.check_labels(model, y)
+        if embeds:
+            guards.check_tokens(model, x)
 
     return check
+
+
+def _check_ids(model: Any) -> Optional[Callable[[Any, Any, bool], None]]:
+    """The same for predictions, whose batches may be of one part."""
+    return (lambda x, y, first: guards.check_tokens(model, x)) if guards.embeds(model) else None
 
 
 def _batches(model: Any, pull: Callable[[], Any], word: str = "generator") -> PulledBatches:
@@ -107,8 +114,7 @@ class _Calls:
         )
 
     def begin(self, kind: str, step: int) -> None:
-        if self.every:
-            getattr(self.all, f"on_{kind}_batch_begin")(step)
+        getattr(self.all if self.every else self._watch, f"on_{kind}_batch_begin")(step)
 
     def fed(self, kind: str, names: list, done: Callable[[], int], values: Callable) -> None:
         """A batch of a loop in the backend was handed over; steps and values are asked for at need."""
@@ -202,6 +208,7 @@ def fit_pulled(
     """
     entering.check_outside_graph("fit")
     entering.check_trains("fit")
+    entering.check_on_jax(model, "fit")
     verbose = check_verbose(verbose)
     guards.check_compiled(model, "fit")
     _check_single_steps(model)
@@ -378,6 +385,7 @@ def evaluate_pulled(
     Raises:
         DataError: the batches ran out.
     """
+    entering.check_on_jax(model, "evaluate")
     guards.check_compiled(model, "evaluate")
     _check_single_steps(model)
     count = _steps(steps, "steps")
@@ -413,12 +421,13 @@ def predict_pulled(
     Raises:
         DataError: the batches ran out.
     """
+    entering.check_on_jax(model, "predict")
     count = _steps(steps, "steps")
     limit = guards.check_whole(max_queue_size, "max_queue_size", least=1, none=False)
     progress = Progress(output, check_verbose(verbose))
     given = callback_list(callbacks)
     calls = _Calls("predict", given, Watch(progress, stop, title="Predict"), model, 1, count)
-    batches = PulledBatches(pull, input_shapes(model))
+    batches = PulledBatches(pull, input_shapes(model), check=_check_ids(model))
     parts: list = []
     try:
         progress.expect()

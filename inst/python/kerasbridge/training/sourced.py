@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any, Optional
+import contextlib
+import functools
+from typing import Any, Iterator, Optional
 
 from kerasbridge.data.attached import attach_schema, schema_of
 from kerasbridge.data.sources.base import Source
 from kerasbridge.data.tables import model_inputs
 from kerasbridge.errors import ArgumentError, DataError
+from kerasbridge.training import guards, shapes
 
 
 def prepare(model: Any, arguments: dict) -> dict:
@@ -105,3 +108,33 @@ def ordered(model: Any, source: Source, batch_size: Optional[int], **beside: Any
     check_levels(model, source)
     source = for_inputs(model, source)
     return (source if batch_size is None else source.with_batch_size(batch_size)).in_order()
+
+
+def check_window(model: Any, window: Any, targets: bool = True) -> None:
+    """The rows of a window fit the model, as `fit` sees to it for arrays.
+
+    Raises:
+        DataError: a shape, a class number or a token is none that the model takes.
+    """
+    x, y, _ = (*window, None, None)[:3]
+    shapes.check_inputs(model, x)
+    if targets:
+        shapes.check_targets(model, y)
+        guards.check_labels(model, y)
+    guards.check_tokens(model, x)
+
+
+@contextlib.contextmanager
+def looked_at(model: Any, arguments: dict, targets: bool = True) -> Iterator[None]:
+    """Within, each window of the sources is checked before Keras' own loops get it.
+
+    Not every backend does: JAX takes a class number beyond the classes and trains on nothing.
+    """
+    sources = [value for value in arguments.values() if isinstance(value, Source)]
+    for source in sources:
+        source.look = functools.partial(check_window, model, targets=targets)
+    try:
+        yield
+    finally:
+        for source in sources:
+            source.look = None

@@ -18,7 +18,7 @@ from kerasbridge.data.sources import nests
 from kerasbridge.data.sources.base import Source
 from kerasbridge.data.sources.prefetch import prefetched
 from kerasbridge.errors import ArgumentError
-from kerasbridge.training import guards, shapes
+from kerasbridge.training import guards
 from kerasbridge.training.batching import evaluation_rows
 from kerasbridge.training.loops import step_loop
 from kerasbridge.training.placing import packed, place
@@ -31,6 +31,7 @@ from kerasbridge.training.resident import (
     pack,
     validating,
 )
+from kerasbridge.training.sourced import check_window
 
 
 class StreamRows(Rows):
@@ -104,7 +105,7 @@ class StreamRows(Rows):
         """Make `window` the present one. A short batch at its end becomes a window of its own."""
         rows = nests.rows_of(window)
         if self._unchecked:
-            self._check(window)
+            check_window(self.model, window)
         window = self._weighted(window)
         full = rows // self.size * self.size
         self._tail = None
@@ -124,13 +125,6 @@ class StreamRows(Rows):
         self.batches = math.ceil(rows / self.size)
         self.full = rows // self.size
         self.at = 0
-
-    def _check(self, window: Any) -> None:
-        x, y, _ = (*window, None, None)[:3]
-        shapes.check_inputs(self.model, x)
-        shapes.check_targets(self.model, y)
-        guards.check_labels(self.model, y)
-        guards.check_tokens(self.model, x)
 
     def _weighted(self, window: Any) -> Any:
         if self.class_weight is None:

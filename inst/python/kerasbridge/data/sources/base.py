@@ -6,7 +6,7 @@ import copy
 import functools
 import math
 import threading
-from typing import Any, Iterator, NamedTuple, Optional
+from typing import Any, Callable, Iterator, NamedTuple, Optional
 
 import keras
 import numpy as np
@@ -65,6 +65,7 @@ class Source(keras.utils.PyDataset):
         validation: a source of the other rows, or None.
         epoch: number of the present epoch, from 0; it and `seed` fix the order.
         skipped: rows that were skipped; `problems` has sentences about the first of them.
+        look: called with the rows that Keras' own loops are about to get, or None.
     """
 
     def __init__(
@@ -86,6 +87,7 @@ class Source(keras.utils.PyDataset):
         self.skipped = 0
         self.problems: list[str] = []
         self.validation: Optional[Source] = None
+        self.look: Optional[Callable[[Any], None]] = None
         self._share = validation_split
         self._counting = False  # whether this is the pass that looks for what to skip
         self._lock = threading.Lock()
@@ -165,6 +167,7 @@ class Source(keras.utils.PyDataset):
     def __getstate__(self) -> dict:
         """What describes the source, without what one process reads with: another one may read it."""
         state = {**vars(self), "_stream": None, "_given": {}, "_next": 0, "_position": 0}
+        state["look"] = None
         del state["_lock"]
         return state
 
@@ -242,8 +245,13 @@ class Source(keras.utils.PyDataset):
         """Batch after batch of one epoch, read ahead on a thread; `start` counts batches."""
         size = self.batch_size
         for window in prefetched(self.windows(shuffle, start * size)):
+            self._show(window)
             for at in range(0, nests.rows_of(window), size):
                 yield tuple(nests.mapped(lambda a, at=at: a[at : at + size], window))
+
+    def _show(self, rows: Any) -> None:
+        if self.look is not None:
+            self.look(rows)
 
     def first_rows(self, rows: int = 2) -> tuple:
         """The first rows as they lie, to see what they are like."""
@@ -486,4 +494,6 @@ class IndexSource(Source):
         with self._lock:
             order = self._order(self.shuffle)
             at = index * self.batch_size
-            return tuple(self.load(order[at : at + self.batch_size]))
+            batch = tuple(self.load(order[at : at + self.batch_size]))
+        self._show(batch)
+        return batch
