@@ -34,6 +34,7 @@ to_python <- function(x) {
     kb_puller = raw$puller(as_python_function(x$value)),
     kb_sparse = raw$sparse_rows(x$layout, x$first, x$second, x$value, x$shape),
     kb_function = as_python_function(x$value, x$name, isTRUE(x$signature), x$described %||% FALSE),
+    kb_hook = as_python_function(x$value, direct = TRUE),
     kb_output = raw$Output(as_python_function(x$value), x$terminal, x$width),
     kb_symbol = raw$symbol(x$value),
     kb_bigint = raw$whole_number(x$value),

@@ -9,7 +9,7 @@
 #' The CUDA libraries of pip's `nvidia-*` packages are found by themselves: no path needs to be set.
 #'
 #' @param memory `"grow"`: take memory of a card as it is needed, where TensorFlow and JAX otherwise take (almost) all
-#'   of it at once; or the most to take of each card, such as `"4GB"` or `"512MiB"` (TensorFlow and PyTorch).
+#'   of it at once; or the most to take of each card, such as `"4GB"` or `"512MiB"`.
 #' @param visible Positions of the cards to use, counted from 1, such as `1:2`; `integer()` uses none.
 #' @param virtual Make so many virtual devices of the processor, to try out [with_devices()] without cards
 #'   (TensorFlow and JAX).

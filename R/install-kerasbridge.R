@@ -216,7 +216,9 @@ find_interpreter <- function(python = NULL, wishes = c("--reticulate", installed
 # The first interpreter on the machine of a version such as "3.11"; "" if there is none.
 python_of_version <- function(version) {
   here <- interpreter_candidates()
-  named <- sub("[.]exe$", "", basename(here)) == paste0("python", version)
+  # /usr/bin/python3 is most often a link to python3.11 or the like, which is then not listed again
+  wanted <- paste0("python", version)
+  named <- sub("[.]exe$", "", basename(here)) == wanted | basename(normalizePath(here)) == wanted
   placed <- grepl(paste0("(cpython-|versions/)", gsub(".", "[.]", version, fixed = TRUE), "[.-]"), here)
   c(here[named | placed], "")[[1]]
 }

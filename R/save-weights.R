@@ -24,6 +24,11 @@
 #' those weights, others stay as they are. `loaded_weights()` then says what became of each layer. It is an
 #' error if none was loaded.
 #'
+#' A load that fails leaves the model as it was. Up to 32 MB a copy of its values is kept meanwhile. What is
+#' larger is compared with the model, and with its checksums, before the first value is written; if you
+#' stop the writing itself with Ctrl-C, a warning says that the model is half loaded. Values of type bfloat16
+#' are kept in every format, in `.h5` as float32.
+#'
 #' @param object A model.
 #' @param filepath Path of the file.
 #' @param overwrite Replace an existing file.

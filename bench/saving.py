@@ -2,10 +2,12 @@
 
     python bench/saving.py
     python bench/saving.py --megabytes 100 --repeats 5
+    python bench/saving.py --formats --weights .weights.h5 .keras .h5
 
 Ours and plain Keras' run by turns in one process; medians. Ours also flushes the file to disk and writes
 and compares checksums. Plain Keras leaves the flushing to the system, so a row "flushed" gives plain
 Keras with the same `fsync` of the file, which is what the disk costs and not what is done to the model.
+Rows of weights that are loaded into the model also have what the process grows by meanwhile, at its peak.
 """
 
 from __future__ import annotations
@@ -43,6 +45,51 @@ def flush(path: str) -> None:
         os.fsync(file.fileno())
 
 
+def rise(function: Callable) -> float:
+    """MB by which resident memory grows at its peak (0 where Linux doesn't tell)."""
+    try:
+        Path("/proc/self/clear_refs").write_text("5")  # the peak counts anew
+    except OSError:
+        function()
+        return 0.0
+
+    def status(key: str) -> float:
+        lines = Path("/proc/self/status").read_text().splitlines()
+        return next(int(line.split()[1]) / 1e3 for line in lines if line.startswith(key))
+
+    before = status("VmRSS")
+    function()
+    return status("VmHWM") - before
+
+
+def weights(model, ending: str, folder: str, repeats: int) -> int:
+    """Rows of one format of weights; how many bars were missed."""
+    from kerasbridge.saving import load_weights, save_model, save_weights
+
+    path = os.path.join(folder, f"weights{ending}")
+    (save_model if ending == ".keras" else save_weights)(model, path)
+    runs = {
+        "plain": lambda: model.load_weights(path),
+        "ours": lambda: load_weights(model, path),
+    }
+    middle, grown = {}, {}
+    times: dict = {name: [] for name in runs}
+    for turn in range(repeats + 1):
+        for name, run in runs.items():
+            taken = timed(run)
+            if turn:
+                times[name].append(taken)
+    for name, run in runs.items():
+        middle[name], grown[name] = statistics.median(times[name]), rise(run)
+        print(
+            f"{ending:12} weights, {name:6} {middle[name]:7.3f} s {grown[name]:7.0f} MB", flush=True
+        )
+    os.unlink(path)
+    ratio = middle["ours"] / middle["plain"]
+    print(f"{ending:12} weights         {ratio:7.2f} x  (bar {BAR})", flush=True)
+    return int(ratio > BAR or grown["ours"] > BAR * grown["plain"] + 20)
+
+
 def main() -> int:
     import keras
     from kerasbridge.saving import inspect_model, load_model, save_model
@@ -50,7 +97,8 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--megabytes", type=int, default=500)
     parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--formats", nargs="+", default=[".keras", ".h5"])
+    parser.add_argument("--formats", nargs="*", default=[".keras", ".h5"])
+    parser.add_argument("--weights", nargs="*", default=[".weights.h5", ".keras", ".h5"])
     options = parser.parse_args()
     model = build(options.megabytes)
     missed = 0
@@ -90,6 +138,8 @@ def main() -> int:
             missed += middle["inspect"] > INSPECT_BAR
             for path in (plain, ours):
                 os.unlink(path)
+        for ending in options.weights:
+            missed += weights(model, ending, folder, options.repeats)
     return 1 if missed else 0
 
 

@@ -33,7 +33,8 @@ from kerasbridge.data.sources import (  # noqa: E402
     TextSource,
     TimeseriesSource,
 )
-from kerasbridge.errors import ArgumentError, TooLateError  # noqa: E402
+from kerasbridge.errors import ArgumentError, TooLateError, UnsupportedError  # noqa: E402
+from kerasbridge.runtime.keras_version import keras_before  # noqa: E402
 from kerasbridge.training.pulling import evaluate_pulled, fit_pulled, predict_pulled  # noqa: E402
 
 RNG = np.random.default_rng(0)
@@ -349,6 +350,12 @@ def one_batch():
         return {"first": logs["loss"], "second": more["loss"]}, made.get_weights()
 
     equal_runs(run, (2,))
+    old = keras.config.backend() == "jax" and keras_before(3, 15)
+    with on(2):
+        try:
+            assert spreading.weights_on_devices([Y, None], None) is None and not old
+        except UnsupportedError as error:
+            assert old and "Keras 3.15" in error.hint and error.argument == "y"
 
 
 @step

@@ -16,7 +16,6 @@ from kerasbridge.errors import (
     NoDeviceError,
     OutOfMemoryError,
     TooLateError,
-    UnsupportedError,
 )
 from kerasbridge.runtime import device_settings, devices, exhausted, memory, nvidia
 
@@ -28,7 +27,12 @@ def fresh(monkeypatch):
     monkeypatch.setattr(device_settings, "_started", [])
     monkeypatch.setattr(device_settings, "_before", [])
     monkeypatch.setattr(device_settings, "sys", types.SimpleNamespace(modules={}))
-    for name in ("CUDA_VISIBLE_DEVICES", "XLA_FLAGS", "TF_FORCE_GPU_ALLOW_GROWTH"):
+    for name in (
+        "CUDA_VISIBLE_DEVICES",
+        "XLA_FLAGS",
+        "TF_FORCE_GPU_ALLOW_GROWTH",
+        "XLA_PYTHON_CLIENT_MEM_FRACTION",
+    ):
         monkeypatch.delenv(name, raising=False)
     return device_settings
 
@@ -123,9 +127,41 @@ def test_too_late_names_what_started_the_backend(fresh):
     assert fresh.as_values() == {}
 
 
-def test_jax_takes_no_limit(fresh):
-    fresh.configure(memory="2GB")
-    with pytest.raises(UnsupportedError, match="no limit in bytes"):
+def fake_smi(folder, *sizes):
+    """An nvidia-smi that lists cards of these sizes in MiB."""
+    program = folder / "nvidia-smi"
+    lines = "".join(
+        f"echo '550.54.14, Card {i}, {size} MiB, 1 MiB, 9.0'\n" for i, size in enumerate(sizes)
+    )
+    program.write_text(f"#!/bin/sh\n{lines}")
+    program.chmod(0o755)
+    return str(folder)
+
+
+def test_a_limit_is_a_share_of_the_largest_card_for_jax(fresh, monkeypatch, tmp_path):
+    fresh.configure(memory="2GiB")
+    here = {"PATH": fake_smi(tmp_path, 4096, 8192)}
+    fresh.set_variables(here)
+    assert here["XLA_PYTHON_CLIENT_MEM_FRACTION"] == "0.250000"
+    nowhere = {"PATH": str(tmp_path / "none")}
+    fresh.set_variables(nowhere)
+    assert "XLA_PYTHON_CLIENT_MEM_FRACTION" not in nowhere  # no card: nothing to limit
+
+
+@pytest.mark.parametrize(("held", "late"), [(2 * 2**30, False), (6 * 2**30, True)])
+def test_a_limit_for_jax_comes_too_late_when_it_holds_more(fresh, monkeypatch, held, late):
+    card = types.SimpleNamespace(platform="gpu", memory_stats=lambda: {"bytes_limit": held})
+    processor = types.SimpleNamespace(platform="cpu")
+    module = types.SimpleNamespace(local_devices=lambda: [processor, card])
+    monkeypatch.setitem(sys.modules, "jax", module)
+    monkeypatch.setattr(
+        fresh, "_apply_any_time", lambda: None
+    )  # it imports Keras, which looks at JAX
+    fresh.configure(memory="2GiB")
+    if late:
+        with pytest.raises(TooLateError, match="JAX has taken its share"):
+            fresh.after_import("jax", "fit()")
+    else:
         fresh.after_import("jax", "fit()")
     assert fresh.started_by() == "fit()"
 
@@ -238,6 +274,15 @@ def test_what_an_error_says_of_memory(text, facts):
     outer = ValueError("while calling a layer")
     outer.__cause__ = RuntimeError(text)
     assert exhausted.of(outer) == exhausted.read(text) or exhausted.of(outer).wanted == found.wanted
+
+
+@pytest.mark.parametrize(
+    ("text", "device"),
+    [(TEXTS[1][0], "GPU:0"), (TEXTS[3][0], "CPU"), (TEXTS[4][0], "CPU"), ("", "CPU")],
+)
+def test_memory_of_xla_is_that_of_the_card_where_there_is_one(text, device, monkeypatch):
+    monkeypatch.setattr(exhausted.devices, "running", lambda kind: [{"device": "GPU:0"}])
+    assert exhausted.read(text).device == device
 
 
 def test_the_error_for_a_person():

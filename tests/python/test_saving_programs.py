@@ -116,6 +116,20 @@ def test_masks_reach_a_stand_in(tmp_path):
     np.testing.assert_array_equal(layer(np.ones_like(x))[0, :, 0], [1, 1, 1])
 
 
+def test_a_mask_and_a_weight_that_lead_nowhere(tmp_path):
+    def call(self, args, kwargs):
+        return op("matmul", args[0], self.w) if kwargs.get("training") else args[0]
+
+    cls = a_class(call, build=weighted, parameters=("inputs", "training", "mask"))
+    model, path = saved(tmp_path, cls)
+    forget()
+    layer, w = load_model(path).layers[0], model.layers[0].w.numpy()
+    mask = np.array([True, False, True])
+    for further in ({}, {"mask": mask}):
+        np.testing.assert_array_equal(layer(X, **further), X)
+        np.testing.assert_allclose(layer(X, training=True, **further), X @ w, rtol=1e-6)
+
+
 @pytest.mark.parametrize(
     "call, why",
     [

@@ -11,9 +11,10 @@ import h5py
 import keras
 import numpy as np
 import pytest
-from kerasbridge.errors import ArgumentError, FileError, UnsupportedError
-from kerasbridge.saving import load_weights, save_model, save_weights
-from kerasbridge.saving.named_weights import label_layers
+from kerasbridge.errors import ArgumentError, FileError
+from kerasbridge.saving import kept_values, load_model, load_weights, save_model, save_weights
+from kerasbridge.saving.door import ModelFileWarning
+from kerasbridge.saving.weight_trees import label_layers
 
 L = keras.layers
 ENDINGS = [".weights.h5", ".h5", ".hdf5", ".safetensors", ".weights.json", ".keras"]
@@ -49,19 +50,115 @@ def same(one, two):
     return len(a) == len(b) and all(np.array_equal(x, y) for x, y in zip(a, b))
 
 
+@pytest.fixture
+def large(monkeypatch):
+    """Every model counts as one of which no copy is kept while weights are loaded."""
+    monkeypatch.setattr(kept_values, "SMALL", -1)
+
+
+@pytest.fixture(scope="module")
+def trained():
+    model = made()
+    model.fit(X, np.ones((4, 2)), epochs=3, verbose=0)
+    return model
+
+
 @pytest.mark.parametrize("ending", ENDINGS)
-def test_weights_come_back(tmp_path, ending):
+def test_weights_come_back(tmp_path, ending, trained, monkeypatch):
     path = tmp_path / f"w{ending}"
-    model, other = made(), made(seed=1)
-    model.fit(X, np.ones((4, 2)), verbose=0)
-    save(model, path)
-    report = load_weights(other, path)
-    assert same(model, other)
-    assert report.names("loaded") == ["encoder", "inner", "bn", "head"]
-    np.testing.assert_array_equal(model.predict(X, verbose=0), other.predict(X, verbose=0))
+    save(trained, path)
+    for small in (kept_values.SMALL, -1):
+        monkeypatch.setattr(kept_values, "SMALL", small)
+        other = made(seed=1)
+        report = load_weights(other, path)
+        assert same(trained, other)
+        assert report.names("loaded") == ["encoder", "inner", "bn", "head"]
+        np.testing.assert_array_equal(trained(X), other(X))
+        state = ending in (".weights.h5", ".weights.json", ".keras")
+        assert int(keras.ops.convert_to_numpy(other.optimizer.iterations)) == (3 if state else 0)
 
 
-@pytest.mark.parametrize("ending", [e for e in ENDINGS if e != ".weights.json"])
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_what_is_large_is_compared_before_a_value_is_written(tmp_path, ending, trained, large):
+    path = tmp_path / f"w{ending}"
+    save(trained, path)
+    wider = made(units=3)
+    before = wider.get_weights()
+    with pytest.raises(FileError, match=r"layer 'head': shape \(4, 2\) in the file, \(4, 3\)"):
+        load_weights(wider, path)
+    assert all(np.array_equal(a, b) for a, b in zip(before, wider.get_weights()))
+    assert load_weights(wider, path, skip_mismatch=True).names("skipped") == ["head"]
+
+
+def test_a_load_that_is_stopped_half_way_says_so(tmp_path, trained, large, monkeypatch):
+    save_weights(trained, tmp_path / "w.weights.h5")
+    other = made(seed=1)
+
+    def stop(store):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(other.layers[-1], "load_own_variables", stop)
+    with (
+        pytest.warns(RuntimeWarning, match="stopped half way.*Load weights again"),
+        pytest.raises(KeyboardInterrupt),
+    ):
+        load_weights(other, tmp_path / "w.weights.h5")
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_what_a_layer_makes_of_its_weights_is_made_anew(tmp_path, ending, large):
+    def build():
+        norm = L.Normalization(name="norm")
+        norm.build((None, 3))
+        inner = keras.Sequential([keras.Input((3,)), norm], name="inner")
+        return keras.Sequential([keras.Input((3,)), inner, L.Dense(2, name="head")])
+
+    x = np.random.default_rng(0).normal(5, 3, (9, 3)).astype("float32")
+    model = build()
+    model.layers[0].layers[0].adapt(x)
+    save(model, tmp_path / f"w{ending}")
+    for by_name in (False, True):
+        other = build()
+        load_weights(other, tmp_path / f"w{ending}", by_name=by_name)
+        np.testing.assert_array_equal(model(x), other(x))
+
+
+@keras.saving.register_keras_serializable("tests")
+class Halved(L.Layer):
+    """Keeps something else than its weights."""
+
+    def build(self, shape):
+        self.scale = self.add_weight(shape=(4,), name="scale", initializer="ones")
+
+    def call(self, x):
+        return x * self.scale
+
+    def save_own_variables(self, store):
+        store["half"] = np.asarray(keras.ops.convert_to_numpy(self.scale))[:2]
+
+    def load_own_variables(self, store):
+        self.scale.assign(np.concatenate([store["half"]] * 2))
+
+
+@pytest.mark.parametrize("ending", [".weights.h5", ".weights.json", ".keras"])
+def test_a_layer_that_keeps_its_state_in_its_own_way(tmp_path, ending, large):
+    def build(width=3):
+        return keras.Sequential(
+            [keras.Input((4,)), Halved(name="own"), L.Dense(width, name="head")]
+        )
+
+    model = build()
+    model.layers[0].scale.assign([2.0, 3.0, 2.0, 3.0])
+    save(model, tmp_path / f"w{ending}")
+    for arguments in ({}, {"by_name": True}):
+        other = build()
+        load_weights(other, tmp_path / f"w{ending}", **arguments)
+        assert same(model, other)
+    with pytest.raises(FileError, match=r"layer 'head': shape \(4, 3\) in the file, \(4, 5\)"):
+        load_weights(build(5), tmp_path / f"w{ending}")
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
 def test_by_name_into_another_model(tmp_path, ending):
     path = tmp_path / f"w{ending}"
     model = made()
@@ -116,16 +213,30 @@ def test_without_names_the_position_counts(tmp_path, ending):
     assert all(np.array_equal(a, b) for a, b in zip(before, wider.get_weights()))
 
 
-def test_the_optimizer_of_the_target_is_left(tmp_path):
+def test_the_optimizer_of_the_target_is_left(tmp_path, trained):
     path = tmp_path / "w.weights.h5"
-    model, other = made(), made(seed=1)
-    model.fit(X, np.ones((4, 2)), epochs=3, verbose=0)
-    other.fit(X, np.ones((4, 2)), epochs=1, verbose=0)
-    save_weights(model, path)
+    other = made(seed=1)
+    other.optimizer.build(other.trainable_variables)
+    other.optimizer.iterations.assign(1)
+    save_weights(trained, path)
     load_weights(other, path, by_name=True)
-    assert same(model, other) and int(keras.ops.convert_to_numpy(other.optimizer.iterations)) == 1
+    assert same(trained, other)
+    assert int(keras.ops.convert_to_numpy(other.optimizer.iterations)) == 1
     load_weights(other, path)
     assert int(keras.ops.convert_to_numpy(other.optimizer.iterations)) == 3
+
+
+@pytest.mark.parametrize("ending", [".weights.h5", ".weights.json"])
+def test_the_state_of_another_optimizer_is_told(tmp_path, ending, trained, monkeypatch):
+    path = tmp_path / f"w{ending}"
+    save(trained, path)
+    for small in (kept_values.SMALL, -1):
+        monkeypatch.setattr(kept_values, "SMALL", small)
+        other = made(seed=1)
+        other.compile("sgd", "mse")
+        with pytest.warns(ModelFileWarning, match="26 arrays, where this SGD keeps 2") as caught:
+            report = load_weights(other, path)
+        assert same(trained, other) and len(caught) == 1 and len(report.notes) == 1
 
 
 def test_shared_nested_and_subclassed(tmp_path):
@@ -173,14 +284,35 @@ def test_safetensors_are_those_of_the_library(tmp_path):
         load_weights(model, tmp_path / "cut.safetensors")
 
 
-def test_half_precision_and_integers_survive_safetensors(tmp_path):
-    for dtype in ("float16", "bfloat16", "float64"):
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float64"])
+def test_other_precisions_survive_in_every_format(tmp_path, dtype, large):
+    def build():
         model = keras.Sequential([keras.Input((3,)), L.Dense(2, dtype=dtype)])
-        other = keras.Sequential([keras.Input((3,)), L.Dense(2, dtype=dtype)])
-        path = tmp_path / f"{dtype}.safetensors"
-        save_weights(model, path)
+        model.compile("adam", "mse")
+        model.optimizer.build(model.trainable_variables)
+        return model
+
+    model = build()
+    for ending in ENDINGS:
+        other = build()
+        path = tmp_path / f"w{ending}"
+        save(model, path)
         load_weights(other, path)
-        assert same(model, other)
+        assert same(model, other) and str(other.layers[0].kernel.dtype) == dtype
+    save_model(model, tmp_path / "m.h5")
+    for load in (load_model, keras.saving.load_model):
+        whole = load(tmp_path / "m.h5")
+        assert same(model, whole) and str(whole.layers[0].kernel.dtype) == dtype
+    model.layers[0].kernel.assign(np.full((3, 2), np.nan))
+    save_model(model, tmp_path / "nan.keras")
+    with pytest.warns(ModelFileWarning, match=r"not numbers \(NaN\): layers/dense/vars/0"):
+        load_model(tmp_path / "nan.keras")
+
+
+def test_what_keras_wrote_as_bfloat16_into_h5_is_refused_in_words(tmp_path):
+    keras.Sequential([keras.Input((3,)), L.Dense(2, dtype="bfloat16")]).save(tmp_path / "m.h5")
+    with pytest.raises(FileError, match="bfloat16 so into .h5 files"):
+        load_model(tmp_path / "m.h5")
 
 
 def test_shards_are_small_and_old_ones_go(tmp_path):
@@ -207,15 +339,24 @@ def test_shards_are_small_and_old_ones_go(tmp_path):
     other.load_weights(path)  # Keras reads it by itself
     assert same(model, other)
     load_weights(other, path)
-    with pytest.raises(UnsupportedError, match="several files"):
-        load_weights(other, path, by_name=True)
+    assert load_weights(other, path, by_name=True).names("loaded") == [x.name for x in model.layers]
+    with pytest.raises(FileError, match="one of several files of weights") as info:
+        load_weights(other, tmp_path / now[0])
+    assert f"'{path}'" in info.value.hint
     with pytest.raises(ArgumentError, match="One array alone has"):
         save_weights(model, path, overwrite=True, max_shard_size=0.0001)
     wider = keras.Sequential([keras.Input((256,)), *(L.Dense(256) for _ in range(3)), L.Dense(2)])
     before = wider.get_weights()
-    with pytest.raises(FileError, match="can't be loaded"):
+    with pytest.raises(FileError, match=rf"layer '{wider.layers[-1].name}': shape \(256, 256\) in"):
         load_weights(wider, path)
     assert all(np.array_equal(a, b) for a, b in zip(before, wider.get_weights()))
+    assert load_weights(wider, path, skip_mismatch=True).status == ["loaded"] * 3 + ["skipped"]
+    whole = (tmp_path / now[1]).read_bytes()
+    (tmp_path / now[1]).write_bytes(whole[:-100])
+    with pytest.raises(
+        FileError, match=f"{now[1]}' is damaged or truncated(.|\n)*that '{path}' names"
+    ):
+        load_weights(other, path)
     os.unlink(tmp_path / now[1])
     with pytest.raises(FileError, match=f"names the file '{now[1]}', which is missing"):
         load_weights(other, path)
@@ -244,7 +385,7 @@ def test_a_full_disk_is_told_before_and_while_writing(tmp_path, monkeypatch):
         tiny = keras.Sequential([keras.Input((3,)), L.Dense(1)])
         for known in (True, False):
             if not known:  # as where a quota counts that nobody can ask for
-                monkeypatch.setattr("kerasbridge.saving.models.check_room", lambda *_: None)
+                monkeypatch.setattr("kerasbridge.saving.weights.check_room", lambda *_: None)
             for ending in ENDINGS:
                 path = place / f"m{ending}"
                 save(tiny, path)

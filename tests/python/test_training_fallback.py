@@ -249,13 +249,66 @@ class Later(keras.callbacks.Callback):
 h = training.fit(m, x, x[:, :1], epochs=10**9, verbose=0, callbacks=[Later()])
 print(h.interrupted, len(h.epoch) >= 3, len(h.epoch) == len(h.metrics["loss"]), h.engine)
 print(np.isfinite(training.predict(m, x, verbose=0)).all())
+
+# a press, or an error, while the optimizer makes its variables or while the first step is compiled, which
+# would make those of a model without an input: the next training is as if nothing had been
+from kerasbridge.training.pulling import fit_pulled
+@keras.saving.register_keras_serializable()
+class Slow(keras.optimizers.Adam):
+    fails = None
+    def add_variable_from_reference(self, *args, **kwargs):
+        if Slow.fails == "building":
+            os.kill(os.getpid(), signal.SIGINT)
+        elif Slow.fails == "error":
+            raise ArithmeticError
+        return super().add_variable_from_reference(*args, **kwargs)
+    def update_step(self, *args, **kwargs):
+        if Slow.fails == "tracing":
+            os.kill(os.getpid(), signal.SIGINT)
+        return super().update_step(*args, **kwargs)
+def make(how, fails=None):
+    m = keras.Sequential([keras.layers.Dense(1, kernel_initializer="ones")])
+    if fails != "tracing":
+        m.build((None, 5))
+    optimizer = Slow(0.5)
+    if how == "scaled":
+        optimizer = keras.optimizers.LossScaleOptimizer(optimizer, initial_scale=4.0)
+    m.compile(optimizer, "mse", metrics=["mae"])
+    m.optimizer.learning_rate = 0.25
+    return m
+X, Y = x[:40], x[:40, :1]
+def run(how, m):
+    if how == "batch":
+        return [training.train_on_batch(m, X[i:i + 8], Y[i:i + 8]) for i in range(0, 40, 8)] and m
+    if how == "generator":
+        batches = iter([(X[i:i + 8], Y[i:i + 8]) for i in range(0, 40, 8)])
+        return fit_pulled(m, lambda: next(batches), steps_per_epoch=5, verbose=0)
+    engine = how if how == "keras" else "auto"
+    return training.fit(m, X, Y, batch_size=8, shuffle=False, engine=engine, verbose=0)
+plain = make("keras")
+plain.fit(X, Y, batch_size=8, shuffle=False, verbose=0)
+for case in ("auto error", "keras tracing", "batch tracing", "generator tracing", "generator error",
+             "keras building", "scaled error", "scaled building"):
+    how, fails = case.split()
+    m, Slow.fails = make(how, fails), fails
+    try:
+        end = run(how, m)
+        end = "pressed" if end.interrupted else end
+    except BaseException as error:
+        end = "pressed" if isinstance(error, KeyboardInterrupt) else type(error).__name__
+    Slow.fails = None
+    run(how, m)
+    same = all(np.allclose(a, b, atol=1e-6) for a, b in zip(m.get_weights(), plain.get_weights()))
+    print(end, same, float(m.optimizer.learning_rate), int(m.optimizer.iterations))
 """
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, timeout=240, check=True
     )
-    first, second = done.stdout.split("\n")[:2]
+    first, second, *built = done.stdout.splitlines()
     assert first.split()[:3] == ["True"] * 3 and first.split()[3] in ("graph", "xla")
     assert second == "True"
+    errors = ["ArithmeticError" if at in (0, 4, 6) else "pressed" for at in range(8)]
+    assert built == [f"{end} True 0.25 5" for end in errors]
 
 
 def test_an_error_in_a_callback_ends_fit_with_that_error():

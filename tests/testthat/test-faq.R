@@ -116,6 +116,7 @@ test_that("a whole model in HDF5 resumes exactly where it was", {
 
 test_that("the architecture alone, as JSON and YAML", {
   skip_if_no_keras()
+  skip_if_not(reticulate::py_module_available("yaml"), "the Python package PyYAML")
   model <- two_classes()
   for (again in list(model_from_json(model_to_json(model)), model_from_yaml(model_to_yaml(model)))) {
     expect_identical(vapply(again$layers, \(l) l$name, ""), c("hidden", "answer"))

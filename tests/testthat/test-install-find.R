@@ -17,8 +17,11 @@ fake_environment <- function(packages = character(), folder = tempfile("env"), c
   folder
 }
 
-# Nothing chosen, nothing to be found, outside of R CMD check.
+# Nothing chosen, nothing to be found, outside of R CMD check, no environment of py_require() running.
 local_nothing_chosen <- function(env = parent.frame()) {
+  before <- the$started
+  the$started <- FALSE
+  withr::defer(the$started <- before, envir = env)
   withr::local_envvar(
     RETICULATE_PYTHON = NA, RETICULATE_PYTHON_ENV = NA, KERASBRIDGE_VENV = NA,
     VIRTUAL_ENV = NA, CONDA_PREFIX = NA, KERASBRIDGE_CHECK = NA, `_R_CHECK_PACKAGE_NAME_` = NA,

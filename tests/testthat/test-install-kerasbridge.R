@@ -239,7 +239,7 @@ test_that("a Python too new for TensorFlow is refused before anything, with the 
 
 test_that("the Pythons that uv and pyenv have fetched are found, 3.11 first", {
   root <- withr::local_tempdir()
-  made <- c("uv/cpython-3.10.5-linux", "uv/cpython-3.12.1-linux", "uv/cpython-3.11.9-linux", "pyenv/versions/3.11.7", "pyenv/versions/3.13.0")
+  made <- c("uv/cpython-3.10.5-linux", "uv/cpython-3.8.1-linux", "uv/cpython-3.11.9-linux", "pyenv/versions/3.11.7", "pyenv/versions/3.7.16")
   for (folder in file.path(root, made, "bin")) {
     dir.create(folder, recursive = TRUE)
     file.create(file.path(folder, "python3"))
@@ -249,11 +249,16 @@ test_that("the Pythons that uv and pyenv have fetched are found, 3.11 first", {
   expect_setequal(found, file.path(root, made, "bin", "python3"))
   expect_match(found[1:2], "3[.]11[.]")
   expect_identical(utils::tail(interpreter_candidates(), 5), found)
-  expect_identical(python_of_version("3.13"), file.path(root, "pyenv/versions/3.13.0/bin/python3"))
-  expect_match(python_of_version("3.12"), "cpython-3.12.1-linux|python3[.]12$")
+  expect_identical(python_of_version("3.7"), file.path(root, "pyenv/versions/3.7.16/bin/python3"))
+  expect_match(python_of_version("3.8"), "cpython-3.8.1-linux")
   expect_identical(python_of_version("3.1"), "")
   withr::local_envvar(UV_PYTHON_INSTALL_DIR = NA, XDG_DATA_HOME = file.path(root, "share"), PYENV_ROOT = root)
   expect_identical(fetched_pythons(), character())
+  # a python3 that is a link, as the system's is
+  skip_on_os("windows")
+  file.create(file.path(root, "python3.13"))
+  file.symlink(file.path(root, "python3.13"), file.path(root, "python3"))
+  expect_identical(python_of_version("3.13"), file.path(root, "python3"))
 })
 
 test_that("many interpreters that can't be used still give a short error", {

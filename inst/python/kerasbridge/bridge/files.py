@@ -20,7 +20,7 @@ def model_from_bytes(**arguments: Any) -> Any:
 
 def load_weights(**arguments: Any) -> dict:
     """The columns of the report on what was loaded; what it would warn of is under `notes`."""
-    return _quietly("kerasbridge.saving.models:load_weights", arguments).as_dict()
+    return _quietly("kerasbridge.saving.weights:load_weights", arguments).as_dict()
 
 
 def load_saved_model(**arguments: Any) -> Any:

@@ -11,13 +11,12 @@ import glob
 import os
 import platform
 import re
-import shutil
-import subprocess
 import sys
 from dataclasses import dataclass, field
 from typing import Dict, List, Mapping, Optional, Tuple
 
 from kerasbridge.errors import NoDeviceError
+from kerasbridge.runtime import smi
 
 from . import probe, versions
 
@@ -109,7 +108,7 @@ def gather(
             facts.wheel = "jax-cpu" if facts.wheel else None
         if backend == "torch" and "+cpu" in (facts.version or ""):
             facts.wheel = "torch-cpu"
-    facts.smi, facts.driver, facts.devices = _ask_smi(environ)
+    facts.smi, facts.driver, facts.devices = smi.ask(environ)
     facts.driver = facts.driver or _driver_from_kernel()
     if facts.system == "Linux" and backend == "tensorflow" and facts.version:
         facts.searched = library_folders(path, environ)
@@ -157,9 +156,8 @@ def cards() -> List[Dict[str, object]]:
         return []
     rows = []
     for number, card in enumerate(_shown(found["devices"], found["visible"])):
-        size = re.match(r"(\d+) MiB", card.get("memory_total", ""))
-        memory = int(size.group(1)) * 2**20 if size else None
-        rows.append({"device": f"GPU:{number}", "name": card.get("name", ""), "memory": memory})
+        name = card.get("name", "")
+        rows.append({"device": f"GPU:{number}", "name": name, "memory": smi.size(card)})
     return rows
 
 
@@ -221,7 +219,7 @@ def _unseen(backend: str, facts: Facts) -> Verdict:
 
 def driver(environ: Optional[Mapping[str, str]] = None) -> Optional[str]:
     """Version of NVIDIA's driver on this machine, None where there is none."""
-    return _ask_smi(os.environ if environ is None else environ)[1] or _driver_from_kernel()
+    return smi.ask(os.environ if environ is None else environ)[1] or _driver_from_kernel()
 
 
 def is_too_old(version: str) -> bool:
@@ -406,34 +404,6 @@ def _locate(name: str, folders: List[str]) -> Optional[str]:
         if os.path.exists(place):
             return place
     return None
-
-
-def _ask_smi(
-    environ: Mapping[str, str],
-) -> Tuple[Optional[str], Optional[str], List[Dict[str, str]]]:
-    """nvidia-smi's path, the driver's version, the devices."""
-    program = shutil.which("nvidia-smi", path=environ.get("PATH"))
-    if program is None:
-        return None, None, []
-    fields = "driver_version,name,memory.total,memory.free,compute_cap"
-    try:
-        done = subprocess.run(
-            [program, f"--query-gpu={fields}", "--format=csv,noheader"],
-            capture_output=True,
-            text=True,
-            timeout=5,
-            errors="replace",
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return program, None, []
-    driver, devices = None, []
-    for line in done.stdout.splitlines() if done.returncode == 0 else []:
-        parts = [part.strip() for part in line.split(",")]
-        if len(parts) >= 4 and re.fullmatch(r"\d+(\.\d+)+", parts[0]):
-            driver = parts[0]
-            names = ("name", "memory_total", "memory_free", "compute_capability")
-            devices.append(dict(zip(names, parts[1:])))
-    return program, driver, devices
 
 
 def _driver_from_kernel() -> Optional[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from typing import MutableMapping
 
 from kerasbridge.runtime.seeds import set_random_seed
 from kerasbridge.runtime.starting import start
@@ -25,6 +26,14 @@ def is_on() -> bool:
     return _on
 
 
+def _deterministic_cards(environ: MutableMapping[str, str]) -> None:
+    """What JAX and PyTorch read as they start, for operations on a card that repeat themselves."""
+    environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    flags = environ.get("XLA_FLAGS", "")
+    if "xla_gpu_deterministic_ops" not in flags:
+        environ["XLA_FLAGS"] = f"{flags} --xla_gpu_deterministic_ops=true".strip()
+
+
 def deterministic(seed: int, disable_gpu: bool = True, disable_parallel_cpu: bool = True) -> list:
     """Seed everything and make operations deterministic.
 
@@ -37,6 +46,8 @@ def deterministic(seed: int, disable_gpu: bool = True, disable_parallel_cpu: boo
             os.environ.update(dict.fromkeys(_THREADS, "1"))
         if disable_gpu:
             os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
+    if not disable_gpu:
+        _deterministic_cards(os.environ)
     keras = start()
     set_random_seed(seed)
     _on = True

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any, Optional, Sequence, Union
 
 from kerasbridge.errors import ArgumentError, TooLateError, UnsupportedError
+from kerasbridge.runtime import smi
 
 _UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
 _UNITS.update({"KIB": 2**10, "MIB": 2**20, "GIB": 2**30, "TIB": 2**40})
@@ -175,10 +176,21 @@ def set_variables(environ: Any) -> None:
     if wishes.memory == "grow":
         environ["TF_FORCE_GPU_ALLOW_GROWTH"] = "true"
         environ["XLA_PYTHON_CLIENT_PREALLOCATE"] = "false"
+    elif wishes.memory is not None:
+        share = _share_of_cards(environ, wishes.memory)
+        if share is not None:
+            environ["XLA_PYTHON_CLIENT_MEM_FRACTION"] = f"{share:.6f}"
     if wishes.virtual is not None:
         flag = "--xla_force_host_platform_device_count"
         flags = [f for f in environ.get("XLA_FLAGS", "").split() if not f.startswith(flag)]
         environ["XLA_FLAGS"] = " ".join([*flags, f"{flag}={wishes.virtual}"])
+
+
+def _share_of_cards(environ: Any, limit: int) -> Optional[float]:
+    """The limit as a share of the largest card, which is how JAX takes it; None where none is known."""
+    sizes = [smi.size(card) for card in smi.ask(environ)[2]]
+    known = [size for size in sizes if size]
+    return min(1.0, limit / max(known)) if known else None
 
 
 _before: list = []  # CUDA_VISIBLE_DEVICES as it was before the first setting
@@ -235,11 +247,24 @@ def _apply_first(backend: str) -> None:
     elif backend == "torch":
         _apply_torch()
     elif backend == "jax" and isinstance(wishes.memory, int):
-        raise UnsupportedError(
-            "JAX takes no limit in bytes for each card.",
-            hint='Use memory = "grow", or set XLA_PYTHON_CLIENT_MEM_FRACTION to a share such as 0.25.',
-            argument="memory",
+        _look_at_jax(wishes.memory)
+
+
+def _look_at_jax(limit: int) -> None:
+    """Raise `TooLateError` where JAX has taken more of a card than the limit, before it was set."""
+    import jax
+
+    for device in jax.local_devices():
+        held = (
+            None if device.platform == "cpu" else (device.memory_stats() or {}).get("bytes_limit")
         )
+        if held is not None and held > 1.1 * limit:
+            raise TooLateError(
+                "JAX has taken its share of the card already, started by code outside of this package.",
+                hint="Start a new session and put the setting first.",
+                argument="memory",
+                details={"started_by": "code outside of kerasbridge", "backend": "jax"},
+            )
 
 
 def apply_tensorflow(tf: Any) -> None:

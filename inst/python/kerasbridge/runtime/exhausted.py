@@ -11,12 +11,15 @@ from dataclasses import dataclass, field
 from typing import Optional
 
 from kerasbridge.errors import OutOfMemoryError
-from kerasbridge.runtime import memory
+from kerasbridge.runtime import devices, memory
 
 _NAMES = {"ResourceExhaustedError", "OutOfMemoryError", "MemoryError", "_ArrayMemoryError"}
 _SIGNS = re.compile(
     r"OOM when allocating|RESOURCE_EXHAUSTED|[Oo]ut of memory|can't allocate memory|"
     r"Unable to allocate [\d.]+ \w+ for an array|std::bad_alloc|failed to allocate memory"
+)
+_HOST = re.compile(  # the memory of the machine, whatever cards there are
+    r"Unable to allocate [\d.]+ \w+ for an array|can't allocate memory|std::bad_alloc|^$"
 )
 _SHAPE = re.compile(r"shape\s*[\[(]([\d, ]+)[\])]")
 _TYPE = re.compile(r"(?:and type|data type) (\w+)")
@@ -74,8 +77,10 @@ def read(text: str) -> Exhausted:
     device = _DEVICE.search(text)
     if device:
         found.device = device.group(1) or f"GPU:{device.group(2)}"
-    elif "CUDA" in text:
-        found.device = "GPU:0"
+    elif "CUDA" in text or not _HOST.search(text):
+        # XLA names no device: it computes on the first card where there is one
+        usual = "GPU:0" if "CUDA" in text else found.device
+        found.device = next((row["device"] for row in devices.running("GPU")), usual)
     amount = _WANTED.search(text)
     if amount:
         found.wanted = _bytes(*amount.groups())
@@ -84,10 +89,12 @@ def read(text: str) -> Exhausted:
         for side in found.shape:
             found.wanted *= side
     free = _FREE.search(text)
+    within = memory.free_bytes(found.device)  # of what was allowed, which PyTorch's text leaves out
     if free:
         found.free = _bytes(*[part for part in free.groups() if part is not None])
+        found.free = found.free if within is None else min(found.free, within)
     else:
-        found.free = memory.free_bytes(found.device)
+        found.free = within
     return found
 
 

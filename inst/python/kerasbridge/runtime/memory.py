@@ -122,9 +122,13 @@ def _jax() -> list[dict]:
 def _torch(reset: bool) -> list[dict]:
     import torch
 
+    from kerasbridge.runtime.device_settings import wishes
+
     rows = []
     for index in range(torch.cuda.device_count()):
         total = torch.cuda.get_device_properties(index).total_memory
+        if isinstance(wishes.memory, int):
+            total = min(total, wishes.memory)
         current, peak = torch.cuda.memory_allocated(index), torch.cuda.max_memory_allocated(index)
         rows.append(_row(f"GPU:{index}", current, peak, total))
         if reset:

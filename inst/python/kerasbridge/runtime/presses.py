@@ -5,10 +5,12 @@ Where R is around, one press reaches both languages, and Python may see it twice
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import signal
+import threading
 import time
-from typing import Any, Callable
+from typing import Any, Callable, Iterator
 
 SAME = 0.5  # seconds within which what arrives is the press that was answered
 _answered = 0.0
@@ -25,6 +27,23 @@ def handle(handler: Callable[[int, Any], Any]) -> None:
     native = get(signal.SIGINT)
     signal.signal(signal.SIGINT, handler)  # replaces what the operating system calls as well
     put(signal.SIGINT, native)
+
+
+@contextlib.contextmanager
+def held() -> Iterator[None]:
+    """Within the block a press waits; it is answered at the end, whatever the block ends with."""
+    before = signal.getsignal(signal.SIGINT)
+    if threading.current_thread() is not threading.main_thread() or not callable(before):
+        yield
+        return
+    waiting: list = []
+    handle(lambda number, frame: waiting.append(frame))
+    try:
+        yield
+    finally:
+        handle(before)
+        if waiting:
+            before(signal.SIGINT, waiting[-1])
 
 
 def answered() -> None:

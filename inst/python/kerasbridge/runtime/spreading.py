@@ -198,6 +198,36 @@ def _parallel_on_jax() -> Optional[int]:
     return distribution.device_mesh.shape[0]
 
 
+def weights_on_devices(y: Any, sample_weight: Any, class_weight: Any = None) -> Any:
+    """The weights with which Keras gives one batch to several devices on JAX; elsewhere those given.
+
+    Keras before 3.15 fails there where a part of the batch is missing: weights of one stand in.
+
+    Raises:
+        UnsupportedError: targets are missing, which nothing can stand in for.
+    """
+    keras = sys.modules["keras"]
+    if keras.config.backend() != "jax" or not keras_before(3, 15):
+        return sample_weight
+    if keras.distribution.distribution() is None:
+        return sample_weight
+    import numpy as np
+
+    from kerasbridge.runtime.structures import flatten
+
+    targets = flatten(y)
+    if any(one is None for one in targets):
+        raise UnsupportedError(
+            f"Keras {keras.__version__}, which is installed, gives several devices of JAX no batch without "
+            "targets.",
+            hint="Give targets, use `fit()` and `evaluate()`, or Keras 3.15 and later.",
+            argument="y",
+        )
+    if sample_weight is None and class_weight is None:
+        return np.ones((np.shape(targets[0])[0],), keras.config.floatx())
+    return sample_weight
+
+
 def _uneven(what: str, devices: int, more: int, argument: Optional[str]) -> ArgumentError:
     return ArgumentError(
         f"{what} can't be given to {devices} devices alike: JAX needs batches whose rows are a "

@@ -17,10 +17,10 @@ def begin(epoch: Optional[int]) -> None:
     _calls, _seconds = 0, 0.0
 
 
-def done(batch: int) -> None:
-    """A batch (counted from 0) is done."""
+def at(batch: int) -> None:
+    """A batch (counted from 0) begins."""
     global _batch
-    _batch = batch + 2
+    _batch = batch + 1
 
 
 def end() -> None:

@@ -30,9 +30,9 @@ _LAZY = {
     "set_state_tree": "kerasbridge.saving.registering",
     "replacing_folder": "kerasbridge.saving.atomic",
     "load_model": "kerasbridge.saving.models",
-    "load_weights": "kerasbridge.saving.models",
+    "load_weights": "kerasbridge.saving.weights",
     "save_model": "kerasbridge.saving.models",
-    "save_weights": "kerasbridge.saving.models",
+    "save_weights": "kerasbridge.saving.weights",
     "replacing": "kerasbridge.saving.atomic",
 }
 

@@ -18,8 +18,9 @@ from kerasbridge.errors import FileError
 from kerasbridge.files import recover, replacing_files
 from kerasbridge.runtime.keras_version import keras_before
 from kerasbridge.saving.door import NOT_NUMBERS, ModelFileWarning, few, warn_of
-from kerasbridge.saving.named_weights import loaded_whole, values_kept
-from kerasbridge.saving.report import WeightsReport
+from kerasbridge.saving.kept_values import values_kept
+from kerasbridge.saving.optimizer_state import other_optimizer
+from kerasbridge.saving.report import WeightsReport, loaded_whole
 from kerasbridge.saving.safety.texts import damaged
 from kerasbridge.saving.saved_model import tensorflow
 from kerasbridge.saving.sweeping import has_not_numbers
@@ -144,12 +145,7 @@ def _prepare_optimizer(model: Any, stored: dict, name: str) -> Optional[str]:
         wanted[at] == shape for at, shape in numbered.items()
     ):
         return None
-    kind = type(optimizer).__name__
-    return (
-        f"'{name}' holds the state of another optimizer, {len(held)} arrays, where this {kind} keeps "
-        f"{len(wanted)}: the weights were loaded, the optimizer is as it was. To train on from where the other "
-        "stopped, compile the model with that optimizer, then load."
-    )
+    return other_optimizer(name, held, optimizer)
 
 
 @contextlib.contextmanager

@@ -25,6 +25,7 @@ from kerasbridge.saving.safety.texts import check_text_size, damaged, read_json
 PathLike = Union[str, "os.PathLike[str]"]
 # ending -> what a file is that holds no model
 _OTHERS = {
+    ".weights.json": "A list of files of weights: make the model, then `load_model_weights()`.",
     **dict.fromkeys(
         (".json", ".yaml", ".yml"), "An architecture without weights: `load_model_config()`."
     ),
@@ -139,8 +140,8 @@ def read_contents(filepath: PathLike, max_size: Optional[int] = None) -> Content
             return _read_safetensors(name, max_size)
         raise FileError(
             f"'{name}' is not a model file.",
-            hint=_OTHERS.get(
-                os.path.splitext(name)[1].lower(),
+            hint=next(
+                (hint for ending, hint in _OTHERS.items() if name.lower().endswith(ending)),
                 "A model file is a .keras (zip) or an .h5 (HDF5) file.",
             ),
             argument="filepath",

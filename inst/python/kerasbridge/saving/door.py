@@ -14,6 +14,7 @@ from kerasbridge.runtime.attached import attach, details
 from kerasbridge.saving import manifest
 from kerasbridge.saving.contents import Contents, PathLike, read_contents
 from kerasbridge.saving.python_source import imported_function, run_source
+from kerasbridge.saving.report import ModelFileWarning
 from kerasbridge.saving.safety.config import (
     MAX_LAYERS,
     audit_config,
@@ -29,10 +30,6 @@ from kerasbridge.saving.unused import unused_weights
 from kerasbridge.saving.verifying import Verification
 
 NOT_NUMBERS = "holds weights that are not numbers (NaN)"
-
-
-class ModelFileWarning(UserWarning):
-    """Something about a loaded model that a person should know."""
 
 
 class Door:
@@ -213,6 +210,14 @@ class Door:
             version = self.contents.versions.get("keras_version")
             raise not_loaded(self.source, err, version, way_on) from err
 
+    def verified(self) -> None:
+        """Wait until all values are compared with their checksums.
+
+        Raises:
+            FileError: names the part that is damaged.
+        """
+        self._verification.finish()
+
     def finish_weights(self, model: Any) -> list:
         """The last looks at weights that were loaded; warns of values that are no numbers.
 
@@ -269,15 +274,28 @@ def not_loaded(
 
 
 def first_words(err: BaseException) -> str:
-    """The line of a long message of Keras that says what is wrong."""
+    """The line of a long message of Keras that says what is wrong, and the layer where it tells one."""
     lines = [line.strip() for line in str(err).splitlines() if line.strip()]
+    # a layer in a model in a model: each tells the error of what is inside it, the last one the cause
+    causes = [line for line in lines if line.startswith(_CAUSE)]
     said = next(
         (line for line in lines if "Exception encountered" in line), lines[0] if lines else ""
     )
-    if said.endswith(":") and said in lines[:-1]:  # what is wrong stands in the line below
+    if causes:
+        named = [found[1] for found in map(_OF_LAYER.search, lines) if found]
+        where = f"layer '{named[-1]}': " if named else ""
+        said = where + causes[-1].removeprefix(_CAUSE).strip()
+    elif said.endswith(":") and said in lines[:-1]:  # what is wrong stands in the line below
         said = f"{said} {lines[lines.index(said) + 1]}"
     said = re.sub(r"\bvalue=\[.*", "...", said)  # the numbers of a weight say nothing here
     return said[:400] or type(err).__name__
+
+
+_CAUSE = "Exception encountered:"
+# how Keras tells the configuration that it could not make something of
+_OF_LAYER = re.compile(
+    r"\bconfig=\{(?:'module': 'keras\.layers'.{0,80}?'config': \{)?'name': '([^']{1,100})'"
+)
 
 
 def warn_of(model: Any, text: str) -> str:

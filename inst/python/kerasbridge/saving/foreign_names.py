@@ -14,6 +14,7 @@ By name, only the first counts. What would be a guess between two weights is ref
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections import Counter, defaultdict
 from typing import Any, Iterable, NamedTuple
@@ -22,7 +23,8 @@ import numpy as np
 
 from kerasbridge.errors import FileError
 from kerasbridge.saving.door import few
-from kerasbridge.saving.named_weights import ordered
+from kerasbridge.saving.kept_values import Writing
+from kerasbridge.saving.named_weights import finish_layers, ordered
 from kerasbridge.saving.report import WeightsReport, in_words, shapes_differ
 
 Parts = "tuple[str, ...]"
@@ -236,13 +238,19 @@ def _refuse_transposed(found: dict, keys: dict, shapes: dict, path: str) -> None
 
 
 def load_foreign(
-    model: Any, path: str, arrays: dict, skip_mismatch: bool, by_name: bool
+    model: Any,
+    path: str,
+    arrays: dict,
+    skip_mismatch: bool,
+    by_name: bool,
+    writing: Writing = contextlib.nullcontext,
 ) -> WeightsReport:
     """Give a model the arrays of a file that lists no layers.
 
     Args:
-        arrays: name in the file -> array.
+        arrays: name in the file -> array, or what `numpy.asarray` reads it from.
         skip_mismatch, by_name: as for `load_weights`; by name, only names count.
+        writing: as for `load_lists`.
 
     Raises:
         FileError: two weights could be the same array, or as `WeightsReport.refuse`.
@@ -276,8 +284,10 @@ def load_foreign(
     for (name, reason), count in _unused(found, _without(keys, told.values())).items():
         report.add(name, "unused", reason, count)
     report.refuse(path, skip_mismatch, by_name)
-    for variable, array in jobs:
-        variable.assign(np.asarray(array))
+    with writing():
+        for variable, array in jobs:
+            variable.assign(np.asarray(array))
+        finish_layers([model])
     if guessed:
         pairs = few([f"'{key}' into '{found[i].layer}'" for i, key in guessed.items()])
         report.notes.append(

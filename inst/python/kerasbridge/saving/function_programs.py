@@ -30,6 +30,7 @@ from kerasbridge.runtime.recording import (
     paused,
     recording,
 )
+from kerasbridge.saving.followed import followed_model
 from kerasbridge.saving.programs import (
     MAX_BYTES,
     canonical,
@@ -292,7 +293,7 @@ def _followed(value: Any, role: Optional[str], form: dict, shapes: list, recorde
         outputs = _call(value, role, form, inputs)
     if not any(isinstance(out, keras.KerasTensor) for out in structures.flatten(outputs)):
         raise NotExpressible("what it gives does not depend on its arguments")
-    model = keras.Model(inputs, outputs)
+    model = followed_model(inputs, outputs)
     if model.weights:
         raise NotExpressible("it uses layers with weights")
     random = np.random.default_rng(1)

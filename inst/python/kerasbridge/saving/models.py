@@ -14,17 +14,15 @@ from kerasbridge import layers
 from kerasbridge.errors import ArgumentError, FileError, UnsupportedError
 from kerasbridge.files import check_room, replacing
 from kerasbridge.runtime.keras_version import keras_before
-from kerasbridge.saving import named_weights
 from kerasbridge.saving.arguments import arguments_kept
-from kerasbridge.saving.contents import MAGIC, check_source, sniff
+from kerasbridge.saving.contents import MAGIC, check_source
 from kerasbridge.saving.door import Door
 from kerasbridge.saving.modules import with_modules, write_modules
 from kerasbridge.saving.nested import built_once, with_built_once
-from kerasbridge.saving.older_weights import read_lists
-from kerasbridge.saving.report import WeightsReport
+from kerasbridge.saving.older_weights import widen_bfloat16
 from kerasbridge.saving.safety import config
+from kerasbridge.saving.safety.hdf5 import BFLOAT16
 from kerasbridge.saving.sizes import stored_size
-from kerasbridge.saving.unused import unused_weights
 from kerasbridge.saving.writing import (
     add_manifest,
     settings_copied,
@@ -36,12 +34,13 @@ PathLike = Union[str, "os.PathLike[str]"]
 MODEL_ENDINGS = (".keras", ".h5", ".hdf5")
 
 
-def _check_ending(path: PathLike, endings: tuple) -> str:
+def check_ending(path: PathLike, endings: tuple) -> str:
     name = os.fspath(path)
     if not name.endswith(endings):
         raise FileError(
             f"'{os.path.basename(name)}' does not end in {' or '.join(endings)}.",
-            hint=f"The ending chooses the format; for instance '{os.path.splitext(name)[0]}{endings[0]}'.",
+            hint=f"The ending chooses the format; for instance '{os.path.splitext(name)[0]}{endings[0]}'."
+            + (" A SavedModel folder: save_model_tf()." if endings == MODEL_ENDINGS else ""),
             argument="filepath",
         )
     return name
@@ -50,7 +49,7 @@ def _check_ending(path: PathLike, endings: tuple) -> str:
 def _format(name: str, format: Optional[str]) -> str:
     """The ending that chooses the format of a whole model: the file's own, or that of a format by name."""
     if format is None:
-        _check_ending(name, MODEL_ENDINGS)
+        check_ending(name, MODEL_ENDINGS)
         return ".keras" if name.endswith(".keras") else ".h5"
     if format in ("tf", "saved_model", "tf_saved_model"):
         raise ArgumentError(
@@ -120,6 +119,8 @@ def save_model(
                         model, temporary, overwrite=True, include_optimizer=include_optimizer
                     )
                 write_modules(temporary)
+                if any(str(weight.dtype) == BFLOAT16 for weight in model.weights):
+                    widen_bfloat16(temporary)
         add_manifest(model, temporary)
     return name
 
@@ -202,7 +203,7 @@ def load_model(
     with (
         door.building(),
         _quiet_legacy_warning(),
-        _named(name, ".h5" if older else ".keras") as path,
+        named(name, ".h5" if older else ".keras") as path,
     ):
         model = (_load_h5 if older else _load_keras)(path, door, compile)
     return door.finish(model)
@@ -243,161 +244,8 @@ def _compile_h5(model, path: str, door: Door) -> None:
     restore_from_h5(model, path)
 
 
-def save_weights(
-    model, filepath: PathLike, overwrite: bool = False, max_shard_size: Optional[float] = None
-):
-    """Save the weights alone.
-
-    Args:
-        filepath: the ending chooses: `.weights.h5` (Keras 3's layout, with the optimizer's state),
-            `.h5` or `.hdf5` (the older layout, which Keras 2 reads too), `.safetensors`, or
-            `.weights.json` with `max_shard_size`.
-        max_shard_size: write several files of at most so many GB, and a list of them.
-
-    Raises:
-        FileError: wrong ending, missing folder, existing file, full disk.
-    """
-    endings = (".weights.h5", ".h5", ".hdf5", ".safetensors", ".weights.json")
-    name = _check_ending(os.path.expanduser(os.fspath(filepath)), endings)
-    if name.endswith(".weights.json") or max_shard_size is not None:
-        if not name.endswith(".weights.json"):
-            raise FileError(
-                "Weights in several files have a list that ends in .weights.json.",
-                hint=f"For instance '{os.path.splitext(name.replace('.weights', ''))[0]}.weights.json'.",
-                argument="filepath",
-            )
-        from kerasbridge.saving.sharded import write_sharded
-
-        write_sharded(model, name, overwrite, 5.0 if max_shard_size is None else max_shard_size)
-    elif name.endswith(".safetensors"):
-        from kerasbridge.saving.safetensors_file import write_safetensors
-
-        write_safetensors(model, name, overwrite)
-    elif not name.endswith(".weights.h5"):
-        from kerasbridge.saving.older_weights import write_older
-
-        write_older(model, name, overwrite)
-    else:
-        from kerasbridge.saving.named_weights import label_layers
-
-        with replacing(name, overwrite) as temporary:
-            check_room(os.path.dirname(temporary), stored_size(model))
-            model.save_weights(temporary)
-            label_layers(model, temporary)
-            add_manifest(model, temporary)
-    return name
-
-
-def load_weights(
-    model,
-    filepath: PathLike,
-    skip_mismatch: bool = False,
-    by_name: bool = False,
-    allow: Any = (),
-    max_size: Optional[int] = None,
-) -> WeightsReport:
-    """Load weights that `save_weights` or any Keras wrote; the layout is told by the content.
-
-    Args:
-        filepath: weights, or a whole model whose weights are taken (`.keras`, `.h5`).
-        skip_mismatch: leave a layer alone whose weights have another shape.
-        by_name: load only layers of the same name, into a model that may be built otherwise.
-        allow: "changed" takes a file whose parts don't fit their checksum.
-        max_size: bytes that the content may have; by default 256 MiB, for larger files 20 times their
-            size.
-
-    Returns:
-        What became of each layer, a `WeightsReport`.
-
-    Raises:
-        FileError: the file is missing, empty, damaged, or its weights don't fit.
-        UnsafeFileError: it reads other files, or is dishonest about its size.
-    """
-    from kerasbridge.saving.safetensors_file import load_safetensors
-
-    name = check_source(filepath)
-    if not model.built:
-        raise ArgumentError(
-            "The model has no weights yet, so none can be loaded.",
-            hint="Say the shape of its input when it is made, or call it on data once.",
-            argument="object",
-        )
-    if name.endswith(".weights.json") and sniff(name) is None:
-        return _load_sharded(model, name, skip_mismatch, by_name, allow, max_size)
-    door = Door(name, allow=allow, max_size=max_size)
-    tree = door.contents.kind in ("keras", "weights")
-    with (
-        _told_by_layer(model, name, None if by_name or skip_mismatch else door),
-        door.building("`by_name = TRUE` with `skip_mismatch = TRUE` loads what fits."),
-    ):
-        if door.contents.kind == "safetensors":
-            report = load_safetensors(model, name, skip_mismatch, by_name)
-        elif tree and (by_name or skip_mismatch):
-            report = named_weights.load_tree(model, name, skip_mismatch, by_name)
-        elif by_name or skip_mismatch:
-            with read_lists(name) as source:
-                report = named_weights.load_lists(model, name, source, skip_mismatch, by_name)
-        elif door.of_keras_2:
-            from kerasbridge.saving import legacy
-
-            report = named_weights.loaded_whole(model, lambda: legacy.load_weights(model, name))
-        else:
-            if tree:
-                named_weights.prepare_optimizer(model, name)
-            ending = {"keras": ".keras", "weights": ".weights.h5"}.get(door.contents.kind, ".h5")
-            with _named(name, ending) as path:
-                report = named_weights.loaded_whole(model, lambda: model.load_weights(path))
-            for layer, reason, count in unused_weights(model, door.contents):
-                report.add(layer, "unused", reason, count)
-    report.notes += door.finish_weights(model)
-    return report
-
-
 @contextlib.contextmanager
-def _told_by_layer(model, path: str, door: Optional[Door]) -> Iterator[None]:
-    """Around a load of weights: a failure leaves all as they were, and says which layer doesn't fit.
-
-    Keras gives the layers that fit their weights, then complains of the others.
-
-    Args:
-        door: the file, where it has to fit as a whole.
-    """
-    try:
-        with named_weights.values_kept(model):
-            yield
-    except FileError:
-        if door is None:
-            raise
-        if door.contents.kind in ("keras", "weights"):
-            named_weights.load_tree(model, path, False, False, compare=True)
-        elif door.contents.kind != "safetensors" and not door.of_keras_2:
-            with read_lists(path) as source:
-                named_weights.load_lists(model, path, source, False, False, compare=True)
-        raise
-
-
-def _load_sharded(
-    model, name: str, skip_mismatch: bool, by_name: bool, allow: Any, max_size: Optional[int]
-) -> WeightsReport:
-    from kerasbridge.saving.sharded import load_sharded
-
-    if by_name or skip_mismatch:
-        raise UnsupportedError(
-            "Weights in several files are loaded whole, into the model they came from.",
-            hint="Load them there, save them to one file, and load that by name.",
-            argument="by_name" if by_name else "skip_mismatch",
-        )
-    notes: list = []
-    with named_weights.values_kept(model):
-        report = named_weights.loaded_whole(
-            model, lambda: notes.extend(load_sharded(model, name, allow, max_size))
-        )
-    report.notes += notes
-    return report
-
-
-@contextlib.contextmanager
-def _named(path: str, ending: str):
+def named(path: str, ending: str) -> Iterator[str]:
     """A path to the same content that ends so that Keras takes the right reader."""
     if path.endswith(ending) and (ending != ".h5" or not path.endswith(".weights.h5")):
         yield path

@@ -16,6 +16,7 @@ from typing import Any, Union
 import numpy as np
 
 from kerasbridge.files import replacing
+from kerasbridge.saving.safety.hdf5 import BFLOAT16
 
 _ATTRIBUTE_LIMIT = 64000  # bytes, below HDF5's limit for an object's header
 
@@ -75,7 +76,37 @@ def _write_weights(group: Any, weights: list) -> None:
         names.append(name)
     _write_names(group, "weight_names", names)
     for name, weight in zip(names, weights):
-        group.create_dataset(name, data=np.asarray(keras.ops.convert_to_numpy(weight)))
+        values = np.asarray(keras.ops.convert_to_numpy(weight))
+        group.create_dataset(name, data=_widened(values) if is_bfloat16(values) else values)
+
+
+def widen_bfloat16(path: Union[str, os.PathLike]) -> None:
+    """Write as float32 what Keras wrote as bfloat16 into an `.h5` file.
+
+    The layout has no such type, and Keras reads its own bytes back from none; float32 holds each value.
+    """
+    import h5py
+
+    found = []
+
+    def note(name: str, item: Any) -> None:
+        if isinstance(item, h5py.Dataset) and item.dtype.kind == "V" and item.dtype.itemsize == 2:
+            found.append(name)
+
+    with h5py.File(path, "r+") as file:
+        file.visititems(note)
+        for name in found:
+            values = _widened(file[name][()].view(BFLOAT16))
+            del file[name]
+            file.create_dataset(name, data=values)
+
+
+def is_bfloat16(values: np.ndarray) -> bool:
+    return str(values.dtype) == BFLOAT16
+
+
+def _widened(values: np.ndarray) -> np.ndarray:
+    return np.asarray(values, "float32")
 
 
 def _write_names(group: Any, attribute: str, names: list) -> None:

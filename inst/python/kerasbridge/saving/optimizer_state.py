@@ -1,4 +1,4 @@
-"""The optimizer's state of an `.h5` file.
+"""The optimizer's state of an `.h5` file, and what is said of one that belongs to another optimizer.
 
 Keras 3 builds the optimizer of a loaded `.h5` model for the model's own variables only, which leaves
 those of its layers out: the state is lost and the next training step fails. Here the state is read
@@ -7,8 +7,21 @@ again, for all of them.
 
 from __future__ import annotations
 
+from collections.abc import Sized
+from typing import Any
+
 import keras
 import numpy as np
+
+
+def other_optimizer(path: str, held: Sized, optimizer: Any) -> str:
+    """In words that a file has the state of another optimizer, of which it holds the arrays `held`."""
+    kind = type(optimizer).__name__
+    return (
+        f"'{path}' holds the state of another optimizer, {len(held)} arrays, where this {kind} keeps "
+        f"{len(optimizer.variables)}: the weights were loaded, the optimizer is as it was. To train on from "
+        "where the other stopped, compile the model with that optimizer, then load."
+    )
 
 
 def _stored(path: str) -> list:

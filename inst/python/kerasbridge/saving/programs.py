@@ -29,6 +29,7 @@ import numpy as np
 from kerasbridge.runtime import structures
 from kerasbridge.runtime.recording import NotExpressible, Recording, paused, recording
 from kerasbridge.runtime.variables import variable_class
+from kerasbridge.saving.followed import followed_model
 from kerasbridge.saving.safety.config import audit_config
 
 MAX_BYTES = 4 * 2**20  # of one program as text
@@ -254,7 +255,7 @@ def _graph(layer: Any, swapped: dict, parts: dict, training: bool, masked: bool)
     with _weights_swapped(layer, swapped):
         outputs = layer.call(inputs, **further)
     own = [swapped[id(w)] for w in layer.weights]
-    model = keras.Model([*flat, *extra, *own], outputs)
+    model = followed_model([*flat, *extra, *own], outputs)
     _check_equal(layer, model, given, further, len(extra))
     config = graph_config(model)
     used = _used(config)

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Iterable, Optional
+from typing import Any, Callable, Iterable, Optional
 
 from kerasbridge.errors import FileError
+
+
+class ModelFileWarning(UserWarning):
+    """Something about a loaded model that a person should know."""
 
 
 class WeightsReport:
@@ -60,7 +64,12 @@ class WeightsReport:
                 if status == wanted:
                     raise FileError(
                         f"The weights in '{path}' don't fit: layer '{name}': {reason}.",
-                        hint="`skip_mismatch = TRUE` leaves such layers as they are.",
+                        hint="`skip_mismatch = TRUE` leaves such layers as they are"
+                        + (
+                            "."
+                            if by_name
+                            else ", `by_name = TRUE` goes by the layers' names, not their order."
+                        ),
                         argument="filepath",
                         details={"layer": name},
                     )
@@ -97,3 +106,13 @@ def shapes_differ(model: Iterable, file: Iterable) -> Optional[str]:
 def in_words(shape: tuple) -> str:
     """A shape as it stands in messages."""
     return "(" + ", ".join(map(str, shape)) + ")"
+
+
+def loaded_whole(model: Any, load: Callable[[], Any]) -> WeightsReport:
+    """Run a load that takes everything or fails, and report it as such."""
+    load()
+    report = WeightsReport()
+    for layer in model.layers:
+        if layer.weights:
+            report.add(layer.name, "loaded", weights=len(layer.weights))
+    return report

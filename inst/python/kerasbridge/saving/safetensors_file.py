@@ -8,8 +8,10 @@ Format: https://huggingface.co/docs/safetensors
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+from functools import partial
 from typing import Any, Optional, Union
 
 import numpy as np
@@ -19,7 +21,8 @@ from kerasbridge.files import leftovers, replacing
 from kerasbridge.saving import manifest
 from kerasbridge.saving.contents import checksum
 from kerasbridge.saving.foreign_names import load_foreign
-from kerasbridge.saving.named_weights import load_lists, ordered
+from kerasbridge.saving.kept_values import Writing
+from kerasbridge.saving.named_weights import Later, finish_layers, load_lists, ordered
 from kerasbridge.saving.report import WeightsReport
 from kerasbridge.saving.safety.tensors import MANIFEST, structure_of_arrays
 
@@ -87,7 +90,7 @@ def write_safetensors(model: Any, path: PathLike, overwrite: bool) -> None:
             argument="model",
         )
     arrays = {
-        name: np.ascontiguousarray(keras.ops.convert_to_numpy(weight))
+        name: np.asarray(keras.ops.convert_to_numpy(weight), order="C")
         for found in table.values()
         for name, weight in found
     }
@@ -115,7 +118,11 @@ def _octets(array: np.ndarray) -> np.ndarray:
 
 
 def load_safetensors(
-    model: Any, path: str, skip_mismatch: bool = False, by_name: bool = False
+    model: Any,
+    path: str,
+    skip_mismatch: bool = False,
+    by_name: bool = False,
+    writing: Writing = contextlib.nullcontext,
 ) -> WeightsReport:
     """Load weights by the list of layers in the file; where there is none, see `foreign_names.py`.
 
@@ -125,18 +132,34 @@ def load_safetensors(
         FileError: the file is damaged, or its weights don't fit.
     """
     library = _library()
-    try:
-        with library.safe_open(path, framework="numpy") as file:
+    with contextlib.ExitStack() as opened:
+        try:
+            file = opened.enter_context(library.safe_open(path, framework="numpy"))
             keys, header = list(file.keys()), file.metadata() or {}
             order = _order(keys, header)
-            arrays = {name: file.get_tensor(name) for name in keys}
-    except (library.SafetensorError, ValueError, TypeError) as err:
-        raise FileError(
-            f"'{path}' is damaged, or not a safetensors file: {str(err).splitlines()[0]}.",
-            argument="filepath",
-        ) from err
+            arrays = {
+                name: Later(file.get_slice(name).get_shape(), partial(file.get_tensor, name))
+                for name in keys
+            }
+        except (library.SafetensorError, ValueError, TypeError) as err:
+            raise FileError(
+                f"'{path}' is damaged, or not a safetensors file: {str(err).splitlines()[0]}.",
+                argument="filepath",
+            ) from err
+        return _load(model, path, order, arrays, skip_mismatch, by_name, writing)
+
+
+def _load(
+    model: Any,
+    path: str,
+    order: Optional[dict],
+    arrays: dict,
+    skip_mismatch: bool,
+    by_name: bool,
+    writing: Writing,
+) -> WeightsReport:
     if order is None:
-        return load_foreign(model, path, arrays, skip_mismatch, by_name)
+        return load_foreign(model, path, arrays, skip_mismatch, by_name, writing)
     mine = names(model).get(model.name, [])
     top = [layer.name for layer in model.layers]
     source = {
@@ -144,10 +167,12 @@ def load_safetensors(
         for layer, found in order.items()
         if layer in top or by_name or not mine
     }
-    report = load_lists(model, path, source, skip_mismatch, by_name)
+    report = load_lists(model, path, source, skip_mismatch, by_name, writing=writing)
     if mine and all(name in arrays and arrays[name].shape == tuple(w.shape) for name, w in mine):
-        for name, weight in mine:
-            weight.assign(arrays[name])
+        with writing():
+            for name, weight in mine:
+                weight.assign(np.asarray(arrays[name]))
+            finish_layers([model])
         report.add(model.name, "loaded", weights=len(mine))
     return report
 

@@ -13,7 +13,8 @@ import json
 import os
 import re
 import secrets
-from typing import Any, Optional, Union
+from functools import partial
+from typing import Any, Iterator, Optional, Union
 
 from kerasbridge.errors import ArgumentError, FileError, UnsafeFileError, UnsupportedError
 from kerasbridge.files import check_room, check_target, recover, replacing, workplace
@@ -22,10 +23,19 @@ from kerasbridge.files.single import explained, one_at_a_time
 from kerasbridge.saving import manifest
 from kerasbridge.saving.contents import Contents, checksum, read_contents
 from kerasbridge.saving.door import Door, not_loaded
+from kerasbridge.saving.kept_values import left_whole
+from kerasbridge.saving.own_tree import own_tree
+from kerasbridge.saving.report import WeightsReport
 from kerasbridge.saving.safety.config import check_allow
 from kerasbridge.saving.safety.texts import check_text_size, read_json
 from kerasbridge.saving.sizes import array_bytes, stored_size
 from kerasbridge.saving.verifying import changed
+from kerasbridge.saving.weight_trees import (
+    compare_tree,
+    load_tree,
+    load_whole_tree,
+    prepare_optimizer,
+)
 from kerasbridge.saving.writing import add_manifest
 
 PathLike = Union[str, "os.PathLike[str]"]
@@ -168,45 +178,88 @@ def shards_of(path: PathLike) -> set[str]:
     return _read_list(path)["names"]
 
 
-def load_sharded(model: Any, path: str, allow: Any = (), max_size: Optional[int] = None) -> list:
+def list_of(path: str) -> Optional[str]:
+    """The list that names a file as one of its shards, if it stands beside."""
+    folder, name = os.path.split(os.path.abspath(path))
+    base = re.fullmatch(r"(.+?)(-[0-9a-f]{8})?_\d{5}\.weights\.h5", name)
+    listed = os.path.join(folder, base[1] + ENDING) if base else ""
+    with contextlib.suppress(OSError, FileError):
+        if name in shards_of(listed):
+            return listed
+    return None
+
+
+def load_sharded(
+    model: Any,
+    path: str,
+    skip_mismatch: bool = False,
+    by_name: bool = False,
+    allow: Any = (),
+    max_size: Optional[int] = None,
+) -> WeightsReport:
     """Load weights that `write_sharded` or Keras wrote; every shard is looked at first.
 
     Args:
-        allow, max_size: as for `load_weights`; the size is that of one shard.
-
-    Returns:
-        What a person should know of the values, in sentences.
+        skip_mismatch, by_name, allow, max_size: as for `load_weights`; the size is that of one shard.
 
     Raises:
-        FileError: the list or a shard is damaged, missing, or of another model.
+        FileError: the list or a shard is damaged, missing, or of another model; names file or layer.
         UnsafeFileError: a shard reads other files, or is dishonest about its size.
     """
     listed = _read_list(path)
     folder = os.path.dirname(os.path.abspath(path))
     for name in sorted(listed["names"]):
         if not os.path.isfile(os.path.join(folder, name)):
-            raise FileError(
-                f"'{path}' names the file '{name}', which is missing.",
-                hint="The files of weights that were saved in pieces belong together.",
-                argument="filepath",
-            )
+            raise _missing(path, name)
     first = _opened_first(folder, os.path.basename(path)[: -len(ENDING)])
     looked_at = listed["names"] | ({os.path.basename(first)} if os.path.exists(first) else set())
-    doors = {
-        name: Door(os.path.join(folder, name), allow=allow, max_size=max_size)
-        for name in sorted(looked_at)
-    }
+    doors = {}
+    for name in sorted(looked_at):
+        with _of_a_set(path):
+            doors[name] = Door(os.path.join(folder, name), allow=allow, max_size=max_size)
+    shards = [doors[name] for name in sorted(listed["names"])]
     if listed["known"] is not None and "changed" not in check_allow(allow):
-        for name in sorted(listed["names"]):
-            if listed["known"].get(name) != _identity(doors[name].contents):
+        for name, door in zip(sorted(listed["names"]), shards):
+            if listed["known"].get(name) != _identity(door.contents):
                 raise changed(f"'{path}'", name, "this file is not the one that was written")
-    optimizer = getattr(model, "optimizer", None)
-    if optimizer is not None and not optimizer.built:
-        optimizer.build(model.trainable_variables)  # Keras drops the state of one that isn't
+    files = [door.contents for door in shards]
+    writing = partial(left_whole, model, shards, path)
+
+    def by_keras() -> None:
+        if not os.path.exists(first):
+            raise _missing(path, os.path.basename(first))
+        try:
+            model.load_weights(path)
+        except Exception as err:  # Keras and HDF5 have several classes for it
+            report, _ = compare_tree(model, own_tree(model), files)
+            report.refuse(path, False, False)
+            raise not_loaded(f"'{path}'", err) from err
+
+    with _of_a_set(path):
+        if skip_mismatch or by_name:
+            report = load_tree(model, path, files, skip_mismatch, by_name, writing)
+        else:
+            prepare_optimizer(model, files)
+            report = load_whole_tree(model, path, files, by_keras, writing, straight=True)
+        report.notes += [note for door in shards for note in door.finish_weights(model)]
+    return report
+
+
+@contextlib.contextmanager
+def _of_a_set(path: str) -> Iterator[None]:
+    """An error about one of the files says which list names it."""
     try:
-        model.load_weights(path)
-    except Exception as err:  # Keras and HDF5 have several classes for it
-        for door in doors.values():
-            door.finish_weights(model)  # damage of a shard says more
-        raise not_loaded(f"'{path}'", err) from err
-    return [note for door in doors.values() for note in door.finish_weights(model)]
+        yield
+    except FileError as err:
+        if f"'{path}'" not in str(err):
+            part = f"It is one of the files that '{path}' names: save or copy all of them again."
+            err.hint = f"{err.hint} {part}" if err.hint else part
+        raise
+
+
+def _missing(path: str, name: str) -> FileError:
+    return FileError(
+        f"'{path}' names the file '{name}', which is missing.",
+        hint="The files of weights that were saved in pieces belong together in one folder.",
+        argument="filepath",
+    )

@@ -12,6 +12,7 @@ import numpy as np
 
 from kerasbridge.errors import FileError, UnsupportedError
 from kerasbridge.runtime import r_functions, seen, structures
+from kerasbridge.saving.followed import read_model
 from kerasbridge.saving.function_programs import ROLES, fits, wanted
 from kerasbridge.saving.programs import canonical, unshared
 from kerasbridge.saving.safety.texts import damaged
@@ -65,8 +66,7 @@ class Program:
         """
         for case in self.program["cases"]:
             if "graph" in case:
-                # Keras changes what it is given
-                self._models[id(case)] = keras.Model.from_config(copy.deepcopy(case["graph"]))
+                self._models[id(case)] = read_model(case["graph"])
 
     def _run(self, case: dict) -> Any:
         results: list = []

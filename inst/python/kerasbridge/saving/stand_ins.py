@@ -10,6 +10,7 @@ import keras
 
 from kerasbridge.errors import FileError, UnsupportedError
 from kerasbridge.runtime import structures
+from kerasbridge.saving.followed import read_model
 from kerasbridge.saving.programs import STEPS, canonical, unshared
 from kerasbridge.saving.safety.texts import damaged
 
@@ -100,7 +101,7 @@ class _StandIn:
                 return Part(held.parts[canonical(config["path"])], config["name"])
 
         with keras.saving.CustomObjectScope({PART: Here}):
-            return keras.Model.from_config(copy.deepcopy(config))  # Keras changes what it is given
+            return read_model(config)
 
     def get_config(self) -> dict:
         return dict(self._program.config)

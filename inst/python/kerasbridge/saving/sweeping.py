@@ -6,8 +6,11 @@ import zlib
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Iterable, Optional
 
+from kerasbridge.saving.safety.hdf5 import BFLOAT16
+
 BLOCK = 2**20  # bytes at a time
-_FLOATS = ("float32", "float64", "float16")
+# floats, and the type as which numpy reads them: bfloat16 is not its own
+_FLOATS = {"float32": "float32", "float64": "float64", "float16": "float16", "bfloat16": "uint16"}
 
 
 class Sweep:
@@ -31,7 +34,7 @@ class Sweep:
         """
         import numpy as np
 
-        kind = np.dtype(stored.dtype) if stored is not None and stored.dtype in _FLOATS else None
+        kind = np.dtype(_FLOATS[stored.dtype]) if stored and stored.dtype in _FLOATS else None
         bad = False
         self._file.seek(start)
         view = memoryview(self._buffer)
@@ -41,7 +44,8 @@ class Sweep:
                 break
             value = zlib.crc32(view[:got], value)
             if kind is not None and not bad:
-                bad = has_not_numbers(np.frombuffer(view[: got - got % kind.itemsize], kind))
+                values = np.frombuffer(view[: got - got % kind.itemsize], kind)
+                bad = (_bits_of_nan if stored.dtype == BFLOAT16 else has_not_numbers)(values)
             size -= got
         if bad:
             self.not_numbers.append(stored.path)
@@ -66,8 +70,16 @@ def has_not_numbers(values: Any) -> bool:
     """Whether an array of floats holds NaN."""
     import numpy as np
 
-    # the least value is NaN if any is
-    return bool(str(values.dtype) in _FLOATS and values.size and np.isnan(values.min()))
+    if str(values.dtype) not in _FLOATS or not values.size:
+        return False
+    if str(values.dtype) == BFLOAT16:
+        return _bits_of_nan(values.view("uint16"))
+    return bool(np.isnan(values.min()))  # the least value is NaN if any is
+
+
+def _bits_of_nan(bits: Any) -> bool:
+    """Whether two-byte patterns of bfloat16 have a NaN: all bits of the exponent, and more."""
+    return bool(bits.size and ((bits & 0x7FFF) > 0x7F80).any())
 
 
 def dataset_checksums(contents: Any, sweep: Sweep, threads: int = 1) -> dict:
@@ -95,7 +107,8 @@ def dataset_checksums(contents: Any, sweep: Sweep, threads: int = 1) -> dict:
             for stored in later:
                 values = np.ascontiguousarray(opened[stored.path][()])
                 out[f"/{stored.path}"] = zlib.crc32(values.tobytes()) & 0xFFFFFFFF
-                if has_not_numbers(values):
+                bits = stored.dtype == BFLOAT16
+                if _bits_of_nan(values.view("uint16")) if bits else has_not_numbers(values):
                     sweep.not_numbers.append(stored.path)
     return out
 

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from typing import Any, Iterable
 
 from kerasbridge.saving.contents import Contents, of_training
-from kerasbridge.saving.named_weights import APART
 from kerasbridge.saving.older_weights import read_lists
+from kerasbridge.saving.own_tree import APART, own_tree
 
 
 def unused_weights(model: Any, contents: Contents) -> list:
     """(layer, reason, number of arrays) of what was left over when all of a file was loaded.
 
-    The model is written for comparison only where the file holds more arrays than the model has.
+    The model's own tree is asked for only where the file holds more arrays than the model has.
     """
     paths = [s.path for s in contents.datasets if not of_training(s.path)]
     if contents.kind in ("h5", "older_weights"):
@@ -24,7 +22,7 @@ def unused_weights(model: Any, contents: Contents) -> list:
     held = _of_layers(paths)
     if len(held) <= len(model.variables) - len(model.metrics_variables) or not model.built:
         return []
-    own = _of_layers(_own_paths(model))
+    own = _of_layers(own_tree(model).shapes)
     if not own <= held:
         return []  # laid out otherwise (Keras 2.12 to 2.15): its reader takes all by other names
     return _by_layer(sorted(held - own), "no such layer in the model")
@@ -32,20 +30,6 @@ def unused_weights(model: Any, contents: Contents) -> list:
 
 def _of_layers(paths: Iterable) -> set:
     return {path for path in paths if path.split("/", 1)[0] not in APART}
-
-
-def _own_paths(model: Any) -> set:
-    import h5py
-
-    found: set = set()
-    with tempfile.TemporaryDirectory(prefix="kerasbridge-") as folder:
-        path = os.path.join(folder, "own.weights.h5")
-        model.save_weights(path)
-        with h5py.File(path, "r") as file:
-            file.visititems(
-                lambda name, item: found.add(name) if isinstance(item, h5py.Dataset) else None
-            )
-    return found
 
 
 def _unlisted(contents: Contents, paths: list) -> list:

@@ -64,13 +64,15 @@ def ordinary_reason(
 
 def try_resident(model: Any, arguments: dict, callbacks: list, engine: str) -> tuple:
     """(everything a resident fit needs, None) or (None, why not). No step has run."""
+    from kerasbridge.training.building import first_step_whole
     from kerasbridge.training.placing import NotResident
     from kerasbridge.training.resident import Resident
 
     if is_source(arguments["x"]):
         from kerasbridge.training.streaming import StreamResident as Resident
     try:
-        return Resident(model, arguments, callbacks, engine), None
+        with first_step_whole(model, "train"):
+            return Resident(model, arguments, callbacks, engine), None
     except NotResident as reason:
         return None, str(reason)
     except KerasBridgeError:

@@ -10,7 +10,8 @@ import numpy as np
 import tensorflow as tf
 
 from kerasbridge.training.batching import rows_within
-from kerasbridge.training.eligible import overrides
+from kerasbridge.training.building import build_model
+from kerasbridge.training.compiling import overrides
 from kerasbridge.training.graphs import Graph, row_bytes, writes_weights
 from kerasbridge.training.loops import kept_entry
 from kerasbridge.training.placing import NotResident, as_array, flat, nest, packed, to_tensor
@@ -101,6 +102,7 @@ def forward(model: Any, data: Any) -> Forward:
     for one in entry.loops:
         if one.fits(data):
             return one
+    build_model(model, data[0] if isinstance(data, tuple) else data)
     one = Forward(model, data)
     entry.loops.append(one)
     del entry.loops[:-4]

@@ -174,16 +174,19 @@ class Keeper:
 
 
 class _Answer(keras.callbacks.Callback):
-    """The first of a run's callbacks: a press that waited for the step is answered."""
+    """The first of a run's callbacks: a press that waited for a step is answered before the next one.
+
+    (A hook at the step's end would make Keras wait for the device at each step.)
+    """
 
     def __init__(self, keeper: Keeper):
         super().__init__()
         self._keeper = keeper
 
-    def on_train_batch_end(self, batch, logs=None):
+    def on_train_batch_begin(self, batch, logs=None):
         self._keeper.answer()
 
-    on_test_batch_end = on_predict_batch_end = on_train_batch_end
+    on_test_batch_begin = on_predict_batch_begin = on_train_batch_begin
 
 
 def _deleted(array: Any) -> bool:

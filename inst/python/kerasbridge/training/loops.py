@@ -12,8 +12,10 @@ from typing import Any, Optional
 import keras
 import tensorflow as tf
 
+from kerasbridge.runtime.keras_version import keras_before
 from kerasbridge.runtime.quiet import hush_retracing
-from kerasbridge.training.eligible import overrides
+from kerasbridge.training.building import build_model, build_optimizer
+from kerasbridge.training.compiling import flat_layers
 from kerasbridge.training.graphs import Graph, row_bytes, writes_weights
 from kerasbridge.training.placing import NotResident, flat, nest
 
@@ -40,6 +42,7 @@ class StepLoop:
         self.layout = nest(data, lambda tensor: None)
         self.specs = [tf.TensorSpec((None, *t.shape[1:]), t.dtype) for t in flat(data)]
         self._step_method = model.train_step if kind == "train" else model.test_step
+        self._rows = _rows_to_know(model)
         self._loops: dict[tuple, Any] = {}
         self._static_steps: dict[int, Any] = {}
         self.compiled: set[tuple] = set()  # (xla, shuffled, size or None) of loops that have run
@@ -66,6 +69,8 @@ class StepLoop:
         self.writes_weights = writes_weights(self.traced, model)
 
     def _call(self, *tensors: tf.Tensor) -> Any:
+        if self._rows is not None:
+            tensors = tuple(tf.ensure_shape(t, (self._rows, *t.shape[1:])) for t in tensors)
         left = iter(tensors)
         data = nest(self.layout, lambda _: next(left))
         logs = self._step_method(data)
@@ -240,6 +245,21 @@ class StepLoop:
         return tf.function(loop, input_signature=signature, autograph=False, jit_compile=xla)
 
 
+def _rows_to_know(model: Any) -> Optional[int]:
+    """Rows of each batch, where a step can't be traced without; None elsewhere.
+
+    Stateful recurrent layers of Keras 3.12 and 3.13 compare them while they are traced.
+    """
+    if keras_before(3, 12) or not keras_before(3, 14):
+        return None
+    if not any(getattr(layer, "stateful", False) for layer in flat_layers(model)):
+        return None
+    try:
+        return next((one.shape[0] for one in model.inputs or ()), None)
+    except (AttributeError, ValueError):  # it was not built, or is a subclass of one's own
+        return None
+
+
 class _Kept:
     """Loops kept with a model until it is compiled or changed again."""
 
@@ -278,7 +298,9 @@ def step_loop(model: Any, kind: str, data: Any) -> StepLoop:
     for loop in entry.loops:
         if loop.fits(data):
             return loop
-    prepare(model, kind)
+    build_model(model, data[0] if isinstance(data, tuple) else data)
+    if kind == "train":
+        build_optimizer(model)  # the trace then need not run twice
     loop = StepLoop(model, kind, data)
     entry.token = _token(model, kind)  # tracing may have built variables
     entry.loops.append(loop)
@@ -302,12 +324,3 @@ def kept_entry(model: Any, kind: str) -> _Kept:
 
 def _same(one: tuple, other: tuple) -> bool:
     return all(a is b for a, b in zip(one[:2], other[:2])) and one[2:] == other[2:]
-
-
-def prepare(model: Any, kind: str) -> None:
-    """Build the optimizer's variables before the trace, which then need not run twice."""
-    optimizer = model.optimizer
-    if kind != "train" or optimizer is None or optimizer.built:
-        return
-    if model.built and not overrides(model, "train_step"):
-        optimizer.build(model.trainable_variables)

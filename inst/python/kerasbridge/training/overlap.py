@@ -17,6 +17,7 @@ import numpy as np
 from kerasbridge.data.rgenerator import PulledBatches
 from kerasbridge.errors import ArgumentError
 from kerasbridge.runtime import spreading, threads
+from kerasbridge.training.building import build_model, build_optimizer
 from kerasbridge.training.compiling import flat_layers
 from kerasbridge.training.guards import class_weight_rows, leaves
 from kerasbridge.training.keeping import values_kept
@@ -221,9 +222,13 @@ class Steps:
         x, y, weight = batch
         if spreading.strategy_of(self._model) is not None:
             return self._on_devices(batch)
+        build_model(self._model, x)
+        if self._kind == "train":
+            build_optimizer(self._model)
         if self._kind == "predict":
             with values_kept(self._model):
                 return self._model.predict_on_batch(x)
+        weight = spreading.weights_on_devices(y, weight)
         with values_kept(self._model), _metrics_run_on(self._model):
             method = getattr(self._model, f"{self._kind}_on_batch")
             return method(x, y, sample_weight=weight, return_dict=True)

@@ -8,6 +8,7 @@ import keras
 
 from kerasbridge.runtime import spreading
 from kerasbridge.runtime.quiet import hush_retracing
+from kerasbridge.training.building import build_model, build_optimizer, first_step_whole
 from kerasbridge.training.checkpoints import durable
 from kerasbridge.training.compiling import flat_layers
 from kerasbridge.training.history import History
@@ -78,7 +79,15 @@ def fit_plain(
     own = [_FromItsEpoch(x)] if hasattr(x, "begin_epoch") else []
     weighed = spreading.weighed_gradients(model, flat_layers(model))
     looked = looked_at(model, arguments)
-    with weighed, looked, spreading.uneven_told("x"), values_kept(model) as first:
+    build_model(model, x)
+    with (
+        weighed,
+        looked,
+        spreading.uneven_told("x"),
+        first_step_whole(model, "train"),
+        values_kept(model) as first,
+    ):
+        build_optimizer(model)
         model.fit(**_readable(arguments), callbacks=[*first, *callbacks, *own, watch], verbose=0)
 
 
@@ -88,7 +97,10 @@ def evaluate_plain(
     hush_retracing()
     _compile_anew(model)
     watch = Watch(progress, stop, title="Evaluate")
-    with looked_at(model, arguments), spreading.uneven_told("x"), values_kept(model) as first:
+    looked = looked_at(model, arguments)
+    build_model(model, arguments.get("x"))
+    whole = first_step_whole(model, "test")
+    with looked, spreading.uneven_told("x"), whole, values_kept(model) as first:
         return model.evaluate(
             **_readable(arguments),
             callbacks=[*first, *callbacks, watch],
@@ -103,6 +115,7 @@ def predict_plain(
     hush_retracing()
     watch = Watch(progress, stop, title="Predict")
     looked = looked_at(model, arguments, targets=False)
+    build_model(model, arguments.get("x"))
     with looked, spreading.uneven_told("x"), values_kept(model) as first:
         return model.predict(
             **_readable(arguments), callbacks=[*first, *callbacks, watch], verbose=0

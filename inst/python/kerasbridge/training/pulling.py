@@ -20,8 +20,9 @@ from kerasbridge.errors import ArgumentError, DataError, UnsupportedError
 from kerasbridge.runtime import spreading, threads
 from kerasbridge.runtime.facts import facts
 from kerasbridge.training import entering, guards, shapes
-from kerasbridge.training.compiling import as_compiled
-from kerasbridge.training.eligible import callback_reason, overrides
+from kerasbridge.training.building import first_step_whole
+from kerasbridge.training.compiling import as_compiled, overrides
+from kerasbridge.training.eligible import callback_reason
 from kerasbridge.training.history import History
 from kerasbridge.training.keeping import values_kept
 from kerasbridge.training.overlap import Ahead, Steps, plain_logs
@@ -43,9 +44,9 @@ def _check_single_steps(model: Any) -> None:
 
 
 @contextlib.contextmanager
-def _beside(model: Any) -> Iterator[None]:
+def _beside(model: Any, kind: str) -> Iterator[None]:
     """Whatever ends the block, no step goes on after it, and no text and no value is lost."""
-    with threads.routed_output(), values_kept(model):
+    with threads.routed_output(), first_step_whole(model, kind), values_kept(model):
         try:
             yield
         except KeyboardInterrupt:
@@ -113,8 +114,7 @@ class _Calls:
         )
 
     def begin(self, kind: str, step: int) -> None:
-        if self.every:
-            getattr(self.all, f"on_{kind}_batch_begin")(step)
+        getattr(self.all if self.every else self._watch, f"on_{kind}_batch_begin")(step)
 
     def fed(self, kind: str, names: list, done: Callable[[], int], values: Callable) -> None:
         """A batch of a loop in the backend was handed over; steps and values are asked for at need."""
@@ -230,7 +230,7 @@ def fit_pulled(
     started = time.perf_counter()
     try:
         progress.expect()
-        with as_compiled(model), told("fit", None), _beside(model):
+        with as_compiled(model), told("fit", None), _beside(model, "train"):
             run = _Stretches(model, "train", limit, calls, class_weight)
             model.stop_training = False
             calls.all.on_train_begin()
@@ -396,7 +396,7 @@ def evaluate_pulled(
     batches = _batches(model, pull)
     try:
         progress.expect()
-        with as_compiled(model), told("evaluate", None), _beside(model):
+        with as_compiled(model), told("evaluate", None), _beside(model, "test"):
             run = _Stretches(model, "test", limit, calls)
             logs = _test(model, batches, count, calls, run)
     finally:
@@ -431,7 +431,7 @@ def predict_pulled(
     parts: list = []
     try:
         progress.expect()
-        with told("predict", None), _beside(model):
+        with told("predict", None), _beside(model, "predict"):
             run = _Stretches(model, "predict", limit, calls)
             calls.all.on_predict_begin()
             done = run.run(batches, count, parts.append)

@@ -13,6 +13,7 @@ from typing import Any, Callable, Optional
 import tensorflow as tf
 
 from kerasbridge.runtime import threads
+from kerasbridge.training.building import first_step_whole
 from kerasbridge.training.eligible import backend_reason, model_reason
 from kerasbridge.training.loops import StepLoop, step_loop
 from kerasbridge.training.overlap import Ahead, plain_logs
@@ -32,15 +33,6 @@ def refusal(model: Any, kind: str) -> Optional[str]:
     if reason is None and getattr(model, "jit_compile", False):
         return "the model is compiled with jit_compile"
     return reason
-
-
-def _in_order(layout: Any, data: Any) -> list:
-    """The tensors of `data` in the order of `layout`, whatever order its names are in."""
-    if isinstance(layout, dict):
-        return [leaf for name in layout for leaf in _in_order(layout[name], data[name])]
-    if isinstance(layout, tuple):
-        return [leaf for one, part in zip(layout, data) for leaf in _in_order(one, part)]
-    return [data]
 
 
 def _packed(batch: tuple) -> Any:
@@ -91,7 +83,8 @@ class Queued:
             return 0, None
         try:
             data = _packed(first)
-            self._loop = step_loop(self._model, self._kind, data)
+            with first_step_whole(self._model, self._kind):
+                self._loop = step_loop(self._model, self._kind, data)
             function = self._loop.queue_loop()
         except NotResident as reason:
             self.why = str(reason)
@@ -129,7 +122,7 @@ class Queued:
         try:
             job = threads.start(lambda: function(*handles), self._end)
             while True:
-                self._put(True, _in_order(loop.layout, data))
+                self._put(True, flat(data))
                 done += 1
                 fed(loop.names, finished, self._values)
                 if done == count or self._model.stop_training:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Optional
 
 from kerasbridge.runtime import spreading
+from kerasbridge.training.building import build_model, build_optimizer, first_step_whole
 from kerasbridge.training.compiling import as_compiled
 from kerasbridge.training.entering import check_on_backend, check_trains
 from kerasbridge.training.guards import check_labels, check_tokens, clean_class_weight, leaves
@@ -24,7 +25,10 @@ def train_on_batch(
     check_labels(model, y)
     check_tokens(model, x)
     class_weight = clean_class_weight(model, y, class_weight)
-    with as_compiled(model), values_kept(model):
+    sample_weight = spreading.weights_on_devices(y, sample_weight, class_weight)
+    build_model(model, x)
+    with as_compiled(model), first_step_whole(model, "train"), values_kept(model):
+        build_optimizer(model)
         return model.train_on_batch(
             x, y, sample_weight=sample_weight, class_weight=class_weight, return_dict=True
         )
@@ -35,14 +39,15 @@ def test_on_batch(model: Any, x: Any, y: Any = None, sample_weight: Any = None) 
     check_on_backend(model, "test_on_batch")
     check_labels(model, y)
     check_tokens(model, x)
+    sample_weight = spreading.weights_on_devices(y, sample_weight)
+    build_model(model, x)
     try:
-        with values_kept(model):
+        with first_step_whole(model, "test"), values_kept(model):
             return model.test_on_batch(x, y, sample_weight=sample_weight, return_dict=True)
     except StopIteration:
         # Keras 3.0 loses the batch where it compiles the step for it; it has not been counted then
-        rows = next(int(leaf.shape[0]) for _, leaf in leaves(x, "x"))
         return model.evaluate(
-            x, y, batch_size=rows, sample_weight=sample_weight, verbose=0, return_dict=True
+            x, y, batch_size=_rows(x), sample_weight=sample_weight, verbose=0, return_dict=True
         )
 
 
@@ -54,7 +59,11 @@ def predict_on_batch(model: Any, x: Any) -> Any:
     check_on_backend(model, "predict_on_batch")
     check_tokens(model, x)
     if spreading.strategy_of(model) is not None:  # there Keras gives every row once for each device
-        rows = next(int(leaf.shape[0]) for _, leaf in leaves(x, "x"))
-        return model.predict(x, batch_size=rows, verbose=0)
+        return model.predict(x, batch_size=_rows(x), verbose=0)
+    build_model(model, x)
     with values_kept(model):
         return model.predict_on_batch(x)
+
+
+def _rows(x: Any) -> int:
+    return next(int(leaf.shape[0]) for _, leaf in leaves(x, "x"))

@@ -18,6 +18,10 @@ from kerasbridge.training.progress import Progress
 class Watch(keras.callbacks.Callback):
     """Last in the list of callbacks, so that it sees what the others put into the logs.
 
+    A hook at the end of a step makes Keras wait for the step's numbers, unless it is `async_safe`: then
+    Keras calls it on a thread of its own where no other callback needs them. So the hooks at the end only
+    note the numbers, and what writes, stops or raises comes before the next step, on the thread that trains.
+
     Args:
         progress: where text goes.
         stop: None or an object with `is_set()`; once set, the run ends as by Ctrl-C.
@@ -25,6 +29,8 @@ class Watch(keras.callbacks.Callback):
         others: the callbacks of the person who called, for the check of monitored names.
         validation: whether `fit` has validation data.
     """
+
+    async_safe = True
 
     def __init__(
         self,
@@ -46,6 +52,7 @@ class Watch(keras.callbacks.Callback):
         self._checked = self._looked = False
         self._fitting = False
         self._epoch_began = 0.0
+        self._noted: tuple = (0, None)  # the last step that is known to be over, and its numbers
 
     def check_stop(self) -> None:
         if self.stop is not None and self.stop.is_set():
@@ -93,15 +100,25 @@ class Watch(keras.callbacks.Callback):
         if self.progress.due():
             self.progress.step(done(), values())
 
+    def on_train_batch_begin(self, batch, logs=None):
+        self._check_names(self._noted[1])
+        self._before_step(batch, self._noted)
+
     def on_train_batch_end(self, batch, logs=None):
-        where.done(batch)
+        self._noted = (batch, logs)
+
+    on_test_batch_end = on_train_batch_end
+
+    def _before_step(self, batch: int, noted: tuple) -> None:
+        where.at(batch)
         self.check_stop()
-        self._check_names(logs)
-        if self.progress.due():
-            self.progress.step(batch + 1, logs)
+        if batch and self.progress.due():
+            last, logs = noted
+            self.progress.step(last + 1, logs)
 
     def on_epoch_end(self, epoch, logs=None):
         logs = dict(logs or {})
+        self._check_names([name for name in logs if not name.startswith("val_")])
         if self.history_record is not None:
             self.history_record.add(epoch, logs)
         self.progress.end(logs)
@@ -129,11 +146,11 @@ class Watch(keras.callbacks.Callback):
             where.begin(None)
             self.progress.begin(self.title, (self.params or {}).get("steps"))
 
-    def on_test_batch_end(self, batch, logs=None):
-        where.done(batch)
-        self.check_stop()
-        if not self._fitting and self.progress.due():
-            self.progress.step(batch + 1, logs)
+    def on_test_batch_begin(self, batch, logs=None):
+        if self._fitting:
+            self.check_stop()
+        else:
+            self._before_step(batch, self._noted)
 
     def on_test_end(self, logs=None):
         if not self._fitting:
@@ -143,11 +160,8 @@ class Watch(keras.callbacks.Callback):
         where.begin(None)
         self.progress.begin(self.title, (self.params or {}).get("steps"))
 
-    def on_predict_batch_end(self, batch, logs=None):
-        where.done(batch)
-        self.check_stop()
-        if self.progress.due():
-            self.progress.step(batch + 1)
+    def on_predict_batch_begin(self, batch, logs=None):
+        self._before_step(batch, (batch - 1, None))
 
     def on_predict_end(self, logs=None):
         self.progress.end()

@@ -8,7 +8,7 @@ import math
 from typing import Any, Callable, Iterator, Optional
 
 from kerasbridge.errors import ArgumentError, OutOfMemoryError, UnsupportedError
-from kerasbridge.runtime import devices, exhausted, memory
+from kerasbridge.runtime import devices, exhausted, memory, presses
 from kerasbridge.runtime.keras_version import keras_before
 from kerasbridge.training import guards
 from kerasbridge.training.compiling import flat_layers
@@ -169,6 +169,8 @@ def accumulated(model: Any, steps: int) -> Iterator[None]:
             hint="Use a newer Keras, or a smaller `batch_size` with a smaller learning rate.",
             argument="effective_batch_size",
         )
+    from kerasbridge.training.building import copy_state
+
     before = model.optimizer
     if getattr(before, "gradient_accumulation_steps", None) or hasattr(before, "inner_optimizer"):
         raise UnsupportedError(
@@ -179,35 +181,20 @@ def accumulated(model: Any, steps: int) -> Iterator[None]:
         )
     config = {**before.get_config(), "gradient_accumulation_steps": steps}
     during = type(before).from_config(config)
-    for one in (before, during):
-        if not one.built and model.built:
-            one.build(model.trainable_variables)
+    with presses.held():
+        for one in (before, during):
+            if not one.built and model.built:
+                one.build(model.trainable_variables)
     if before.built and during.built:
-        _copy(before, during, steps)
+        copy_state(before, during, steps)
     model.optimizer = during
     model.train_function = None
     try:
         yield
     finally:
-        if not before.built and model.built:
-            before.build(model.trainable_variables)
-        _copy(during, before, 1 / steps)
+        with presses.held():
+            if not before.built and model.built:
+                before.build(model.trainable_variables)
+            copy_state(during, before, 1 / steps)
         model.optimizer = before
         model.train_function = None
-
-
-def _copy(source: Any, target: Any, factor: float) -> None:
-    """State of one optimizer to another; `factor` turns the count of steps of one into the other's."""
-    import keras
-
-    values = {_path(one): one for one in source.variables}
-    for variable in target.variables:
-        found = values.get(_path(variable))
-        if found is None:  # what only one of them has: sums of gradients
-            continue
-        value = keras.ops.convert_to_numpy(found)
-        variable.assign(int(value * factor) if _path(variable) == "iteration" else value)
-
-
-def _path(variable: Any) -> str:
-    return variable.path.split("/", 1)[-1]

@@ -15,6 +15,7 @@ from kerasbridge.saving.safety.texts import check_text_size, damaged
 MAX_OBJECTS = 500_000
 MAX_LEVELS = 100
 _KINDS = "fiub"  # floats, whole numbers, truth values
+BFLOAT16 = "bfloat16"  # HDF5 has no such type: Keras marks two bytes by an attribute
 
 
 @dataclass
@@ -191,10 +192,18 @@ class _Walk:
             raise _unsafe(self.source, self.part, f"'{path}' is stored in another file")
         if item.shape is None:
             raise damaged(self.source, self.part, f"'{path}' has no shape")
-        dtype = item.dtype
-        if dtype.kind not in _KINDS and str(dtype) not in ("bfloat16",):
-            words = "texts or objects" if dtype.kind in "OSUV" else f"values of type {dtype}"
-            raise _unsafe(self.source, self.part, f"'{path}' holds {words}, not real numbers")
+        dtype, kind = item.dtype, str(item.dtype)
+        if dtype.kind == "V" and dtype.names is None and dtype.itemsize == 2:
+            mark = item.attrs.get("dtype")
+            kind = BFLOAT16 if isinstance(mark, str) and mark == BFLOAT16 else kind
+        if dtype.kind not in _KINDS and kind != BFLOAT16:
+            words = "texts or objects" if dtype.kind in "OSU" else f"values of type {dtype}"
+            hint = ""
+            if kind == "|V2":
+                hint = (
+                    "Keras writes bfloat16 so into .h5 files, and reads it from .keras files alone."
+                )
+            raise _unsafe(self.source, self.part, f"'{path}' holds {words}, not real numbers", hint)
         declared = math.prod(item.shape) * dtype.itemsize
         stored = item.id.get_storage_size()
         layout = item.id.get_create_plist().get_layout()
@@ -217,7 +226,7 @@ class _Walk:
             raise _unsafe(self.source, self.part, "Datasets share bytes")
         if self.total > size_limit(self.size, self.max_size):
             raise too_large(self.source, self.total, self.size)
-        self.found.append(Stored(path[1:], tuple(item.shape), str(dtype), declared, offset))
+        self.found.append(Stored(path[1:], tuple(item.shape), kind, declared, offset))
 
 
 # ---- heaps ------------------------------------------------------------------------------------------------
