@@ -19,7 +19,6 @@ from kerasbridge.saving.contents import Contents
 from kerasbridge.saving.door import warn_of
 from kerasbridge.saving.kept_values import Writing, is_small, values_kept
 from kerasbridge.saving.older_weights import is_bfloat16
-from kerasbridge.saving.optimizer_state import other_optimizer
 from kerasbridge.saving.own_tree import APART, OwnTree, hand_over, own_tree, reading
 from kerasbridge.saving.report import WeightsReport, loaded_whole, shapes_differ
 
@@ -323,7 +322,11 @@ def _on_optimizer(model: Any, path: str, files: list[Contents]) -> Optional[str]
     held = sorted(s.shape for f in files for s in f.datasets if s.path.startswith(STATE))
     wanted = sorted(tuple(variable.shape) for variable in optimizer.variables)
     # one that has not trained keeps its step and its rate alone
-    return None if len(held) <= 2 or held == wanted else other_optimizer(path, held, optimizer)
+    if len(held) <= 2 or held == wanted:
+        return None
+    from kerasbridge.saving.optimizer_state import other_optimizer  # (it starts Keras)
+
+    return other_optimizer(path, held, optimizer)
 
 
 def whole_jobs(own: OwnTree, files: list[Contents]) -> Optional[list]:
