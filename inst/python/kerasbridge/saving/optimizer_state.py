@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Sized
 from typing import Any
 
-import keras
 import numpy as np
 
 
@@ -45,6 +44,8 @@ def restore_from_h5(model, path: str):
     old = getattr(model, "optimizer", None)
     if old is None or not model.built:
         return model
+    import keras  # whoever looks into a file needs none
+
     fresh = keras.optimizers.deserialize(keras.optimizers.serialize(old))
     fresh.build(model.trainable_variables)
     values = _stored(path)
