@@ -65,6 +65,7 @@ cross_arguments <- function(args) {
 # lost: so it is told here whether one came, and Python is asked for the result once more, on the side
 # of the border (with or without conversion) that the call took.
 cross <- function(run, side = the$bridge) {
+  the$outer_restarts <- length(computeRestarts()) > 1 # for guard_r_code(); more come only further in, at another call
   pressed <- FALSE
   press <- \(e) {
     pressed <<- TRUE

@@ -26,11 +26,15 @@ to_python <- function(x) {
     kb_list = to_list(lapply(x$value, to_python)),
     kb_dict = to_dict(lapply(x$value, to_python)),
     kb_int_dict = raw$as_dict(to_list(as.list(names(x$value))), to_list(unname(x$value))),
-    kb_tensor = raw$as_tensor(x$value, x$dtype),
+    kb_tensor = {
+      check_width(x)
+      raw$as_tensor(x$value, x$dtype)
+    },
     kb_data = data_to_python(x),
     kb_puller = raw$puller(as_python_function(x$value)),
     kb_sparse = raw$sparse_rows(x$layout, x$first, x$second, x$value, x$shape),
     kb_function = as_python_function(x$value, x$name, isTRUE(x$signature), x$described %||% FALSE),
+    kb_hook = as_python_function(x$value, direct = TRUE),
     kb_output = raw$Output(as_python_function(x$value), x$terminal, x$width),
     kb_symbol = raw$symbol(x$value),
     kb_bigint = raw$whole_number(x$value),
@@ -77,7 +81,6 @@ as_tensor <- function(x, dtype = NULL, shape = NULL) {
     x <- as_tensor_arg(x, "x", rlang::current_env(), dtype = dtype)
   }
   out <- bridge_call("keras.ops.convert_to_tensor", c(list(x), if (!is.null(dtype)) list(dtype = dtype)))
-  check_width(x, dtype, rlang::current_env())
   if (is.null(shape)) {
     return(out)
   }
@@ -85,16 +88,17 @@ as_tensor <- function(x, dtype = NULL, shape = NULL) {
 }
 
 # JAX holds whole numbers of 64 bits in 32, unless told otherwise, and cuts off what doesn't fit.
-check_width <- function(x, dtype, call) {
-  if (!identical(the$backend, "jax") || is.null(dtype) || !dtype %in% c("int64", "uint64") || is_python(x)) {
+check_width <- function(tensor) {
+  dtype <- tensor$dtype
+  if (!identical(the$backend, "jax") || is.null(dtype) || !dtype %in% c("int64", "uint64")) {
     return(invisible())
   }
   largest <- if (dtype == "int64") 2^31 - 1 else 2^32 - 1
-  too_large <- is.numeric(x$value) && any(abs(x$value) > largest)
+  too_large <- is.numeric(tensor$value) && any(abs(tensor$value) > largest)
   if (too_large && !identical(Sys.getenv("JAX_ENABLE_X64"), "true")) {
     abort_argument(
-      "x", sprintf("holds whole numbers beyond %.0f, and JAX keeps %s in 32 bits.", largest, dtype),
-      "Set the environment variable JAX_ENABLE_X64 to \"true\" before Keras starts, or use `dtype = \"float32\"`.", call = call
+      tensor$arg %||% "x", sprintf("holds whole numbers beyond %.0f, and JAX keeps %s in 32 bits.", largest, dtype),
+      "Set the environment variable JAX_ENABLE_X64 to \"true\" before Keras starts, or use `dtype = \"float32\"`.", call = NULL
     )
   }
 }

@@ -262,7 +262,7 @@ mock_verbs <- list(
   predict = \(a, call) mock_predict(a, call),
   predict_on_batch = \(a, call) mock_predict(a, call),
   warm_up = \(a, call) NULL,
-  hook_list = \(a, call) new_mock("callback", type = "HookList", functions = a$functions, takes = a$takes),
+  hook_list = \(a, call) new_mock("callback", type = "HookList", functions = lapply(a$functions, \(hook) hook$value), takes = a$takes),
   describe_model = \(a, call) mock_describe(a$model),
   get_layer = \(a, call) {
     names <- vapply(a$model$layers, \(l) l$name, "")

@@ -116,6 +116,7 @@ bridge_start <- function(call = rlang::caller_env()) {
   bridge_environment(call)
   started <- tryCatch(
     {
+      the$insides <- base_insides()
       the$bridge <- import_bridge(convert = TRUE, call)
       the$raw <- import_bridge(convert = FALSE, call)
       # what every call goes through is looked up once

@@ -152,7 +152,7 @@ callback_from_r <- function(x, call) {
   if (!any(c("self", "super", "private") %in% unlist(lapply(members, \(f) all.names(body(f)))))) {
     # without `self` a hook costs a third
     takes <- lapply(members, \(f) if ("..." %in% names(formals(f))) -1L else length(formals(f)))
-    return(bridge_do("hook_list", functions = members, takes = takes, call = call))
+    return(bridge_do("hook_list", functions = lapply(members, tagged, "hook"), takes = takes, call = call))
   }
   class_constructor(new_class_spec("callback", "HookList", members, parent_env = globalenv(), call = call))()
 }

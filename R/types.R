@@ -289,7 +289,7 @@ as_tensor_int_arg <- function(x, arg, call) {
     return(as_int_arg(x, arg, call))
   }
   if (any(abs(x) > .Machine$integer.max)) {
-    return(tagged(unname(as_array(x)), "tensor", dtype = "int64"))
+    return(tagged(unname(as_array(x)), "tensor", dtype = "int64", arg = arg))
   }
   storage.mode(x) <- "integer"
   tagged(unname(as_array(x)), "tensor", dtype = "int32")

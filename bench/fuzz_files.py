@@ -403,6 +403,7 @@ def child() -> None:
     import resource
     import warnings
 
+    import keras
     import numpy as np
     from kerasbridge.errors import ArgumentError, FileError
     from kerasbridge.saving import load_config, load_model, load_weights
@@ -428,7 +429,7 @@ def child() -> None:
             load_weights(model, path)
         else:
             model = load_model(path)
-        return np.asarray(model(x))
+        return keras.ops.convert_to_numpy(model(x))
 
     print("READY", flush=True)
     want = None
@@ -465,7 +466,8 @@ class Child:
             stderr=subprocess.DEVNULL,
             env=environment,
         )
-        self._line(120)
+        if not self._line(600):
+            raise SystemExit("The process that loads files does not start.")
         kind, said = self.load(self.good)
         if kind != "same":
             raise SystemExit(f"The good file does not load: {said}")
@@ -547,6 +549,7 @@ def main() -> int:
     parser.add_argument("--count", type=int, default=2000)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--plain", action="store_true")
+    parser.add_argument("--limit", type=float, default=20.0, help="seconds that a load may take")
     parser.add_argument("--keep", help="folder for the files that are neither refused nor the same")
     parser.add_argument("--child", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -555,7 +558,9 @@ def main() -> int:
         return 0
     faults = 0
     for ending in options.formats:
-        tally, notable = fuzz(ending, options.count, options.seed, options.plain, keep=options.keep)
+        tally, notable = fuzz(
+            ending, options.count, options.seed, options.plain, options.limit, options.keep
+        )
         shown = ", ".join(
             f"{kind} {tally[kind]}" for kind in ("refused", "same", *FAULTS) if tally[kind]
         )

@@ -1,10 +1,11 @@
 """Round trips between processes and languages: what one process saves, another reads.
 
 `python bench/roundtrips.py` makes every model of tests/python/training_models.py and one model for every layer
-class that Keras has, trains the former, and saves all in every format. Fresh processes read the files: one in
-R, one in Python with this package, one with plain Keras. A fresh R process loads each model, saves it in
-every format itself, and those files are read by the same three. Compared are predictions (bit by bit), the
-state of the optimizer, the rate it has arrived at, and the loss of the next epoch. `--skip 20 --limit 5`
+class that Keras or this package has (those that learn from data also adapted), trains the former, and saves all
+in every format. Fresh processes read the files: one in R, one in Python with this package, one with plain
+Keras. A fresh R process loads each model, saves it in every format itself, and those files are read by the
+same three. Compared are predictions (bit by bit), the state of the optimizer, the rate it has arrived at,
+and the loss of the next epoch. `--skip 20 --limit 5`
 takes a few, `--no-r` leaves R out (else its library of packages must hold this one: `R_LIBS`).
 """
 
@@ -30,6 +31,7 @@ WEIGHTS = (".weights.h5", ".older.h5", ".safetensors")
 WORDS = ["red", "green", "blue"]
 # layers whose numbers depend on how the graph is compiled: compared as R predicts
 PREDICTED = ("layer MelSpectrogram",)
+OWN = "own layer "  # of this package: plain Keras has none of them
 STATELESS = (".older.h5", ".safetensors")  # of weights, without the optimizer's state
 # formats that plain Keras reads by itself, and those that it can't read into a model that it has built
 PLAIN = (".keras", ".weights.h5")
@@ -53,7 +55,108 @@ def every_case() -> dict:
 
     cases = {name: trained(make) for name, make in training_models.CASES.items()}
     cases.update({f"layer {name}": make for name, make in layer_cases().items()})
+    cases.update({f"layer {name}": make for name, make in adapted_cases().items()})
+    cases.update({f"{OWN}{name}": make for name, make in own_cases().items()})
     return cases
+
+
+def one_layer(layer, shape, dtype="float32", calls=1):
+    """A model of one layer, its input random numbers below 8; called on the input `calls` times over."""
+    import keras
+    import numpy as np
+
+    rng = np.random.default_rng(0)
+    whole = dtype != "float32"
+    x = rng.integers(0, 8, (4, *shape)) if whole else rng.random((4, *shape), "float32") * 8
+    start = keras.Input(shape, dtype=dtype)
+    return keras.Model(start, layer(*[start] * calls)), x, None, None
+
+
+def adapted_cases() -> dict:
+    """Layers that have learnt from data what others are told."""
+    import keras
+    import numpy as np
+
+    layers = keras.layers
+
+    def adapted(make, data, shape, dtype="float32"):
+        def build():
+            layer = make()
+            layer.adapt(data)
+            return one_layer(layer, shape, dtype)
+
+        return build
+
+    def words(make):
+        def build():
+            layer = make()
+            layer.adapt(np.array(["red green", "blue red"]))
+            start = keras.Input((1,), dtype="string")
+            x = np.array([["red"], ["green blue"], ["blue"], ["red red"]], dtype=object)
+            return keras.Model(start, layer(start)), x, None, None
+
+        return build
+
+    numbers = np.linspace(0, 8, 40, dtype="float32").reshape(20, 2)
+    whole = np.arange(8)
+    return {
+        "Normalization, adapted": adapted(layers.Normalization, numbers, (2,)),
+        "Normalization, adapted, no axis": adapted(
+            lambda: layers.Normalization(axis=None), numbers, (2,)
+        ),
+        "Discretization, adapted": adapted(
+            lambda: layers.Discretization(num_bins=4), numbers, (2,)
+        ),
+        "IntegerLookup, adapted": adapted(layers.IntegerLookup, whole, (3,), "int64"),
+        "IntegerLookup, adapted, tf_idf": adapted(
+            lambda: layers.IntegerLookup(output_mode="tf_idf"), whole[:, None], (3,), "int64"
+        ),
+        "StringLookup, adapted": words(layers.StringLookup),
+        "TextVectorization, adapted": words(
+            lambda: layers.TextVectorization(output_sequence_length=3)
+        ),
+        "TextVectorization, adapted, tf_idf": words(
+            lambda: layers.TextVectorization(output_mode="tf_idf")
+        ),
+    }
+
+
+def own_cases() -> dict:
+    """The layers that ship with this package."""
+    sys.path.insert(0, str(ROOT / "inst" / "python"))
+    import keras
+    from kerasbridge import layers
+
+    made = {
+        "AttentionPooling": lambda: one_layer(layers.AttentionPooling(4), (6, 3)),
+        "FeatureTokenizer": lambda: one_layer(layers.FeatureTokenizer(4), (3,)),
+        "GradientReversal": lambda: one_layer(layers.GradientReversal(2.0), (3,)),
+        "LocallyConnected1D": lambda: one_layer(layers.LocallyConnected1D(2, 2), (8, 3)),
+        "LocallyConnected2D": lambda: one_layer(layers.LocallyConnected2D(2, 2), (6, 6, 3)),
+        "MixtureDensity": lambda: one_layer(layers.MixtureDensity(2), (3,)),
+        "MonteCarloDropout": lambda: one_layer(layers.MonteCarloDropout(0.0), (3,)),
+        "PatchEmbedding": lambda: one_layer(layers.PatchEmbedding(2, 4), (6, 6, 3)),
+        "PeriodicEmbedding": lambda: one_layer(layers.PeriodicEmbedding(4), (3,)),
+        "PiecewiseLinearEmbedding": lambda: one_layer(
+            layers.PiecewiseLinearEmbedding([[0.0, 0.5, 1.0]] * 2), (2,)
+        ),
+        "PositionEmbedding": lambda: one_layer(layers.PositionEmbedding(9), (6, 3)),
+        "RandomHeight": lambda: one_layer(layers.RandomHeight(0.2), (8, 8, 3)),
+        "RandomWidth": lambda: one_layer(layers.RandomWidth(0.2), (8, 8, 3)),
+        "ReversibleInstanceNorm": lambda: one_layer(layers.ReversibleInstanceNorm(), (6, 3)),
+        "SinusoidalEncoding": lambda: one_layer(layers.SinusoidalEncoding(), (6, 4)),
+        "SqueezeExcite": lambda: one_layer(layers.SqueezeExcite(2), (6, 6, 4)),
+        "TabularTransformer": lambda: one_layer(layers.TabularTransformer(8, 1, 2), (4,)),
+        "TemporalBlock": lambda: one_layer(layers.TemporalBlock(4), (8, 3)),
+        "ThresholdedReLU": lambda: one_layer(layers.ThresholdedReLU(0.5), (3,)),
+        "TransformerDecoder": lambda: one_layer(layers.TransformerDecoder(2, 8), (6, 4), calls=2),
+        "TransformerEncoder": lambda: one_layer(layers.TransformerEncoder(2, 8), (6, 4)),
+    }
+    classes = [name for name in dir(layers) if inspect.isclass(getattr(layers, name))]
+    left = {n for n in classes if issubclass(getattr(layers, n), keras.Layer)} - made.keys()
+    if left:
+        raise SystemExit(f"no case for {sorted(left)}")
+    return made
 
 
 def layer_cases() -> dict:
@@ -161,15 +264,19 @@ def layer_cases() -> dict:
 
 def rate_of(model) -> float:
     """The learning rate that the optimizer would use next, of a schedule its present value."""
-    import numpy as np
+    import keras
 
     optimizer = getattr(model, "optimizer", None)
-    return float("nan") if optimizer is None else float(np.asarray(optimizer.learning_rate))
+    return (
+        float("nan")
+        if optimizer is None
+        else float(keras.ops.convert_to_numpy(optimizer.learning_rate))
+    )
 
 
 def facts(model, given: dict, trains: bool = True) -> dict:
     """What a model answers: predictions, optimizer state, rate, loss of the next epoch (if it `trains`)."""
-    import numpy as np
+    import keras
 
     x, y, rows = given["x"], given["y"], given["rows"]
     # a layer alone is called as it is: `predict` would compile each of the many
@@ -177,9 +284,12 @@ def facts(model, given: dict, trains: bool = True) -> dict:
         out = model.predict(x, verbose=0, batch_size=rows)
     else:
         out = model(x, training=False)
-    found = {"predict": [np.asarray(o) for o in _flat(out)], "weights": model.get_weights()}
+    found = {
+        "predict": [keras.ops.convert_to_numpy(o) for o in _flat(out)],
+        "weights": model.get_weights(),
+    }
     if trains and y is not None and getattr(model, "optimizer", None) is not None:
-        found["optimizer"] = [np.asarray(v) for v in model.optimizer.variables]
+        found["optimizer"] = [keras.ops.convert_to_numpy(v) for v in model.optimizer.variables]
         found["rate"] = rate_of(model)
         done = model.fit(x, y, epochs=1, verbose=0, shuffle=False, batch_size=rows)
         found["loss"] = done.history["loss"][0]
@@ -286,7 +396,7 @@ def read(index: str, plain: bool) -> dict:
             wanted = pickle.load(file)  # noqa: S301 - written by this program just before
         row = table[name] = {}
         for ending, path in entry["files"].items():
-            if path is None or plain and ending not in PLAIN:
+            if path is None or plain and (ending not in PLAIN or name.startswith(OWN)):
                 continue
             try:
                 if ending in WEIGHTS:

@@ -40,6 +40,7 @@ def test_the_tour_has_its_stops():
 
 
 def test_tensorflow_on_several_devices_needs_keras_3_9(run_python):
+    pytest.importorskip("tensorflow")
     done = run_python(
         """
 from kerasbridge.runtime import device_settings, spreading, starting

@@ -40,7 +40,7 @@ def test_a_round_trip_and_a_change_by_hand(tree, tmp_path, ending):
 
 def test_a_model_larger_than_the_computer_is_refused_before_it_takes_memory(tree, tmp_path):
     dense(tree)["units"] = 2 * 10**12
-    with pytest.raises(UnsafeFileError, match=r"`json` is refused.*over [\d,]{16,} bytes"):
+    with pytest.raises(UnsafeFileError, match=r"`json_string` is refused.*over [\d,]{16,} bytes"):
         model_from_json(json.dumps(tree))
     path = tmp_path / "a.json"
     path.write_text(json.dumps(tree))
@@ -53,10 +53,10 @@ def test_a_model_larger_than_the_computer_is_refused_before_it_takes_memory(tree
 def test_what_keras_can_not_make_is_one_class_of_error(tree, tmp_path, value):
     dense(tree)["units"] = value
     with pytest.raises(
-        ArgumentError, match="`json` describes no model that Keras can make: ."
+        ArgumentError, match="`json_string` describes no model that Keras can make: ."
     ) as info:
         model_from_json(json.dumps(tree))
-    assert info.value.argument == "json"
+    assert info.value.argument == "json_string"
     path = tmp_path / "a.json"
     path.write_text(json.dumps(tree))
     with pytest.raises(FileError, match=r"a\.json' describes no model"):
@@ -64,7 +64,7 @@ def test_what_keras_can_not_make_is_one_class_of_error(tree, tmp_path, value):
 
 
 def test_a_key_that_stands_twice_is_said(tmp_path):
-    with pytest.raises(ArgumentError, match="`json` has the key 'a' twice"):
+    with pytest.raises(ArgumentError, match="`json_string` has the key 'a' twice"):
         model_from_json('{"class_name": "Sequential", "config": {"a": 1, "a": 2}}')
     with pytest.raises(ArgumentError, match="`yaml` has the key 'units' twice"):
         model_from_yaml("class_name: Sequential\nconfig:\n  units: 1\n  units: 2\n")

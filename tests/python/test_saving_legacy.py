@@ -117,6 +117,8 @@ def graph_operation(op, constants, attr=None, name="op"):
     ],
 )  # fmt: skip
 def test_operations_of_graphs(op, constants, attr, wanted):
+    if op == "StridedSlice" and keras.config.backend() == "torch":
+        pytest.skip("PyTorch takes no slice that goes backwards")
     x = np.linspace(1, 2, 12, dtype="float32").reshape(3, 4)
     model = model_from_json(graph_operation(op, constants, attr))
     np.testing.assert_allclose(model.predict(x, verbose=0), wanted(x), rtol=1e-6)

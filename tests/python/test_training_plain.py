@@ -61,6 +61,17 @@ def test_importing_the_package_imports_no_keras():
     assert done.stdout.split() == ["False", "False"]
 
 
+def test_no_callback_of_ours_makes_keras_wait_for_each_step():
+    """A hook at a step's end does, unless the callback is `async_safe`: then Keras hands it over to a thread."""
+    from kerasbridge.training import keeping, watch
+
+    plain = keras.callbacks.Callback
+    for ours in (watch.Watch, keeping._Answer):
+        for name in ("on_batch_end", *(f"on_{k}_batch_end" for k in ("train", "test", "predict"))):
+            waits = getattr(ours, name) is not getattr(plain, name)
+            assert not waits or ours.async_safe, f"{ours.__name__}.{name}"
+
+
 def test_fit_returns_a_plain_picklable_history():
     x, y = table()
     model = small_model()

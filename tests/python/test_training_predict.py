@@ -198,3 +198,29 @@ def test_stateful_layers_with_their_fixed_batch(kind):
     loss = fresh(lambda: model.evaluate(x, y, batch_size=1, verbose=0))
     ours = fresh(lambda: training.evaluate(model, x, y, batch_size=1, verbose=0))
     assert ours["loss"] == pytest.approx(loss, rel=1e-6)
+
+
+def test_named_parts_of_data_may_come_in_another_order_each_time():
+    from kerasbridge.training.pulling import evaluate_pulled
+
+    a, b = np.sin(np.arange(12.0))[:, None], np.cos(np.arange(12.0))[:, None]
+    inputs = [L.Input((1,), name="a"), L.Input((1,), name="b")]
+    both = L.Concatenate()(inputs)
+    fixed = {"kernel_initializer": keras.initializers.Constant([[1.0], [10.0]])}
+    outputs = {name: L.Dense(1, name=name, **fixed)(both) for name in ("sum", "half")}
+    model = keras.Model(inputs, outputs)
+    model.compile("sgd", {"sum": "mse", "half": "mae"})
+    truth = a + 10 * b
+    for x in ({"a": a, "b": b}, {"b": b, "a": a}):
+        for y in ({"sum": truth, "half": truth / 2}, {"half": truth / 2, "sum": truth}):
+            found = training.predict(model, x, verbose=0)["sum"]
+            np.testing.assert_allclose(found, truth, rtol=1e-5)
+            wanted = pytest.approx(np.abs(truth / 2).mean(), 1e-5)
+            assert training.evaluate(model, x, y, verbose=0)["loss"] == wanted
+            assert (
+                evaluate_pulled(model, lambda x=x, y=y: (x, y), steps=2, verbose=0)["loss"]
+                == wanted
+            )
+            frozen = {"batch_size": 12, "verbose": 0, "engine": "graph"}
+            model.optimizer.learning_rate = 0.0
+            assert training.fit(model, x, y, **frozen).metrics["loss"][0] == wanted

@@ -159,6 +159,14 @@ def test_xla_that_turns_out_slow_is_left_at_once():
     assert chooser.mode == "graph" and 0 < chooser.steps_by_mode["xla"] < 20
 
 
+def test_a_long_step_tries_no_xla_that_could_not_be_interrupted():
+    chooser = made()
+    drive(chooser, {"graph": 0.2, "xla": 4.0, "keras": 0.2}, 1_000_000)
+    assert chooser.mode == "graph" and chooser.steps_by_mode["xla"] == 0
+    assert chooser.reason.endswith("no XLA: a step of it might keep Ctrl-C waiting for long")
+    assert chooser.next(1_000) == ("graph", 1)
+
+
 def test_a_step_of_arithmetic_tries_xla_only_if_that_costs_little():
     pace = {"graph": 8e-3, "xla": 0.16, "keras": 9e-3}
     chooser = made()

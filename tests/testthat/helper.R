@@ -41,3 +41,8 @@ known_weights <- function(model, kernel = matrix(c(1, 2), 2), bias = 0.5) {
 tensor_slices_dataset_or_null <- function() {
   if (kerasbridge_info()$backend == "tensorflow") tf$data$Dataset$range(3L)
 }
+
+# Keras makes its layers of text and hashing of TensorFlow on every backend.
+skip_without_text_layers <- function() {
+  skip_if_not(reticulate::py_module_available("tensorflow"), "layers of text need the Python package tensorflow")
+}

@@ -72,7 +72,8 @@ test_that("names cut short are written out with a note once a session, or refuse
 test_that("every layer that has `use_bias` knows Keras 1's `bias`", {
   with_offset <- Filter(
     \(f) is.function(f) && "use_bias" %in% names(formals(f)),
-    sapply(getNamespaceExports("kerasbridge"), getExportedValue, ns = "kerasbridge", simplify = FALSE)
+    # (`tf` is an error where the Python package isn't there)
+    sapply(setdiff(getNamespaceExports("kerasbridge"), "tf"), getExportedValue, ns = "kerasbridge", simplify = FALSE)
   )
   expect_gt(length(with_offset), 20)
   expect_identical(names(Filter(\(f) !"bias" %in% names(formals(f)), with_offset)), character())

@@ -64,6 +64,10 @@ test_that("weights go through every older format", {
   expect_identical(report$status[1:2], c("loaded", "missing"))
   expect_identical(report$layer[1:2], c(model$layers[[1]]$name, "new"))
   path <- withr::local_tempfile()
+  if (config_backend() != "tensorflow") {
+    expect_error(save_model_weights_tf(model, path), "checkpoints are TensorFlow's", class = "kerasbridge_error_unsupported")
+  }
+  skip_if(config_backend() != "tensorflow", "checkpoints are TensorFlow's")
   save_model_weights_tf(model, path)
   zero()
   load_model_weights_tf(model, path)
@@ -82,6 +86,10 @@ test_that("SavedModel folders train on when whole and predict when not", {
   model <- trained()
   folder <- withr::local_tempdir()
   whole <- file.path(folder, "whole")
+  if (config_backend() != "tensorflow") {
+    expect_error(save_model_tf(model, whole), "SavedModel folders .* are TensorFlow's", class = "kerasbridge_error_unsupported")
+  }
+  skip_if(config_backend() != "tensorflow", "SavedModels are TensorFlow's")
   save_model_tf(model, whole)
   again <- load_model_tf(whole)
   expect_equal(values(again), values(model))

@@ -44,7 +44,7 @@ error_cases <- function() {
     "case('loss class', go(make(loss = Loss('Bad', call = function(y_true, y_pred) deeper())())))",
     "case('metric function', go(make(metrics = custom_metric('odd', \\(a, b) deeper()))))",
     "metric <- function(...) Metric('Odd', ...)(name = 'odd')",
-    "state <- list(update_state = function(y_true, y_pred, sample_weight = NULL) NULL, result = function() op_zeros(c()))",
+    "state <- list(update_state = function(y_true, y_pred, sample_weight = NULL) NULL, result = function() op_sum(op_zeros(1)))",
     "for (n in c('update_state', 'result', 'reset_state')) {",
     "  parts <- state; parts[[n]] <- switch(n, update_state = function(y_true, y_pred, sample_weight = NULL) deeper(), function() deeper())",
     "  case(paste('metric', n), go(make(metrics = list(do.call(metric, parts)))))",
@@ -108,6 +108,9 @@ test_that("an error in R code of any kind is that error, with its calls and its 
     "model predict_step" = "the model 'own' \\(Net\\), `predict_step\\(\\)`", "callback, R6" = "the callback 'Old', `on_epoch_end\\(\\)`, epoch 1",
     callback_lambda = "the R function `on_epoch_end`, epoch 1", callback_learning_rate_scheduler = "the R function `schedule`"
   )
+  # elsewhere Keras goes through a model once before its first batch; on JAX it hands steps other arguments
+  if (config_backend() != "tensorflow") places <- sub(", epoch 1, batch 1$", "", places)
+  if (config_backend() == "jax") places <- places[!grepl("^model .*_step$", names(places))]
   for (name in names(places)) {
     row <- c(found[[name]], "", "", "")
     expect_identical(row[1:2], c("simpleError", "boom in R"), info = name)

@@ -6,17 +6,20 @@ test_that("layers learn from data", {
   columns <- layer_normalization()
   adapt(columns, matrix(c(0, 2, 10, 30), 2))
   expect_equal(as.array(columns(matrix(c(0, 2, 10, 30), 2))), matrix(c(-1, 1, -1, 1), 2), tolerance = 1e-5)
+  expect_error(adapt(layer_dense(units = 1), 1:3), "learns nothing", class = "kerasbridge_error_argument")
+  skip_without_text_layers()
   text <- layer_text_vectorization()
   adapt(text, c("b b a", "b ä"))
   expect_setequal(get_vocabulary(text), c("", "[UNK]", "b", "a", "ä"))
   expect_identical(get_vocabulary(text, include_special_tokens = FALSE)[[1]], "b")
-  expect_error(adapt(layer_dense(units = 1), 1:3), "learns nothing", class = "kerasbridge_error_argument")
   expect_error(adapt(text, c("a", NA)), "data[2]", fixed = TRUE, class = "kerasbridge_error_data")
   expect_error(adapt(text, "a", size = 3), "size", class = "kerasbridge_error_argument")
 })
 
 test_that("vocabularies are set and read", {
   skip_if_no_keras()
+  expect_error(get_vocabulary(layer_dense(units = 1)), "no vocabulary", class = "kerasbridge_error_argument")
+  skip_without_text_layers()
   layer <- layer_string_lookup()
   expect_identical(set_vocabulary(layer, c("red", "grün")), layer)
   expect_identical(get_vocabulary(layer), c("[UNK]", "red", "grün"))
@@ -27,7 +30,6 @@ test_that("vocabularies are set and read", {
   file <- withr::local_tempfile(lines = c("one", "two"))
   set_vocabulary(layer, file)
   expect_identical(get_vocabulary(layer), c("[UNK]", "one", "two"))
-  expect_error(get_vocabulary(layer_dense(units = 1)), "no vocabulary", class = "kerasbridge_error_argument")
   expect_error(set_vocabulary(layer, c("a", NA)), "position 2", class = "kerasbridge_error_data")
 })
 
@@ -43,6 +45,9 @@ test_that("a metric forgets", {
 
 test_that("features describe the columns of a feature space", {
   skip_if_no_keras()
+  expect_error(feature_float_discretized(), "bin_boundaries", class = "kerasbridge_error_argument")
+  expect_error(feature_cross("job", 3), "two features", class = "kerasbridge_error_argument")
+  skip_without_text_layers()
   people <- data.frame(age = c(20, 40, 60), job = c("cook", "pilot", "cook"), floor = 1:3, size = c(0, 1, 2))
   space <- layer_feature_space(
     features = list(
@@ -72,6 +77,4 @@ test_that("features describe the columns of a feature space", {
   ))
   adapt(own, people["size"])
   expect_equal(as.vector(as.array(own(list(size = c(0, 1, 2))))), c(0, 10, 20))
-  expect_error(feature_float_discretized(), "bin_boundaries", class = "kerasbridge_error_argument")
-  expect_error(feature_cross("job", 3), "two features", class = "kerasbridge_error_argument")
 })

@@ -28,7 +28,7 @@ test_that("on other backends columns of numbers are encoded in the model, and te
   # fit() by itself encodes factors outside of the model
   plain <- keras_model_sequential(input_shape = 3) |> layer_dense(1)
   compile(plain, "sgd", "mse")
-  expect_length(fit(plain, pay ~ size, data = d, epochs = 1, verbose = 0)$metrics$loss, 1)
+  expect_length(fit(plain, pay ~ kind, data = transform(d, kind = factor(as.character(size))), epochs = 1, verbose = 0)$metrics$loss, 1)
 })
 
 test_that("a feature space encodes by choice and with defaults", {

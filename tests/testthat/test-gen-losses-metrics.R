@@ -18,6 +18,9 @@ loss_expected <- function(form) {
 test_that("every loss, metric, optimizer and schedule computes what its formula says", {
   skip_if_no_keras("3.15")
   cases <- loss_cases()
+  if (config_backend() == "jax") { # Keras' condition fails there outside of a compiled step (2026-11-26)
+    cases <- cases[cases$symbol != "keras.optimizers.LossScaleOptimizer", ]
+  }
   for (i in seq_len(nrow(cases))) {
     got <- eval(parse(text = cases$r_call[[i]], keep.source = FALSE), new.env())
     if (length(dim(got)) < 2) {

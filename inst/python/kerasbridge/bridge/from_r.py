@@ -101,7 +101,7 @@ def r_function(function: Callable, name: str, named: bool = False) -> Callable:
         if named:
             seen.remember(forms, args, kwargs)
         started = time.perf_counter()
-        value = holding.while_in_r(functools.partial(function, *args, **kwargs))
+        value = holding.while_in_r(function, *args, **kwargs)
         where.count(time.perf_counter() - started)
         if type(value) is Signal:
             try:

@@ -84,8 +84,8 @@ def check() -> None:
     _raise_noted(_held_since)
 
 
-def while_in_r(function: Callable[[], Any]) -> Any:
-    """Run `function`, which runs R code; a press is R's meanwhile.
+def while_in_r(function: Callable, /, *args: Any, **kwargs: Any) -> Any:
+    """Call `function`, which runs R code; a press is R's meanwhile.
 
     Raises:
         KeyboardInterrupt: a press came that R did not answer.
@@ -94,10 +94,11 @@ def while_in_r(function: Callable[[], Any]) -> Any:
     started = time.monotonic()
     before, _held = _held, True
     try:
-        value = function()
+        value = function(*args, **kwargs)
     finally:
         _held = before
-    _raise_noted(started)
+    if _noted:
+        _raise_noted(started)
     return value
 
 

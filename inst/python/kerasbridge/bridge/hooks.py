@@ -11,12 +11,8 @@ import numpy as np
 
 from kerasbridge.bridge.from_r import RCodeError, happened_in_hook
 
-_COUNTED = (
-    "epoch_begin",
-    "epoch_end",
-    "batch_begin",
-    "batch_end",
-)  # their first argument is a number
+_EVERY_BATCH = ("batch_begin", "batch_end")
+_COUNTED = ("epoch_begin", "epoch_end", *_EVERY_BATCH)  # their first argument is a number
 
 
 def add_to_logs(logs: Any, returned: Any) -> None:
@@ -43,7 +39,7 @@ def hook(function: Callable, name: str, takes: Optional[int] = None) -> Callable
         name: name of the hook, such as "on_epoch_end".
         takes: number of arguments without self; None for all, as they come.
     """
-    every_batch = name.endswith(("batch_begin", "batch_end"))
+    every_batch = name.endswith(_EVERY_BATCH)
     ends_epoch = name == "on_epoch_end"
 
     @functools.wraps(function)
@@ -59,13 +55,19 @@ def hook(function: Callable, name: str, takes: Optional[int] = None) -> Callable
         try:
             return function(self, *given, **further)
         finally:
-            taken = time.perf_counter() - started
-            self.__dict__["batch_seconds"] = self.__dict__.get("batch_seconds", 0.0) + taken
+            _count(self, started)
 
     return method
 
 
+def _count(callback: Any, started: float) -> None:
+    taken = time.perf_counter() - started
+    callback.__dict__["batch_seconds"] = callback.__dict__.get("batch_seconds", 0.0) + taken
+
+
 def _plain(value: Any) -> Any:
+    if type(value) is float:
+        return value
     if isinstance(value, dict):
         return {name: _plain(one) for name, one in value.items()}
     if isinstance(value, np.generic):
@@ -84,9 +86,11 @@ def hook_list(functions: dict, takes: dict) -> Any:
 
     def method(name: str, function: Callable) -> Callable:
         counted = name.endswith(_COUNTED)
+        every_batch = name.endswith(_EVERY_BATCH)
         most = None if takes[name] < 0 else takes[name]
 
         def call(self, *given, **further):
+            started = time.perf_counter()
             values = [*given, *further.values()]
             logs = values[-1] if values and isinstance(values[-1], dict) else None
             if counted and values:
@@ -98,11 +102,14 @@ def hook_list(functions: dict, takes: dict) -> Any:
             except RCodeError as error:
                 happened_in_hook(error, f"the callback's `{name}()`", name, *given[:1] or (None,))
                 raise
+            finally:
+                if every_batch:
+                    _count(self, started)
             if name == "on_epoch_end" and returned is not None:
                 add_to_logs(logs, returned)
 
         call.__name__ = name
-        return call if name == "on_epoch_end" else hook(call, name)
+        return call
 
     methods = {name: method(name, function) for name, function in functions.items()}
     return type(

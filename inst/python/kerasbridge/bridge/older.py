@@ -16,13 +16,18 @@ def make_variable(
     name: Optional[str] = None,
     constraint: Any = None,
 ):
-    """A variable that holds `value`; inside a traced TensorFlow function a tensor."""
+    """A variable that holds `value`; inside a function that TensorFlow or JAX traces a tensor."""
     dtype = dtype or keras.config.floatx()
     if keras.config.backend() == "tensorflow":
         import tensorflow as tf
 
         if tf.inside_function():
             return ops.convert_to_tensor(value, dtype=dtype)
+    elif keras.config.backend() == "jax":
+        import jax
+
+        if isinstance(value, jax.core.Tracer):
+            return ops.cast(value, dtype)
     value = ops.convert_to_numpy(value)
     variable = keras.Variable(value, dtype=dtype, name=name)
     if constraint is not None:

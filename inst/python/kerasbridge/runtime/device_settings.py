@@ -139,13 +139,26 @@ def as_values() -> dict:
     return {name: value for name, value in vars(wishes).items() if value is not None}
 
 
-def _refuse_late(changed: dict) -> None:
-    backend, by = _started
-    if backend == "tensorflow" and list(changed) == ["visible"] and changed["visible"] == []:
+def _has_card(backend: Optional[str]) -> bool:
+    if backend == "tensorflow":
         import tensorflow as tf
 
-        if not tf.config.list_physical_devices("GPU"):
-            return  # there is nothing to hide
+        return bool(tf.config.list_physical_devices("GPU"))
+    if backend == "jax":
+        import jax
+
+        return any(device.platform == "gpu" for device in jax.devices())
+    if backend == "torch":
+        import torch
+
+        return torch.cuda.is_available()
+    return True
+
+
+def _refuse_late(changed: dict) -> None:
+    backend, by = _started
+    if list(changed) == ["visible"] and changed["visible"] == [] and not _has_card(backend):
+        return  # there is nothing to hide
     names = " and ".join(f"`{name}`" for name in changed)
     shown = {"tensorflow": "TensorFlow", "jax": "JAX", "torch": "PyTorch"}.get(backend, backend)
     raise TooLateError(

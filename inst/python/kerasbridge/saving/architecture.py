@@ -48,20 +48,21 @@ def model_from_json(text: str, custom_objects: Optional[dict] = None, allow: Any
         ArgumentError: the text is not the JSON of a model, or Keras can't make the model.
         UnsafeFileError: it is larger or deeper than any model, or names what no model has.
     """
-    _check_text(text, "json")
+    _check_text(text, "json_string")
     try:
         tree = json.loads(text, object_pairs_hook=once)
     except Twice as err:
         raise ArgumentError(
-            f"`json` has the key '{err.args[0][:60]}' twice in one place.", argument="json"
+            f"`json_string` has the key '{err.args[0][:60]}' twice in one place.",
+            argument="json_string",
         ) from err
     except (json.JSONDecodeError, RecursionError) as err:
         raise ArgumentError(
-            f"`json` is not valid JSON: {err}.",
-            hint="It must be the text that model_to_json() gives.",
-            argument="json",
+            f"`json_string` is not valid JSON: {err}.",
+            hint="It must be the text that model_to_json() gives; load_model_config() reads a file.",
+            argument="json_string",
         ) from err
-    return _from_tree(tree, custom_objects, "json", check_allow(allow))
+    return _from_tree(tree, custom_objects, "json_string", check_allow(allow))
 
 
 def model_to_yaml(model: Any) -> str:
@@ -151,7 +152,7 @@ def load_config(filepath: PathLike, custom_objects: Optional[dict] = None, allow
         return (model_from_yaml if yaml else model_from_json)(text, custom_objects, allow)
     except (ArgumentError, FileError) as err:
         # what is said of the text is true of the file
-        word = "yaml" if yaml else "json"
+        word = "yaml" if yaml else "json_string"
         if f"`{word}`" not in err.message:
             raise
         kind = type(err) if isinstance(err, FileError) else FileError
@@ -172,7 +173,7 @@ def _check_text(text: Any, argument: str) -> None:
             argument=argument,
         )
     depth = deepest = 0
-    if argument == "json":
+    if argument == "json_string":
         for sign in re.findall(r"[\[{\]}]", re.sub(r'"(?:[^"\\]|\\.)*"', "", text)):
             depth += 1 if sign in "[{" else -1
             deepest = max(deepest, depth)

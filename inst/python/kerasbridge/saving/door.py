@@ -274,15 +274,28 @@ def not_loaded(
 
 
 def first_words(err: BaseException) -> str:
-    """The line of a long message of Keras that says what is wrong."""
+    """The line of a long message of Keras that says what is wrong, and the layer where it tells one."""
     lines = [line.strip() for line in str(err).splitlines() if line.strip()]
+    # a layer in a model in a model: each tells the error of what is inside it, the last one the cause
+    causes = [line for line in lines if line.startswith(_CAUSE)]
     said = next(
         (line for line in lines if "Exception encountered" in line), lines[0] if lines else ""
     )
-    if said.endswith(":") and said in lines[:-1]:  # what is wrong stands in the line below
+    if causes:
+        named = [found[1] for found in map(_OF_LAYER.search, lines) if found]
+        where = f"layer '{named[-1]}': " if named else ""
+        said = where + causes[-1].removeprefix(_CAUSE).strip()
+    elif said.endswith(":") and said in lines[:-1]:  # what is wrong stands in the line below
         said = f"{said} {lines[lines.index(said) + 1]}"
     said = re.sub(r"\bvalue=\[.*", "...", said)  # the numbers of a weight say nothing here
     return said[:400] or type(err).__name__
+
+
+_CAUSE = "Exception encountered:"
+# how Keras tells the configuration that it could not make something of
+_OF_LAYER = re.compile(
+    r"\bconfig=\{(?:'module': 'keras\.layers'.{0,80}?'config': \{)?'name': '([^']{1,100})'"
+)
 
 
 def warn_of(model: Any, text: str) -> str:

@@ -39,7 +39,8 @@ def check_ending(path: PathLike, endings: tuple) -> str:
     if not name.endswith(endings):
         raise FileError(
             f"'{os.path.basename(name)}' does not end in {' or '.join(endings)}.",
-            hint=f"The ending chooses the format; for instance '{os.path.splitext(name)[0]}{endings[0]}'.",
+            hint=f"The ending chooses the format; for instance '{os.path.splitext(name)[0]}{endings[0]}'."
+            + (" A SavedModel folder: save_model_tf()." if endings == MODEL_ENDINGS else ""),
             argument="filepath",
         )
     return name

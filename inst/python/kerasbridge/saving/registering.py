@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Optional
 
 import keras
+import numpy as np
 
 from kerasbridge.errors import ArgumentError, UnsupportedError
 
@@ -69,4 +70,13 @@ def set_state_tree(model: Any, state: dict) -> None:
     """Set all state; the tree is that of `get_state_tree`."""
     _check_compiled(model)
     _check_has_state_tree(model)
-    model.set_state_tree(state)
+    model.set_state_tree(_with_scalars(state, model.get_state_tree()))
+
+
+def _with_scalars(state: Any, known: Any) -> Any:
+    """The tree with single values of R, vectors of one, as the scalars that they are in the model."""
+    if isinstance(state, dict) and isinstance(known, dict):
+        return {name: _with_scalars(value, known.get(name)) for name, value in state.items()}
+    if getattr(known, "shape", None) == () and np.size(state) == 1:
+        return np.reshape(state, ())
+    return state

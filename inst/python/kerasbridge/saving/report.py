@@ -64,7 +64,12 @@ class WeightsReport:
                 if status == wanted:
                     raise FileError(
                         f"The weights in '{path}' don't fit: layer '{name}': {reason}.",
-                        hint="`skip_mismatch = TRUE` leaves such layers as they are.",
+                        hint="`skip_mismatch = TRUE` leaves such layers as they are"
+                        + (
+                            "."
+                            if by_name
+                            else ", `by_name = TRUE` goes by the layers' names, not their order."
+                        ),
                         argument="filepath",
                         details={"layer": name},
                     )

@@ -7,8 +7,7 @@ from typing import Any
 import keras
 
 from kerasbridge.runtime.keras_version import keras_before
-from kerasbridge.training.compiling import flat_layers
-from kerasbridge.training.eligible import overrides
+from kerasbridge.training.compiling import flat_layers, overrides
 
 MOST_ROWS = 16384
 BUDGET = 256 << 20  # bytes of intermediate results, all of them counted

@@ -16,7 +16,7 @@ import keras
 import numpy as np
 
 from kerasbridge.runtime import presses
-from kerasbridge.training.eligible import overrides
+from kerasbridge.training.compiling import overrides
 
 _whole: weakref.WeakSet = weakref.WeakSet()  # optimizers that were built here
 

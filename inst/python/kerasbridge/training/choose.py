@@ -7,7 +7,8 @@ the result. What is weighed against the work that remains is compilation:
 * XLA is tried when the step is mostly overhead (many small operations, so XLA is expected to more
   than halve it) and the compilation is paid back within this run even if it takes three times what is
   estimated from the time the trace took (up to that was measured on a busy machine); or when there is
-  so much left that the trial costs less than 3 percent of it whatever comes out;
+  so much left that the trial costs less than 3 percent of it whatever comes out, and no step of it can
+  keep Ctrl-C waiting: nothing interrupts a step, and one with convolutions may take 20 times as long;
 * someone who runs many short fits gets XLA too, in a fit that stays faster than Keras' single steps
   even while it pays for the compilation;
 * single steps are tried where a step is long and the trial is below 3 percent as well;
@@ -26,6 +27,7 @@ _OVERHEAD = 5e-6  # seconds per operation below which a step is mostly overhead
 _TRIAL = 0.03  # share of the remaining time that an open-ended trial may cost
 _WORST = 3.0  # times its estimate that a compilation may take without a loss
 _SLOW_XLA = 25.0  # how many times slower than the graph an XLA step may turn out on this device
+_LONGEST = 1.0  # seconds that a step may take in a trial: Ctrl-C waits for it
 _SINGLE = 3e-4  # seconds that a step of Keras costs beside its operations, a low estimate
 _MANY = 1 << 20
 _FEW = 32  # steps below which compiling the loop costs more than single steps do
@@ -192,6 +194,9 @@ class Chooser:
             pays = 0.5 * remaining > worst
             habit = self.timings.get("spent", 0.0) > worst
             return pays or habit and worst < 0.5 * remaining + _SINGLE * left
+        if _SLOW_XLA * graph > _LONGEST:
+            self._why_not = "a step of it might keep Ctrl-C waiting for long"
+            return False
         return cost + 3 * _SLOW_XLA * graph < _TRIAL * remaining
 
     def outcome(self) -> tuple[str, str]:

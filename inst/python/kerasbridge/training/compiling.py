@@ -84,3 +84,13 @@ def as_compiled(model: Any) -> Iterator[bool]:
     finally:
         for layer, flag in before:
             layer.trainable = flag
+
+
+def overrides(model: Any, name: str) -> bool:
+    """Whether the model, or a class of it outside Keras, defines `name` anew."""
+    if name in vars(model):
+        return True
+    for cls in type(model).__mro__:
+        if name in vars(cls):
+            return cls.__module__.split(".")[0] != "keras"
+    return False

@@ -6,6 +6,8 @@ from typing import Any, Optional
 
 import keras
 
+from kerasbridge.training.compiling import overrides
+
 _TRAIN_HOOKS = ("on_batch_begin", "on_batch_end", "on_train_batch_begin", "on_train_batch_end")
 _TEST_HOOKS = ("on_test_batch_begin", "on_test_batch_end")
 _PREDICT_HOOKS = ("on_predict_batch_begin", "on_predict_batch_end")
@@ -47,16 +49,6 @@ def model_reason(model: Any, verb: str) -> Optional[str]:
         if overrides(model, name):
             return f"the model has its own `{name}`"
     return None
-
-
-def overrides(model: Any, name: str) -> bool:
-    """Whether the model, or a class of it outside Keras, defines `name` anew."""
-    if name in vars(model):
-        return True
-    for cls in type(model).__mro__:
-        if name in vars(cls):
-            return cls.__module__.split(".")[0] != "keras"
-    return False
 
 
 def _overridden(callback: Any, name: str) -> bool:

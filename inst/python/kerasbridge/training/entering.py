@@ -8,8 +8,7 @@ from typing import Any
 
 from kerasbridge.errors import UnsupportedError
 from kerasbridge.runtime.starting import backend_name
-from kerasbridge.training.compiling import flat_layers
-from kerasbridge.training.eligible import overrides
+from kerasbridge.training.compiling import flat_layers, overrides
 
 
 def check_trains(verb: str) -> None:

@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from kerasbridge.training.batching import rows_within
 from kerasbridge.training.building import build_model
-from kerasbridge.training.eligible import overrides
+from kerasbridge.training.compiling import overrides
 from kerasbridge.training.graphs import Graph, row_bytes, writes_weights
 from kerasbridge.training.loops import kept_entry
 from kerasbridge.training.placing import NotResident, as_array, flat, nest, packed, to_tensor

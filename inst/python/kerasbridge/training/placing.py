@@ -19,9 +19,13 @@ class NotResident(Exception):
 
 
 def nest(data: Any, convert: Callable[[Any], Any]) -> Any:
-    """`convert` on each array of a nest of lists, tuples and dicts; lists become tuples."""
+    """`convert` on each array of a nest of lists, tuples and dicts; lists become tuples.
+
+    Dicts are visited and come back in the order of their keys, as in Keras: the same parts in another order
+    are the same data.
+    """
     if isinstance(data, dict):
-        return {key: nest(value, convert) for key, value in data.items()}
+        return {key: nest(data[key], convert) for key in sorted(data, key=str)}
     if isinstance(data, (list, tuple)):
         return tuple(nest(value, convert) for value in data)
     return convert(data)

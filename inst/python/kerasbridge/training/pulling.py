@@ -21,8 +21,8 @@ from kerasbridge.runtime import spreading, threads
 from kerasbridge.runtime.facts import facts
 from kerasbridge.training import entering, guards, shapes
 from kerasbridge.training.building import first_step_whole
-from kerasbridge.training.compiling import as_compiled
-from kerasbridge.training.eligible import callback_reason, overrides
+from kerasbridge.training.compiling import as_compiled, overrides
+from kerasbridge.training.eligible import callback_reason
 from kerasbridge.training.history import History
 from kerasbridge.training.keeping import values_kept
 from kerasbridge.training.overlap import Ahead, Steps, plain_logs

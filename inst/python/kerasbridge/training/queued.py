@@ -35,15 +35,6 @@ def refusal(model: Any, kind: str) -> Optional[str]:
     return reason
 
 
-def _in_order(layout: Any, data: Any) -> list:
-    """The tensors of `data` in the order of `layout`, whatever order its names are in."""
-    if isinstance(layout, dict):
-        return [leaf for name in layout for leaf in _in_order(layout[name], data[name])]
-    if isinstance(layout, tuple):
-        return [leaf for one, part in zip(layout, data) for leaf in _in_order(one, part)]
-    return [data]
-
-
 def _packed(batch: tuple) -> Any:
     """What the model's step gets; NotResident for what isn't dense tensors of numbers."""
     x, y, weight = batch
@@ -131,7 +122,7 @@ class Queued:
         try:
             job = threads.start(lambda: function(*handles), self._end)
             while True:
-                self._put(True, _in_order(loop.layout, data))
+                self._put(True, flat(data))
                 done += 1
                 fed(loop.names, finished, self._values)
                 if done == count or self._model.stop_training:

@@ -221,7 +221,7 @@ def check_targets(model: Any, y: Any, called: str = "y") -> None:
     """
     loss = getattr(model, "loss", None)
     if y is None:
-        from kerasbridge.training.eligible import overrides
+        from kerasbridge.training.compiling import overrides
 
         if loss is not None and not any(
             overrides(model, n) for n in ("train_step", "compute_loss")
