@@ -142,7 +142,11 @@ class Watch(keras.callbacks.Callback):
         return [f"val_{name}" for name in logs] if self.validation else []
 
     def on_test_begin(self, logs=None):
-        if not self._fitting:
+        if (
+            self._fitting
+        ):  # the validation: before others look at the end of the epoch for their names
+            self._check_names(self._noted[1])
+        else:
             where.begin(None)
             self.progress.begin(self.title, (self.params or {}).get("steps"))
 
