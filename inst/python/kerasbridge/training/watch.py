@@ -66,6 +66,7 @@ class Watch(keras.callbacks.Callback):
     def on_epoch_begin(self, epoch, logs=None):
         self.check_stop()
         self._epoch_began = time.perf_counter()
+        self._noted = (0, None)
         where.begin(epoch)
         for callback in self.others:
             if "batch_seconds" in vars(callback):
