@@ -23,8 +23,9 @@ the$backend_by <- NULL
 the$loaded_models <- list()
 # R code that Python called was left by a jump: list(condition), until the call comes back
 the$jump <- NULL
-# whether restarts stand around the call of Python that goes on; functions inside of base's tryCatch() and withRestarts(), see base_insides()
+# whether restarts stand around the call of Python that goes on
 the$outer_restarts <- FALSE
+# functions inside of base's tryCatch() and withRestarts(), see base_insides()
 the$insides <- NULL
 # R6 classes that were turned into Python classes
 the$r6_specs <- list()

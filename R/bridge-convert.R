@@ -87,18 +87,21 @@ as_tensor <- function(x, dtype = NULL, shape = NULL) {
   bridge_call("keras.ops.reshape", list(out, as_shape_arg(shape, "shape", rlang::current_env())))
 }
 
-# JAX holds whole numbers of 64 bits in 32, unless told otherwise, and cuts off what doesn't fit.
+# JAX holds numbers of 64 bits in 32, unless told otherwise, and cuts off what doesn't fit.
 check_width <- function(tensor) {
   dtype <- tensor$dtype
-  if (!identical(the$backend, "jax") || is.null(dtype) || !dtype %in% c("int64", "uint64")) {
+  if (!identical(the$backend, "jax") || is.null(dtype) || !dtype %in% c("int64", "uint64", "float64")) {
     return(invisible())
   }
-  largest <- if (dtype == "int64") 2^31 - 1 else 2^32 - 1
-  too_large <- is.numeric(tensor$value) && any(abs(tensor$value) > largest)
+  largest <- c(int64 = 2^31 - 1, uint64 = 2^32 - 1, float64 = 2^128 - 2^103)[[dtype]] # float32 rounds up to there
+  too_large <- is.numeric(tensor$value) && any(abs(tensor$value) > largest & is.finite(tensor$value))
   if (too_large && !identical(Sys.getenv("JAX_ENABLE_X64"), "true")) {
     abort_argument(
-      tensor$arg %||% "x", sprintf("holds whole numbers beyond %.0f, and JAX keeps %s in 32 bits.", largest, dtype),
-      "Set the environment variable JAX_ENABLE_X64 to \"true\" before Keras starts, or use `dtype = \"float32\"`.", call = NULL
+      tensor$arg %||% "x", sprintf(
+        "holds %s beyond %s, and JAX keeps %s in 32 bits.", if (dtype == "float64") "numbers" else "whole numbers",
+        format(largest, digits = if (dtype == "float64") 2 else 15), dtype
+      ),
+      "Set the environment variable JAX_ENABLE_X64 to \"true\" before Keras starts, or give smaller numbers.", call = NULL
     )
   }
 }

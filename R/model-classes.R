@@ -35,7 +35,9 @@ as_prediction <- function(model, out, type, call) {
     return(out)
   }
   if (is.list(out) || length(dim(out)) != 2) {
-    abort_argument("type", "can be \"class\" only for a model with one output of one row a sample.", call = call)
+    several <- is.list(out)
+    hint <- if (several) paste0("Predict without it: `max.col(out[[", deparse(if (is.null(names(out))) 1L else names(out)[[1]]), "]])` numbers the classes of that output from 1.")
+    abort_argument("type", "can be \"class\" only for a model with one output of one row a sample.", hint, call = call)
   }
   number <- rep(NA_integer_, nrow(out))
   there <- rowSums(is.na(out)) == 0

@@ -468,7 +468,7 @@ class Child:
         )
         if not self._line(600):
             raise SystemExit("The process that loads files does not start.")
-        kind, said = self.load(self.good)
+        kind, said = self.load(self.good, 600)  # the first of a process
         if kind != "same":
             raise SystemExit(f"The good file does not load: {said}")
 
@@ -483,13 +483,13 @@ class Child:
             if line.startswith(("READY", "ROW")):
                 return line
 
-    def load(self, path: str) -> tuple:
+    def load(self, path: str, limit: Optional[float] = None) -> tuple:
         if self.process is None:
             self.start()
         try:
             self.process.stdin.write((path + "\n").encode())
             self.process.stdin.flush()
-            line = self._line(self.limit)
+            line = self._line(limit or self.limit)
         except BrokenPipeError:
             line = None
         if not line:

@@ -209,6 +209,7 @@ def test_several_files_can_be_looked_into(model, shards):
     assert found["what"] == "weights alone in several files" and found["safe"] is True
     assert found["parameters"] == model.count_params()
     assert found["size"] > sum(os.path.getsize(p) for p in shards[1])
+    assert sorted(row["name"] for row in found["layers"]) == ["first", "last", "second"]
 
 
 # ---- what was loaded --------------------------------------------------------------------------------------

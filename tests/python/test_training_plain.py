@@ -387,6 +387,9 @@ def test_token_ids_out_of_range_are_refused():
         training.predict(model, ids - 11, verbose=0)
 
 
+@pytest.mark.skipif(
+    keras.config.backend() == "torch", reason="PyTorch refuses such predictions itself"
+)
 @pytest.mark.parametrize("engine", ["keras", "auto"])
 def test_a_loss_that_is_not_finite_is_told_once_with_its_epoch(engine):
     x, y = table()
@@ -401,6 +404,9 @@ def test_a_loss_that_is_not_finite_is_told_once_with_its_epoch(engine):
     assert any("not finite" in note for note in history.notes)
 
 
+@pytest.mark.skipif(
+    keras.config.backend() == "torch", reason="PyTorch refuses such predictions itself"
+)
 def test_without_an_output_the_notice_is_a_python_warning():
     x, y = table()
     x[0, 0] = np.inf

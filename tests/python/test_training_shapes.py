@@ -124,6 +124,11 @@ def stateful(size=5):
 def test_a_fixed_batch_is_taken_and_what_does_not_go_into_it_refused():
     model = stateful()
     x, y = np.ones((20, 3, 2), "float32"), np.ones((20, 1), "float32")
+    if keras.config.backend() == "torch":
+        for run in (training.fit, training.train_on_batch):
+            with pytest.raises(UnsupportedError, match="on PyTorch can't train .* layer 'gru"):
+                run(model, x[:5], y[:5])
+        model.layers[1].stateful = False
     if keras.config.backend() == "jax":
         rows = lambda: (x[:5], y[:5])  # noqa: E731
         for verb, run in (

@@ -467,16 +467,19 @@ class OwnStepless(keras.Model):
         return keras.ops.mean((x - y_pred) ** 2)
 
 
+class Plain(keras.Model):
+    """A model that is a class of its own."""
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.inner, self.outer = L.Dense(4, activation="relu"), L.Dense(1)
+
+    def call(self, x, training=False):
+        return self.outer(self.inner(x))
+
+
 @case
 def subclassed_and_unbuilt():
-    class Plain(keras.Model):
-        def __init__(self):
-            super().__init__()
-            self.inner, self.outer = L.Dense(4, activation="relu"), L.Dense(1)
-
-        def call(self, x, training=False):
-            return self.outer(self.inner(x))
-
     model = Plain()
     model.compile("adam", "mse", metrics=["mae"])
     return Case(model, *table(), epochs=2, validation_split=0.2)

@@ -25,10 +25,6 @@ test_that("on other backends columns of numbers are encoded in the model, and te
   path <- withr::local_tempfile(fileext = ".keras")
   save_model(model, path)
   expect_equal(predict(load_model(path), d, verbose = 0), predict(model, d, verbose = 0), tolerance = 1e-6)
-  # fit() by itself encodes factors outside of the model
-  plain <- keras_model_sequential(input_shape = 3) |> layer_dense(1)
-  compile(plain, "sgd", "mse")
-  expect_length(fit(plain, pay ~ kind, data = transform(d, kind = factor(as.character(size))), epochs = 1, verbose = 0)$metrics$loss, 1)
 })
 
 test_that("a feature space encodes by choice and with defaults", {

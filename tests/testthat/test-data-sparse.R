@@ -65,7 +65,7 @@ test_that("a large sparse matrix is never made dense", {
     "stopifnot(identical(dim(predict(model, x, batch_size = 512, verbose = 0)), c(20000L, 1L)))",
     "peak <- grep('VmHWM', readLines('/proc/self/status'), value = TRUE)",
     "cat('PEAK', gsub('[^0-9]', '', peak), '\n')"
-  ), env = paste0("KERASBRIDGE_VENV=", Sys.getenv("KERASBRIDGE_VENV")))
+  ), env = paste0("KERASBRIDGE_VENV=", Sys.getenv("KERASBRIDGE_VENV")), timeout = 300)
   expect_identical(done$status, 0L)
   peak <- as.numeric(sub("PEAK ([0-9]+).*", "\\1", grep("^PEAK", done$output, value = TRUE)))
   expect_lt(peak / 1e6, 2)

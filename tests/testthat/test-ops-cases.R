@@ -18,6 +18,17 @@ older_op_faults <- paste0("keras.ops.", c(
   "image.map_coordinates", # the last row and column count as outside
   "take", "take_along_axis" # negative positions; tensors of positions
 ))
+# What Keras does otherwise on JAX, seen with Keras 3.15.1 on JAX 0.6.2 (2026-11-26). Each is an error, but where it
+# says "other numbers".
+jax_op_faults <- paste0("keras.ops.", c(
+  "array", "cast", # other numbers: whole ones beyond 16777216 given as doubles, which have 32 bits there
+  "average_pool", "max_pool", # one number for several axes, without strides
+  "image.gaussian_blur", # other numbers at the edges
+  "lu_factor", # other numbers: the rows that were swapped, not their order
+  "repeat", # a number of times for each element
+  "segment_max", "segment_min", "segment_prod", "segment_sum", # need num_segments
+  "shape", "size" # plain numbers in place of tensors
+))
 newest <- is_keras_available("3.15")
 older <- !is_keras_available("3.4")
 
@@ -39,10 +50,11 @@ for (symbol in unique(cases$symbol)) {
       own <- own[0, ]
     }
     for (i in seq_len(nrow(own))) {
-      wrong <- ops_check_case(own[i, ])
+      wrong <- tryCatch(ops_check_case(own[i, ]), kerasbridge_error = conditionMessage)
       # an older Keras: an argument that came later is named with its version
       absent <- any(grepl("^error: .*has no argument .*It came with Keras 3", wrong))
-      if (absent && !newest || symbol %in% older_op_faults && older) {
+      other <- symbol %in% older_op_faults && older || symbol %in% jax_op_faults && identical(the$backend, "jax")
+      if (absent && !newest || other) {
         next
       }
       expect(!length(wrong), paste0(own$r_call[i], "\n", paste(wrong, collapse = "\n")))
@@ -57,7 +69,9 @@ test_that("the comparison finds wrong values, shapes, types and counts", {
   expect_null(ops_check_case(case("op_array(c(1, 2))", right, "float32")))
   expect_match(ops_check_case(case("op_array(c(1, 2.001))", right)), "values")
   expect_match(ops_check_case(case("op_array(c(1, NaN))", right)), "values")
-  expect_match(ops_check_case(case("op_array(c(1, 2 + 1e-7), dtype = 'float64')", right, "float64")), "values")
+  if (!ops_narrow()) {
+    expect_match(ops_check_case(case("op_array(c(1, 2 + 1e-7), dtype = 'float64')", right, "float64")), "values")
+  }
   expect_match(ops_check_case(case("op_array(matrix(c(1, 2), 1))", right)), "shape")
   expect_match(ops_check_case(case("op_array(1:2)", right, "float32")), "dtype int32")
   expect_match(ops_check_case(case("list(1, 2, 3)", '{"list": [{"shape": [], "data": [1]}]}')), "list of 1")
@@ -111,8 +125,8 @@ test_that("op_tensordot() tells a number of axes from axes", {
 
 test_that("doubles keep their precision on the way to a chosen data type", {
   skip_if_no_keras()
-  expect_identical(as.numeric(op_array(c(0.1, 1 / 3), dtype = "float64")), c(0.1, 1 / 3))
-  expect_identical(as.numeric(op_cast(c(16777217, 2), "int32")), c(16777217, 2))
+  expect_equal(as.numeric(op_array(c(0.1, 1 / 3), dtype = "float64")), c(0.1, 1 / 3), tolerance = if (ops_narrow()) 1e-7 else 0)
+  if (!ops_narrow()) expect_identical(as.numeric(op_cast(c(16777217, 2), "int32")), c(16777217, 2))
   expect_identical(tensor_dtype(op_array(c(0.1, 0.2))), "float32")
 })
 

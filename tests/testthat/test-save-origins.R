@@ -56,12 +56,12 @@ test_that("a layer written in R comes back in a new session: from the session, a
   python <- run_python(c(
     "import keras, numpy", "from kerasbridge.saving import load_model",
     sprintf("path = r'%s'", path),
-    "print(load_model(path)(numpy.ones((1, 2))).numpy())",
+    "print(keras.ops.convert_to_numpy(load_model(path)(numpy.ones((1, 2)))))",
     "class Scale(keras.layers.Layer):",
     "    def __init__(self, start=1, **kwargs):", "        super().__init__(**kwargs)", "        self.start = start",
     "    def build(self, shape):", "        self.factor = self.add_weight(shape=(), name='f')",
     "    def call(self, x):", "        return x * self.factor",
-    "print(load_model(path, {'Scale': Scale})(numpy.ones((1, 2))).numpy())"
+    "print(keras.ops.convert_to_numpy(load_model(path, {'Scale': Scale})(numpy.ones((1, 2)))))"
   ), pythonpath = system.file("python", package = "kerasbridge"))
   expect_match(python$output[[length(python$output) - 1]], "2.25 2.25", fixed = TRUE)
   expect_match(tail(python$output, 1), "4. 4.", fixed = TRUE)

@@ -57,6 +57,9 @@ class Contents:
     manifest: Optional[dict] = None
     members: dict = field(default_factory=dict)  # of a zip: name -> ZipInfo
     datasets: list = field(default_factory=list)
+    names: dict = field(
+        default_factory=dict
+    )  # group of arrays -> the layer's name, as Keras 3 tells it
     structure: int = 0  # checksum of all names, shapes and attributes of HDF5 or safetensors
     texts: dict = field(default_factory=dict)  # checksums of the texts of HDF5
 
@@ -192,6 +195,21 @@ def _look_at_weights(out: Contents, info: zipfile.ZipInfo, max_size: Optional[in
     with inner, open_hdf5(inner, out.source, WEIGHTS) as file:
         with _second(out.path, info, inner) as raw:
             out.datasets = check_hdf5(file, raw, info.file_size, out.source, WEIGHTS, max_size)
+            out.names = _names_of(file)
+
+
+def _names_of(file: Any) -> dict:
+    """Path of each group `vars` -> the name of what keeps its arrays (Keras 3.6 and later)."""
+    found: dict = {}
+
+    def note(path: str, item: Any) -> None:
+        if path.rsplit("/", 1)[-1] == "vars":
+            name = item.attrs.get("name")
+            if isinstance(name, (str, bytes)):
+                found[path] = _text(name)
+
+    file.visititems(note)
+    return found
 
 
 def _second(path: str, info: zipfile.ZipInfo, first: Any) -> Any:
@@ -250,6 +268,7 @@ def _read_hdf5(path: str, max_size: Optional[int]) -> Contents:
             if out.kind == "weights" and older:
                 out.kind = "older_weights"
             out.structure = structure_of(file, datasets)
+            out.names = {} if older else _names_of(file)
             inner = dict(group.attrs) if older else {}
         except FileError:
             raise

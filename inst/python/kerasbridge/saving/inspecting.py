@@ -122,18 +122,20 @@ def _shards(name: str) -> Inspection:
     from kerasbridge.saving.sharded import shards_of
 
     out = _empty(name, "weights alone in several files")
-    folder, datasets, sizes = os.path.dirname(os.path.abspath(name)), [], 0
+    folder, datasets, sizes, names = os.path.dirname(os.path.abspath(name)), [], 0, {}
     try:
         for shard in sorted(shards_of(name)):
             contents = read_contents(os.path.join(folder, shard))
             datasets += contents.datasets
+            names.update(contents.names)
             sizes += contents.size
             out["parts"] += len((contents.manifest or {}).get("parts", {}))
     except UnsafeFileError as err:
         out.update(verdict=str(err.message), safe=False, findings=[err.message])
         return out
-    whole = _described(Contents(name, "weights", out["size"] + sizes, datasets=datasets))
-    whole.update(what=out["what"], parts=out["parts"], size=out["size"] + sizes)
+    size = out["size"] + sizes
+    whole = _described(Contents(name, "weights", size, datasets=datasets, names=names))
+    whole.update(what=out["what"], parts=out["parts"], size=size)
     return whole
 
 
@@ -242,7 +244,8 @@ def _layers_of_weights(contents: Contents, weights: list) -> list:
     for stored in weights:
         parts = stored.path.split("/")
         flat = contents.kind in ("older_weights", "safetensors")
-        name = parts[0] if flat else "/".join(parts[:2])
+        place = parts[0] if flat else "/".join(parts[:2])
+        name = contents.names.get(f"{place}/vars", place)
         row = rows.setdefault(name, {"name": name, "class": "", "shape": None, "parameters": 0})
         row["parameters"] += math.prod(stored.shape)
     return list(rows.values())

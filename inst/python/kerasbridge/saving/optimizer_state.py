@@ -41,6 +41,8 @@ def restore_from_h5(model, path: str):
     The stored state is put back where its shapes are those of the optimizer's variables; files of
     Keras 2 keep other variables, and then the optimizer starts afresh.
     """
+    import keras
+
     old = getattr(model, "optimizer", None)
     if old is None or not model.built:
         return model

@@ -8,20 +8,17 @@ by Keras' own rules.
 
 from __future__ import annotations
 
-import contextlib
 import os
 import re
 import tempfile
 import warnings
-import zipfile
-from typing import Any, Callable, Iterator, NamedTuple, Optional
+from typing import Any, Callable, NamedTuple, Optional
 
 from kerasbridge.errors import FileError
-from kerasbridge.saving.contents import WEIGHTS, Contents
+from kerasbridge.saving.contents import Contents
 from kerasbridge.saving.door import warn_of
 from kerasbridge.saving.kept_values import Writing, is_small, values_kept
 from kerasbridge.saving.older_weights import is_bfloat16
-from kerasbridge.saving.optimizer_state import other_optimizer
 from kerasbridge.saving.own_tree import APART, OwnTree, hand_over, own_tree, reading
 from kerasbridge.saving.report import WeightsReport, loaded_whole, shapes_differ
 
@@ -163,23 +160,6 @@ def _root(shapes: dict, names: dict, by_name: bool, described: Described) -> _No
     return node
 
 
-def _looked_at(file: Any) -> tuple[dict, dict]:
-    """Shapes and names of an open HDF5 file, as `_root` takes them."""
-    import h5py
-
-    shapes, names = {}, {}
-
-    def note(path: str, item: Any) -> None:
-        if isinstance(item, h5py.Dataset):
-            shapes[path] = tuple(item.shape)
-        elif path.rsplit("/", 1)[-1] == "vars" and "name" in item.attrs:
-            name = item.attrs["name"]
-            names[path] = name.decode() if isinstance(name, bytes) else name
-
-    file.visititems(note)
-    return shapes, names
-
-
 def _exchange(
     mine: _Node, theirs: Optional[_Node], title: str, report: WeightsReport, jobs: list
 ) -> None:
@@ -232,11 +212,8 @@ def compare_tree(
         The report, and pairs (path in the model's tree, path in the file) of what is to be loaded.
     """
     report, jobs = WeightsReport(), []
-    shapes, names = {}, {}
-    for contents in files:
-        with _tree_file(contents.path) as file:
-            for told, found in zip((shapes, names), _looked_at(file)):
-                told.update(found)
+    shapes = {s.path: s.shape for contents in files for s in contents.datasets}
+    names = {group: name for contents in files for group, name in contents.names.items()}
     here = _root(own.shapes, own.names, by_name, _of_model(model))
     there = _root(shapes, names, by_name, _of_config(files[0].config))
     _exchange(here, there, "", report, jobs)
@@ -345,7 +322,11 @@ def _on_optimizer(model: Any, path: str, files: list[Contents]) -> Optional[str]
     held = sorted(s.shape for f in files for s in f.datasets if s.path.startswith(STATE))
     wanted = sorted(tuple(variable.shape) for variable in optimizer.variables)
     # one that has not trained keeps its step and its rate alone
-    return None if len(held) <= 2 or held == wanted else other_optimizer(path, held, optimizer)
+    if len(held) <= 2 or held == wanted:
+        return None
+    from kerasbridge.saving.optimizer_state import other_optimizer  # (it starts Keras)
+
+    return other_optimizer(path, held, optimizer)
 
 
 def whole_jobs(own: OwnTree, files: list[Contents]) -> Optional[list]:
@@ -367,22 +348,6 @@ def whole_jobs(own: OwnTree, files: list[Contents]) -> Optional[list]:
             return None
     left = [group for group in theirs if group.split("/", 1)[0] not in APART]
     return None if left else jobs
-
-
-@contextlib.contextmanager
-def _tree_file(path: str) -> Iterator[Any]:
-    """The HDF5 file with the weights of a `.weights.h5` or `.keras` file."""
-    import h5py
-
-    if not zipfile.is_zipfile(path):
-        with h5py.File(path, "r") as file:
-            yield file
-        return
-    with zipfile.ZipFile(path) as archive:
-        if WEIGHTS not in archive.namelist():
-            raise FileError(f"'{path}' holds no weights.", argument="filepath")
-        with archive.open(WEIGHTS) as stored, h5py.File(stored, "r") as file:
-            yield file
 
 
 def prepare_optimizer(model: Any, files: list[Contents]) -> None:

@@ -34,17 +34,24 @@ def _builds_here(model: Any) -> bool:
 def build_model(model: Any, x: Any) -> None:
     """Build a model that isn't built yet for batches of such arrays or tensors, as the first step would.
 
-    Whatever keeps it from being built so is left for that step to say.
+    What keeps one of several layers in a row from being built is raised; of others that step says it.
     """
     if getattr(model, "built", True) or not _builds_here(model):
         return
     symbols = _symbols(x)
     if symbols is None:
         return
+    single = isinstance(symbols, keras.KerasTensor)
+    if isinstance(model, keras.Sequential):
+        # it keeps the shape that it tried; one with memory needs that of the batch
+        if single and not any(getattr(layer, "stateful", False) for layer in model.layers):
+            with presses.held():
+                model.build(symbols.shape)
+        return
     with presses.held(), contextlib.suppress(Exception):
-        if not isinstance(model, keras.Sequential) and not _has_own_build(model):
+        if not _has_own_build(model):
             model.compute_output_spec(symbols)
-        elif isinstance(symbols, keras.KerasTensor):
+        elif single:
             model.build(symbols.shape)
 
 

@@ -25,16 +25,25 @@ def check_trains(verb: str) -> None:
 _STEP_OF = {"fit": "train", "train_on_batch": "train", "evaluate": "test", "test_on_batch": "test"}
 
 
-def check_on_jax(model: Any, verb: str) -> None:
-    """Refuse what Keras does otherwise on JAX, where it doesn't say so itself.
+def check_on_backend(model: Any, verb: str) -> None:
+    """Refuse what Keras does otherwise on JAX and PyTorch, where it doesn't say so itself.
 
-    It drops what a compiled step leaves in stateful recurrent layers, and gives a model's own
-    `train_step` the values of all variables beside the data.
+    On JAX it drops what a compiled step leaves in stateful recurrent layers, which PyTorch can't
+    train, and gives a model's own `train_step` the values of all variables beside the data.
 
     Raises:
         UnsupportedError: names the layer or the step.
     """
-    if backend_name() != "jax":
+    backend = backend_name()
+    if backend == "torch" and _STEP_OF.get(verb) == "train":
+        for layer in _stateful(model):
+            raise UnsupportedError(
+                f"`{verb}` on PyTorch can't train the stateful layer '{layer.name}', whose state changes "
+                "in the middle of the step.",
+                hint="Use the backend TensorFlow, or set the layer's `stateful` to FALSE; predictions work.",
+                details={"layer": layer.name},
+            )
+    if backend != "jax":
         return
     step = f"{_STEP_OF.get(verb, 'predict')}_step"
     if overrides(model, step) and not _takes_two(getattr(model, step)):
@@ -45,15 +54,18 @@ def check_on_jax(model: Any, verb: str) -> None:
             "backend it was written for.",
             details={"step": step},
         )
-    for layer in flat_layers(model):
-        if getattr(layer, "stateful", False) is True:
-            raise UnsupportedError(
-                f"`{verb}` on JAX begins every batch with an empty state, so the stateful layer "
-                f"'{layer.name}' would give other numbers than it should.",
-                hint="Use the backend TensorFlow or PyTorch, or set the layer's `stateful` to FALSE where "
-                "no batch goes on with the one before. Calling the model, model(x), keeps its state.",
-                details={"layer": layer.name},
-            )
+    for layer in _stateful(model):
+        raise UnsupportedError(
+            f"`{verb}` on JAX begins every batch with an empty state, so the stateful layer "
+            f"'{layer.name}' would give other numbers than it should.",
+            hint="Use the backend TensorFlow, or set the layer's `stateful` to FALSE where no batch goes "
+            "on with the one before. Calling the model, model(x), keeps its state.",
+            details={"layer": layer.name},
+        )
+
+
+def _stateful(model: Any) -> list:
+    return [layer for layer in flat_layers(model) if getattr(layer, "stateful", False) is True]
 
 
 def _takes_two(method: Any) -> bool:

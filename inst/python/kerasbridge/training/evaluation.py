@@ -34,7 +34,7 @@ def evaluate(
         KeyboardInterrupt: a person stopped it; there is no partial result.
     """
     entering.check_outside_graph("evaluate")
-    entering.check_on_jax(model, "evaluate")
+    entering.check_on_backend(model, "evaluate")
     engine = check_engine(engine)
     progress = Progress(output, check_verbose(verbose))
     guards.check_compiled(model, "evaluate")

@@ -141,7 +141,7 @@ def fit(
         return fit_within(fit, given.pop("model"), _known_rows(x, y, sample_weight), given)
     entering.check_outside_graph("fit")
     entering.check_trains("fit")
-    entering.check_on_jax(model, "fit")
+    entering.check_on_backend(model, "fit")
     engine = check_engine(engine)
     verbose = check_verbose(verbose)
     guards.check_compiled(model, "fit")

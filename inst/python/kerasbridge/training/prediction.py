@@ -34,7 +34,7 @@ def predict(
         KeyboardInterrupt: a person stopped it; there is no partial result.
     """
     entering.check_outside_graph("predict")
-    entering.check_on_jax(model, "predict")
+    entering.check_on_backend(model, "predict")
     engine = check_engine(engine)
     progress = Progress(output, check_verbose(verbose))
     batch_size = guards.check_whole(batch_size, "batch_size", least=1)

@@ -208,7 +208,7 @@ def fit_pulled(
     """
     entering.check_outside_graph("fit")
     entering.check_trains("fit")
-    entering.check_on_jax(model, "fit")
+    entering.check_on_backend(model, "fit")
     verbose = check_verbose(verbose)
     guards.check_compiled(model, "fit")
     _check_single_steps(model)
@@ -385,7 +385,7 @@ def evaluate_pulled(
     Raises:
         DataError: the batches ran out.
     """
-    entering.check_on_jax(model, "evaluate")
+    entering.check_on_backend(model, "evaluate")
     guards.check_compiled(model, "evaluate")
     _check_single_steps(model)
     count = _steps(steps, "steps")
@@ -421,7 +421,7 @@ def predict_pulled(
     Raises:
         DataError: the batches ran out.
     """
-    entering.check_on_jax(model, "predict")
+    entering.check_on_backend(model, "predict")
     count = _steps(steps, "steps")
     limit = guards.check_whole(max_queue_size, "max_queue_size", least=1, none=False)
     progress = Progress(output, check_verbose(verbose))

@@ -7,7 +7,7 @@ from typing import Any, Optional
 from kerasbridge.runtime import spreading
 from kerasbridge.training.building import build_model, build_optimizer, first_step_whole
 from kerasbridge.training.compiling import as_compiled
-from kerasbridge.training.entering import check_on_jax, check_trains
+from kerasbridge.training.entering import check_on_backend, check_trains
 from kerasbridge.training.guards import check_labels, check_tokens, clean_class_weight, leaves
 from kerasbridge.training.keeping import values_kept
 
@@ -21,7 +21,7 @@ def train_on_batch(
 ) -> dict[str, float]:
     """One step of gradient descent on the rows given; the metrics of these rows by name."""
     check_trains("train_on_batch")
-    check_on_jax(model, "train_on_batch")
+    check_on_backend(model, "train_on_batch")
     check_labels(model, y)
     check_tokens(model, x)
     class_weight = clean_class_weight(model, y, class_weight)
@@ -36,7 +36,7 @@ def train_on_batch(
 
 def test_on_batch(model: Any, x: Any, y: Any = None, sample_weight: Any = None) -> dict[str, float]:
     """The metrics of the rows given, by name; no weight changes."""
-    check_on_jax(model, "test_on_batch")
+    check_on_backend(model, "test_on_batch")
     check_labels(model, y)
     check_tokens(model, x)
     sample_weight = spreading.weights_on_devices(y, sample_weight)
@@ -56,7 +56,7 @@ test_on_batch.__test__ = False  # not a test, whatever pytest thinks of its name
 
 def predict_on_batch(model: Any, x: Any) -> Any:
     """The outputs for the rows given, in one piece."""
-    check_on_jax(model, "predict_on_batch")
+    check_on_backend(model, "predict_on_batch")
     check_tokens(model, x)
     if spreading.strategy_of(model) is not None:  # there Keras gives every row once for each device
         return model.predict(x, batch_size=_rows(x), verbose=0)
