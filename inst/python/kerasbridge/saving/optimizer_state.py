@@ -46,8 +46,6 @@ def restore_from_h5(model, path: str):
     old = getattr(model, "optimizer", None)
     if old is None or not model.built:
         return model
-    import keras  # whoever looks into a file needs none
-
     fresh = keras.optimizers.deserialize(keras.optimizers.serialize(old))
     fresh.build(model.trainable_variables)
     values = _stored(path)
