@@ -244,6 +244,16 @@ def test_a_monitor_that_does_not_exist_is_refused_before_training(engine):
     assert caught.value.argument == "callbacks"
 
 
+@pytest.mark.parametrize("engine", ["keras", "auto"])
+def test_one_is_refused_with_a_single_step_and_no_validation_too(engine):
+    x, y = table()
+    stopping = keras.callbacks.EarlyStopping(monitor="acc", mode="max")
+    with pytest.raises(ArgumentError, match="watches 'acc'.*accuracy"):
+        training.fit(
+            small_model(), x, y, batch_size=len(x), verbose=0, callbacks=[stopping], engine=engine
+        )
+
+
 @pytest.mark.parametrize("only", [False, True])
 def test_what_a_checkpoint_watches_counts_only_if_it_keeps_the_best(only):
     from kerasbridge.training import guards

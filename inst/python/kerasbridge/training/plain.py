@@ -15,7 +15,7 @@ from kerasbridge.training.history import History
 from kerasbridge.training.keeping import values_kept
 from kerasbridge.training.progress import Progress
 from kerasbridge.training.sourced import looked_at
-from kerasbridge.training.watch import Watch
+from kerasbridge.training.watch import Foremost, Watch
 
 
 def callback_list(callbacks: Any) -> list:
@@ -88,7 +88,11 @@ def fit_plain(
         values_kept(model) as first,
     ):
         build_optimizer(model)
-        model.fit(**_readable(arguments), callbacks=[*first, *callbacks, *own, watch], verbose=0)
+        model.fit(
+            **_readable(arguments),
+            callbacks=[*first, Foremost(watch), *callbacks, *own, watch],
+            verbose=0,
+        )
 
 
 def evaluate_plain(

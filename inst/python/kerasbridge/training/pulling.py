@@ -28,7 +28,7 @@ from kerasbridge.training.keeping import values_kept
 from kerasbridge.training.overlap import Ahead, Steps, plain_logs
 from kerasbridge.training.plain import callback_list
 from kerasbridge.training.progress import Progress, check_verbose
-from kerasbridge.training.watch import Watch
+from kerasbridge.training.watch import Foremost, Watch
 from kerasbridge.training.within_memory import told
 
 QUEUE = 10  # batches made ahead at most
@@ -106,7 +106,7 @@ class _Calls:
         self, verb: str, given: list, watch: Watch, model: Any, epochs: int, steps: Optional[int]
     ):
         self.all = keras.callbacks.CallbackList(
-            [*given, watch], model=model, verbose=0, epochs=epochs, steps=steps
+            [Foremost(watch), *given, watch], model=model, verbose=0, epochs=epochs, steps=steps
         )
         self._watch = watch
         self.every = callback_reason(given, verb) is not None or any(

@@ -74,7 +74,9 @@ class Watch(keras.callbacks.Callback):
         total = (self.params or {}).get("epochs", 0)
         self.progress.begin(f"Epoch {epoch + 1}/{total}", (self.params or {}).get("steps"))
 
-    def _check_names(self, names: Any) -> None:
+    def check_names(self, logs: Optional[dict] = None) -> None:
+        """Look once, as soon as the names of what is reported are known, for those that callbacks watch."""
+        names = self._noted[1] or [name for name in logs or {} if not name.startswith("val_")]
         if not self._checked and names:
             self._checked = True
             check_monitors(self.others, names, self.validation)
@@ -95,14 +97,14 @@ class Watch(keras.callbacks.Callback):
         """
         self.check_stop()
         if kind == "train":
-            self._check_names(names)
+            self.check_names(dict.fromkeys(names))
         elif self._fitting:
             return
         if self.progress.due():
             self.progress.step(done(), values())
 
     def on_train_batch_begin(self, batch, logs=None):
-        self._check_names(self._noted[1])
+        self.check_names()
         self._before_step(batch, self._noted)
 
     def on_train_batch_end(self, batch, logs=None):
@@ -119,7 +121,7 @@ class Watch(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch, logs=None):
         logs = dict(logs or {})
-        self._check_names([name for name in logs if not name.startswith("val_")])
+        self.check_names(logs)
         if self.history_record is not None:
             self.history_record.add(epoch, logs)
         self.progress.end(logs)
@@ -143,11 +145,7 @@ class Watch(keras.callbacks.Callback):
         return [f"val_{name}" for name in logs] if self.validation else []
 
     def on_test_begin(self, logs=None):
-        if (
-            self._fitting
-        ):  # the validation: before others look at the end of the epoch for their names
-            self._check_names(self._noted[1])
-        else:
+        if not self._fitting:
             where.begin(None)
             self.progress.begin(self.title, (self.params or {}).get("steps"))
 
@@ -170,6 +168,20 @@ class Watch(keras.callbacks.Callback):
 
     def on_predict_end(self, logs=None):
         self.progress.end()
+
+
+class Foremost(keras.callbacks.Callback):
+    """First in the list of callbacks: what others look for at the end of an epoch is looked at before them."""
+
+    def __init__(self, watch: Watch):
+        super().__init__()
+        self._watch = watch
+
+    def on_test_begin(self, logs=None):
+        self._watch.check_names()
+
+    def on_epoch_end(self, epoch, logs=None):
+        self._watch.check_names(logs)
 
 
 class Notices:
