@@ -42,7 +42,19 @@ tensor_slices_dataset_or_null <- function() {
   if (kerasbridge_info()$backend == "tensorflow") tf$data$Dataset$range(3L)
 }
 
+# To ask for a module of Python starts whatever Python reticulate finds, unless Keras has started its own.
+start_keras <- function() invisible(as_tensor(0))
+
 # Keras makes its layers of text and hashing of TensorFlow on every backend.
 skip_without_text_layers <- function() {
+  skip_if_no_keras()
+  start_keras()
   skip_if_not(reticulate::py_module_available("tensorflow"), "layers of text need the Python package tensorflow")
+}
+
+# YAML needs a package of Python that not every environment has.
+skip_if_no_yaml <- function() {
+  skip_if_no_keras()
+  start_keras()
+  skip_if_not(reticulate::py_module_available("yaml"), "the Python package PyYAML")
 }

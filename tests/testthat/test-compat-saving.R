@@ -8,8 +8,7 @@ trained <- function(loss = "mse", metrics = "mae", y = 1:4) {
 values <- function(model) predict(model, x, verbose = 0)
 
 test_that("JSON, YAML and files of them give the same architecture", {
-  skip_if_no_keras()
-  skip_if_not(reticulate::py_module_available("yaml"), "the Python package PyYAML")
+  skip_if_no_yaml()
   model <- trained()
   expect_equal(get_config(model_from_json(model_to_json(model)))$layers[[2]]$config$units, 3)
   yaml <- model_to_yaml(model)

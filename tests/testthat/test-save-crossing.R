@@ -2,7 +2,7 @@
 
 test_that("plain Keras reads every format that R writes, and R what plain Keras writes", {
   skip_if_no_keras("3.13", backend = "tensorflow")
-  skip_if_not(reticulate::py_module_available("yaml"), "the Python package PyYAML")
+  skip_if_no_yaml()
   folder <- withr::local_tempdir()
   at <- \(...) file.path(folder, paste0(...))
   set_random_seed(1)

@@ -176,5 +176,10 @@ test_that("classes and functions of an R package are taken from it, never from t
   expect_match(text, "kerasbridge_error_file")
   expect_match(text, "'by_three' (the R function scale.test::third", fixed = TRUE)
   expect_match(text, "`library(scale.test)`", fixed = TRUE)
-  expect_match(tail(fresh_session(path, c(lib_line, "loadNamespace('scale.test')"), after = "cat(predict(model, matrix(2, 1, 2), verbose = 0))")$output, 1), "^4$")
+  loaded <- fresh_session(path, c(lib_line, "loadNamespace('scale.test')"), after = "cat(predict(model, matrix(2, 1, 2), verbose = 0))")$output
+  if (kerasbridge_info()$backend == "jax") {
+    expect_match(paste(loaded, collapse = " "), "only from a seed") # the class is found; its draw has none
+  } else {
+    expect_match(tail(loaded, 1), "^4$")
+  }
 })
