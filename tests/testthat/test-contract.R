@@ -88,6 +88,19 @@ names_later_keras <- function(message) {
   length(told) == 1 && utils::compareVersion(told, kerasbridge_info()$keras) > 0
 }
 
+# Off TensorFlow: what is made of it says so, where it isn't installed beside the backend; Keras' own limits on JAX.
+jax_limits <- c(
+  paste0("op_segment_", c("max", "min", "prod", "sum")), # `num_segments` must be given
+  "op_average_pool", "op_max_pool", # one stride for all axes is taken for those of the whole array
+  "optimizer_loss_scale" # `apply()` called by hand
+)
+limit_elsewhere <- function(name, error) {
+  backend <- kerasbridge_info()$backend
+  explained <- inherits(error, c("kerasbridge_error_install", "kerasbridge_error_unsupported"))
+  backend != "tensorflow" && explained && grepl("TensorFlow", conditionMessage(error)) ||
+    backend == "jax" && name %in% jax_limits
+}
+
 run_example <- function(code) {
   utils::capture.output(suppressMessages(suppressWarnings(
     eval(parse(text = code, keep.source = FALSE), new.env(parent = globalenv()))
@@ -105,7 +118,9 @@ for (group in unique(room)) {
     part <- runnable[room == group, ]
     failed <- character()
     for (i in seq_len(nrow(part))) {
-      report <- \(e) paste0(part$r_name[[i]], ": ", first_line(conditionMessage(e)))
+      report <- \(e) {
+        if (!limit_elsewhere(part$r_name[[i]], e)) paste0(part$r_name[[i]], ": ", first_line(conditionMessage(e)))
+      }
       failed <- c(failed, tryCatch(
         {
           run_example(part$example[[i]])
