@@ -91,7 +91,7 @@ names_later_keras <- function(message) {
 # Off TensorFlow: what is made of it says so, where it isn't installed beside the backend; Keras' own limits on JAX.
 jax_limits <- c(
   paste0("op_segment_", c("max", "min", "prod", "sum")), # `num_segments` must be given
-  "op_average_pool", "op_max_pool", # one stride for all axes is taken for those of the whole array
+  "op_average_pool", "op_max_pool", # `strides` must be given
   "optimizer_loss_scale" # `apply()` called by hand
 )
 limit_elsewhere <- function(name, error) {
