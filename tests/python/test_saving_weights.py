@@ -451,3 +451,16 @@ def test_names_come_from_the_configuration_of_a_whole_model(tmp_path):
     report = load_weights(other, plain, by_name=True)
     assert same(model, other) and not report.names("unused")
     assert {"encoder", "inner/d", "bn", "head"} <= set(report.names("loaded"))
+
+
+def test_a_list_of_the_older_layout_that_names_what_is_not_there_is_damage(tmp_path):
+    import h5py
+    from kerasbridge.saving.older_weights import read_lists
+
+    path = tmp_path / "w.h5"
+    with h5py.File(path, "w") as file:
+        file.attrs["layer_names"] = [b"dense"]
+        file.create_group("dense").attrs["weight_names"] = [b"dense/kernel:0"]
+    with pytest.raises(FileError, match="w.h5' is damaged.*names what is not there"):
+        with read_lists(path):
+            pass

@@ -17,21 +17,31 @@ import numpy as np
 
 from kerasbridge.files import replacing
 from kerasbridge.saving.safety.hdf5 import BFLOAT16
+from kerasbridge.saving.safety.texts import damaged
 
 _ATTRIBUTE_LIMIT = 64000  # bytes, below HDF5's limit for an object's header
 
 
 @contextlib.contextmanager
 def read_lists(path: Union[str, os.PathLike]) -> Iterator[dict[str, list]]:
-    """Layer name -> its datasets, in order, of a file in the older layout, open as long as needed."""
+    """Layer name -> its datasets, in order, of a file in the older layout, open as long as needed.
+
+    Raises:
+        FileError: its lists name what is not there.
+    """
     import h5py
 
     with h5py.File(path, "r") as file:
         group = file["model_weights"] if "model_weights" in file else file
-        yield {
-            layer: [group[layer][name] for name in _read_names(group[layer], "weight_names")]
-            for layer in _read_names(group, "layer_names")
-        }
+        try:
+            lists = {
+                layer: [group[layer][name] for name in _read_names(group[layer], "weight_names")]
+                for layer in _read_names(group, "layer_names")
+            }
+        except (KeyError, ValueError) as err:
+            how = f"a list of its layers or weights names what is not there ({err})"
+            raise damaged(f"'{os.fspath(path)}'", "", how) from err
+        yield lists
 
 
 def _read_names(group: Any, attribute: str) -> list[str]:
