@@ -8,7 +8,7 @@ bridge_call <- function(symbol, args = list(), call = rlang::caller_env()) {
   bridge_start(call)
   held <- the$ways$hold()
   on.exit(the$ways$release(held))
-  arguments <- c(list(symbol), cross_arguments(args))
+  arguments <- c(list(symbol), cross_arguments(args, call))
   unwrap(cross(\() do.call(the$ways$call, arguments)), call)
 }
 
@@ -21,7 +21,7 @@ bridge_method <- function(target, name, args = list(), call = rlang::caller_env(
   check_alive(target, "object", call)
   held <- the$ways$hold()
   on.exit(the$ways$release(held))
-  arguments <- c(list(target, name), cross_arguments(args))
+  arguments <- c(list(target, name), cross_arguments(args, call))
   unwrap(cross(\() do.call(the$ways$method, arguments)), call)
 }
 
@@ -33,7 +33,7 @@ bridge_do <- function(verb, ..., call = rlang::caller_env()) {
   bridge_start(call)
   held <- the$ways$hold()
   on.exit(the$ways$release(held))
-  arguments <- to_dict(lapply(list(...), to_python))
+  arguments <- to_dict(lapply(list(...), to_python, call))
   unwrap(cross(\() the$ways$do(verb, arguments)), call)
 }
 
@@ -45,16 +45,16 @@ bridge_keep <- function(verb, ..., call = rlang::caller_env()) {
   bridge_start(call)
   held <- the$ways$hold()
   on.exit(the$ways$release(held))
-  arguments <- to_dict(lapply(list(...), to_python))
+  arguments <- to_dict(lapply(list(...), to_python, call))
   unwrap_raw(cross(\() the$raw$do(verb, arguments), the$raw), call)
 }
 
 # Positional arguments as a Python list, named ones as a dict.
-cross_arguments <- function(args) {
+cross_arguments <- function(args, call) {
   positional <- !nzchar(rlang::names2(args))
   list(
-    to_list(lapply(args[positional], to_python)),
-    to_dict(lapply(args[!positional], to_python))
+    to_list(lapply(args[positional], to_python, call)),
+    to_dict(lapply(args[!positional], to_python, call))
   )
 }
 

@@ -4,7 +4,7 @@
 # Tags, made by types.R: a class and the plain R value.
 tagged <- function(value, tag, ...) structure(list(value = value, ...), class = c(paste0("kb_", tag), "kb_tag"))
 
-to_python <- function(x) {
+to_python <- function(x, call = NULL) {
   if (is_python(x)) {
     return(check_alive(x, "an argument", NULL))
   }
@@ -13,7 +13,7 @@ to_python <- function(x) {
       return(as_python_function(x))
     }
     if (is.list(x) && !is.object(x)) {
-      x <- lapply(x, to_python)
+      x <- lapply(x, to_python, call)
       return(if (is.null(names(x))) to_list(x) else to_dict(x))
     }
     return(x)
@@ -22,12 +22,12 @@ to_python <- function(x) {
   raw <- the$raw
   switch(
     class(x)[[1]],
-    kb_tuple = raw$as_tuple(to_list(lapply(x$value, to_python))),
-    kb_list = to_list(lapply(x$value, to_python)),
-    kb_dict = to_dict(lapply(x$value, to_python)),
+    kb_tuple = raw$as_tuple(to_list(lapply(x$value, to_python, call))),
+    kb_list = to_list(lapply(x$value, to_python, call)),
+    kb_dict = to_dict(lapply(x$value, to_python, call)),
     kb_int_dict = raw$as_dict(to_list(as.list(names(x$value))), to_list(unname(x$value))),
     kb_tensor = {
-      check_width(x)
+      check_width(x, call)
       raw$as_tensor(x$value, x$dtype)
     },
     kb_data = data_to_python(x),
@@ -88,7 +88,7 @@ as_tensor <- function(x, dtype = NULL, shape = NULL) {
 }
 
 # JAX holds numbers of 64 bits in 32, unless told otherwise, and cuts off what doesn't fit.
-check_width <- function(tensor) {
+check_width <- function(tensor, call) {
   dtype <- tensor$dtype
   if (!identical(the$backend, "jax") || is.null(dtype) || !dtype %in% c("int64", "uint64", "float64")) {
     return(invisible())
@@ -101,7 +101,7 @@ check_width <- function(tensor) {
         "holds %s beyond %s, and JAX keeps %s in 32 bits.", if (dtype == "float64") "numbers" else "whole numbers",
         format(largest, digits = if (dtype == "float64") 2 else 15), dtype
       ),
-      "Set the environment variable JAX_ENABLE_X64 to \"true\" before Keras starts, or give smaller numbers.", call = NULL
+      "Set the environment variable JAX_ENABLE_X64 to \"true\" before Keras starts, or give smaller numbers.", call = call
     )
   }
 }

@@ -26,6 +26,7 @@ def fresh(monkeypatch):
     monkeypatch.setattr(device_settings, "wishes", device_settings.Wishes())
     monkeypatch.setattr(device_settings, "_started", [])
     monkeypatch.setattr(device_settings, "_before", [])
+    monkeypatch.setattr(device_settings, "_share", {})
     monkeypatch.setattr(device_settings, "sys", types.SimpleNamespace(modules={}))
     for name in (
         "CUDA_VISIBLE_DEVICES",
@@ -146,6 +147,42 @@ def test_a_limit_is_a_share_of_the_largest_card_for_jax(fresh, monkeypatch, tmp_
     nowhere = {"PATH": str(tmp_path / "none")}
     fresh.set_variables(nowhere)
     assert "XLA_PYTHON_CLIENT_MEM_FRACTION" not in nowhere  # no card: nothing to limit
+    other = {"PATH": here["PATH"], "KERAS_BACKEND": "torch"}
+    fresh.set_variables(other)
+    assert "XLA_PYTHON_CLIENT_MEM_FRACTION" not in other
+
+
+def test_a_limit_that_counts_no_more_leaves_nothing_behind(fresh, tmp_path):
+    fresh.configure(memory="2GiB")
+    here = {"PATH": fake_smi(tmp_path, 8192)}
+    fresh.set_variables(here)
+    (tmp_path / "nvidia-smi").unlink()
+    fresh.set_variables(here)  # asked once
+    assert here["XLA_PYTHON_CLIENT_MEM_FRACTION"] == "0.250000"
+    fresh.configure(memory="grow")
+    fresh.set_variables(here)
+    assert "XLA_PYTHON_CLIENT_MEM_FRACTION" not in here
+    assert here["XLA_PYTHON_CLIENT_PREALLOCATE"] == "false"
+    own = {"PATH": "", "XLA_PYTHON_CLIENT_MEM_FRACTION": "0.5"}
+    fresh.set_variables(own)
+    assert own["XLA_PYTHON_CLIENT_MEM_FRACTION"] == "0.5"  # a person's
+
+
+@pytest.mark.parametrize(
+    ("disable", "said"), [(True, "in use already"), (False, "may give other numbers")]
+)
+def test_a_card_that_computes_already_is_told(disable, said, monkeypatch):
+    from kerasbridge.runtime import determinism
+
+    keras = types.SimpleNamespace(config=types.SimpleNamespace(backend=lambda: "jax"))
+    monkeypatch.setattr(determinism, "start", lambda: keras)
+    monkeypatch.setattr(determinism, "set_random_seed", lambda seed: seed)
+    monkeypatch.setattr(determinism, "_on", False)
+    monkeypatch.setattr(determinism.os, "environ", {})
+    monkeypatch.setattr(determinism.device_settings, "_started", ["jax", "fit()"])
+    monkeypatch.setattr(determinism.devices, "running", lambda kind: [{"device": "GPU:0"}])
+    (found,) = determinism.deterministic(1, disable_gpu=disable)
+    assert said in found
 
 
 @pytest.mark.parametrize(("held", "late"), [(2 * 2**30, False), (6 * 2**30, True)])
@@ -160,9 +197,9 @@ def test_a_limit_for_jax_comes_too_late_when_it_holds_more(fresh, monkeypatch, h
     fresh.configure(memory="2GiB")
     if late:
         with pytest.raises(TooLateError, match="JAX has taken its share"):
-            fresh.after_import("jax", "fit()")
+            fresh.after_import("jax", "fit()", outside=True)
     else:
-        fresh.after_import("jax", "fit()")
+        fresh.after_import("jax", "fit()", outside=True)
     assert fresh.started_by() == "fit()"
 
 

@@ -6,6 +6,7 @@ import os
 import sys
 from typing import MutableMapping
 
+from kerasbridge.runtime import device_settings, devices
 from kerasbridge.runtime.seeds import set_random_seed
 from kerasbridge.runtime.starting import start
 
@@ -48,6 +49,7 @@ def deterministic(seed: int, disable_gpu: bool = True, disable_parallel_cpu: boo
             os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
     if not disable_gpu:
         _deterministic_cards(os.environ)
+    started = device_settings.started_by() is not None
     keras = start()
     set_random_seed(seed)
     _on = True
@@ -73,6 +75,14 @@ def deterministic(seed: int, disable_gpu: bool = True, disable_parallel_cpu: boo
         torch.use_deterministic_algorithms(True, warn_only=True)
         if disable_parallel_cpu:
             torch.set_num_threads(1)
-        if disable_gpu and torch.cuda.is_available():
-            late.append("PyTorch's graphics cards can't be hidden after its start.")
+    backend = keras.config.backend()
+    looked = started or disable_gpu and backend == "torch"  # JAX would begin to compute by it
+    if backend != "tensorflow" and looked and devices.running("GPU"):
+        if disable_gpu:
+            late.append("The graphics cards are in use already and stay so.")
+        else:
+            late.append(
+                "Operations on the graphics cards may give other numbers each time: the backend reads "
+                "that setting only as it starts."
+            )
     return late

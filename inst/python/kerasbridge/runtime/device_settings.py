@@ -176,21 +176,35 @@ def set_variables(environ: Any) -> None:
     if wishes.memory == "grow":
         environ["TF_FORCE_GPU_ALLOW_GROWTH"] = "true"
         environ["XLA_PYTHON_CLIENT_PREALLOCATE"] = "false"
-    elif wishes.memory is not None:
-        share = _share_of_cards(environ, wishes.memory)
-        if share is not None:
-            environ["XLA_PYTHON_CLIENT_MEM_FRACTION"] = f"{share:.6f}"
+    _set_share(environ)
     if wishes.virtual is not None:
         flag = "--xla_force_host_platform_device_count"
         flags = [f for f in environ.get("XLA_FLAGS", "").split() if not f.startswith(flag)]
         environ["XLA_FLAGS"] = " ".join([*flags, f"{flag}={wishes.virtual}"])
 
 
-def _share_of_cards(environ: Any, limit: int) -> Optional[float]:
-    """The limit as a share of the largest card, which is how JAX takes it; None where none is known."""
-    sizes = [smi.size(card) for card in smi.ask(environ)[2]]
-    known = [size for size in sizes if size]
-    return min(1.0, limit / max(known)) if known else None
+_SHARE = "XLA_PYTHON_CLIENT_MEM_FRACTION"
+_share: dict = {}  # limit in bytes -> what JAX reads for it, as it was set last
+
+
+def _set_share(environ: Any) -> None:
+    """The limit of memory as a share of the largest card, which is how JAX takes it.
+
+    Nothing is set where no card is known, or where the backend is another; what was set for a limit that
+    counts no more is taken back.
+    """
+    limit = wishes.memory if isinstance(wishes.memory, int) else None
+    if environ.get("KERAS_BACKEND", "jax") != "jax":  # not said: keras.json may name JAX
+        limit = None
+    if environ.get(_SHARE) in _share.values() and limit not in _share:
+        del environ[_SHARE]
+    if limit is None or limit in _share and _SHARE in environ:
+        return
+    known = [size for size in map(smi.size, smi.ask(environ)[2]) if size]
+    _share.clear()
+    if known:
+        _share[limit] = f"{min(1.0, limit / max(known)):.6f}"
+        environ[_SHARE] = _share[limit]
 
 
 _before: list = []  # CUDA_VISIBLE_DEVICES as it was before the first setting
@@ -218,10 +232,17 @@ def before_import() -> None:
     set_variables(os.environ)
 
 
-def after_import(backend: str, by: str) -> None:
-    """Called by `start` when the backend is imported and has not computed yet."""
+def after_import(backend: str, by: str, outside: bool = False) -> None:
+    """Called by `start` when the backend is imported and has not computed yet.
+
+    Args:
+        by: what started it.
+        outside: whether code outside of this package imported it, which may have computed.
+    """
     try:
         _apply_first(backend)
+        if outside and backend == "jax" and isinstance(wishes.memory, int):
+            _look_at_jax(wishes.memory)
         _apply_any_time()
     finally:
         _started[:] = [backend, by]
@@ -246,8 +267,6 @@ def _apply_first(backend: str) -> None:
         apply_tensorflow(tensorflow)
     elif backend == "torch":
         _apply_torch()
-    elif backend == "jax" and isinstance(wishes.memory, int):
-        _look_at_jax(wishes.memory)
 
 
 def _look_at_jax(limit: int) -> None:

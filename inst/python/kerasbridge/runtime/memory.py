@@ -6,6 +6,7 @@ import re
 import sys
 from typing import Any, Optional
 
+from kerasbridge.runtime import device_settings
 from kerasbridge.runtime.starting import backend_name
 
 _CLEAR = "/proc/self/clear_refs"  # writing 5 sets the process's peak back
@@ -122,13 +123,12 @@ def _jax() -> list[dict]:
 def _torch(reset: bool) -> list[dict]:
     import torch
 
-    from kerasbridge.runtime.device_settings import wishes
-
+    allowed = device_settings.wishes.memory
     rows = []
     for index in range(torch.cuda.device_count()):
         total = torch.cuda.get_device_properties(index).total_memory
-        if isinstance(wishes.memory, int):
-            total = min(total, wishes.memory)
+        if isinstance(allowed, int):
+            total = min(total, allowed)
         current, peak = torch.cuda.memory_allocated(index), torch.cuda.max_memory_allocated(index)
         rows.append(_row(f"GPU:{index}", current, peak, total))
         if reset:

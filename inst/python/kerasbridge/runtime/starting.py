@@ -105,7 +105,7 @@ def start(
             )
         if device_settings.started_by() is None:
             outside = "an import of Keras outside of this package"
-            device_settings.after_import(keras.config.backend(), outside)
+            device_settings.after_import(keras.config.backend(), outside, outside=True)
         return keras
     chosen = backend or os.environ.get("KERAS_BACKEND")
     if chosen:
