@@ -22,7 +22,12 @@ export TF_CPP_MIN_LOG_LEVEL=3
 export _R_CHECK_DONTTEST_EXAMPLES_=false
 
 echo "== R CMD build (vignettes run with Keras) =="
-(cd "$work" && KERASBRIDGE_CHECK=true R CMD build "$root" < /dev/null)
+# R CMD build copies the whole folder into the folder for temporary files, what .Rbuildignore names
+# too: it is given the sources without the two gigabytes that the set-up made
+mkdir "$work/kerasbridge"
+tar -cf - --exclude=./.build --exclude=./.git --exclude=./.tox --exclude='./*.Rcheck' . |
+  tar -xf - -C "$work/kerasbridge"
+(cd "$work" && KERASBRIDGE_CHECK=true R CMD build kerasbridge < /dev/null)
 package=$(ls "$work"/kerasbridge_*.tar.gz)
 
 # a check in the background must not ignore Ctrl-C, as a shell's background processes do
