@@ -215,7 +215,8 @@ evaluate.kerasbridge_model <- function(object, x = NULL, y = NULL, ..., batch_si
 #' @param object A model.
 #' @param x Input data, as for [fit()][fit.kerasbridge_model]. Columns of a data frame are matched by name, in
 #'   any order, with those that the model was trained on.
-#' @param batch_size Samples a step; chosen by the memory at hand if `NULL`.
+#' @param batch_size Samples a step; chosen by the memory at hand if `NULL`. (The last bit of a number may depend on it;
+#'   Keras takes 32.)
 #' @param type `"response"` (or `"prob"`, the same) for the model's output; `"class"` for the class of
 #'   each row: a factor if the model was trained on one, else class numbers from 0.
 #' @param na Values that are not there (NA, NaN) or not finite: `"refuse"` stops and says where they are;

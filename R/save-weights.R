@@ -27,7 +27,8 @@
 #' A load that fails leaves the model as it was. Up to 32 MB a copy of its values is kept meanwhile. What is
 #' larger is compared with the model, and with its checksums, before the first value is written; if you
 #' stop the writing itself with Ctrl-C, a warning says that the model is half loaded. Values of type bfloat16
-#' are kept in every format, in `.h5` as float32.
+#' are kept in every format, in `.h5` as float32. A vocabulary that [adapt()] learnt is no weight: files of whole
+#' models have it.
 #'
 #' @param object A model.
 #' @param filepath Path of the file.

@@ -29,9 +29,13 @@ ROOT = Path(__file__).resolve().parents[1]
 WHOLE = (".keras", ".h5")
 WEIGHTS = (".weights.h5", ".older.h5", ".safetensors")
 WORDS = ["red", "green", "blue"]
-# layers whose numbers depend on how the graph is compiled: compared as R predicts
-PREDICTED = ("layer MelSpectrogram",)
 OWN = "own layer "  # of this package: plain Keras has none of them
+# layers whose numbers depend on how the graph is compiled: compared as R predicts
+PREDICTED = (
+    "layer MelSpectrogram",
+    f"{OWN}PeriodicEmbedding",
+    f"{OWN}ReversibleInstanceNorm",
+)
 STATELESS = (".older.h5", ".safetensors")  # of weights, without the optimizer's state
 # formats that plain Keras reads by itself, and those that it can't read into a model that it has built
 PLAIN = (".keras", ".weights.h5")

@@ -142,3 +142,26 @@ def test_settings_that_keras_keeps_in_lists_of_its_own(tmp_path):
     assert list(back.layers[1].value_range) == [0, 1]
     with pytest.raises(TypeError):
         copy.deepcopy(back.layers[1].value_range)  # nothing stays changed
+
+
+class TwoBranches(keras.Model):
+    """Built by its first call, from a dict of inputs."""
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.left, self.right = layers.Dense(2), layers.Dense(2)
+
+    def call(self, inputs):
+        return self.left(inputs["a"]) + self.right(inputs["b"])
+
+
+def test_a_model_that_its_first_call_builds(tmp_path):
+    x = {"a": np.ones((2, 3), "float32"), "b": np.ones((2, 4), "float32")}
+    model, own = TwoBranches(), {"TwoBranches": TwoBranches}
+    expected = model(x)
+    save_model(model, tmp_path / "ours.h5")
+    same(load_model(tmp_path / "ours.h5", custom_objects=own)(x), expected)
+    model.save(tmp_path / "keras.h5")
+    with pytest.raises(FileError, match="from which shapes .* 'TwoBranches'") as caught:
+        load_model(tmp_path / "keras.h5", custom_objects=own)
+    assert "call it once on data" in caught.value.hint

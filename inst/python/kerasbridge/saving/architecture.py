@@ -72,7 +72,7 @@ def model_to_yaml(model: Any) -> str:
         InstallError: PyYAML is not installed.
     """
     return _yaml().safe_dump(
-        _editable(json.loads(model.to_json())),
+        _editable(json.loads(model_to_json(model))),
         sort_keys=False,
         default_flow_style=False,
         allow_unicode=True,

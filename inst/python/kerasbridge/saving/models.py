@@ -16,13 +16,14 @@ from kerasbridge.files import check_room, replacing
 from kerasbridge.runtime.keras_version import keras_before
 from kerasbridge.saving.arguments import arguments_kept
 from kerasbridge.saving.contents import MAGIC, check_source
-from kerasbridge.saving.door import Door
+from kerasbridge.saving.door import Door, few, warn_of
 from kerasbridge.saving.modules import with_modules, write_modules
 from kerasbridge.saving.nested import built_once, with_built_once
 from kerasbridge.saving.older_weights import widen_bfloat16
 from kerasbridge.saving.safety import config
 from kerasbridge.saving.safety.hdf5 import BFLOAT16
 from kerasbridge.saving.sizes import stored_size
+from kerasbridge.saving.vocabularies import vocabularies_kept, without_words
 from kerasbridge.saving.writing import (
     add_manifest,
     settings_copied,
@@ -94,6 +95,7 @@ def save_model(
     Raises:
         ArgumentError: the format is none, or contradicts the ending.
         FileError: wrong ending, missing folder, existing file, full disk.
+        UnsupportedError: an `.h5` file has no place for something that the model has.
     """
     name = os.path.expanduser(os.fspath(filepath))
     ending = _format(name, format)
@@ -105,7 +107,7 @@ def save_model(
         )
     with replacing(name, overwrite, ending=ending) as temporary:
         check_room(os.path.dirname(temporary), stored_size(model, include_optimizer))
-        with arguments_kept(model):
+        with arguments_kept(model), vocabularies_kept(model, ending):
             if ending == ".keras":
                 keras.saving.save_model(model, temporary, include_optimizer=include_optimizer)
             else:
@@ -118,7 +120,7 @@ def save_model(
                     keras.saving.save_model(
                         model, temporary, overwrite=True, include_optimizer=include_optimizer
                     )
-                write_modules(temporary)
+                write_modules(temporary, model)
                 if any(str(weight.dtype) == BFLOAT16 for weight in model.weights):
                     widen_bfloat16(temporary)
         add_manifest(model, temporary)
@@ -223,7 +225,21 @@ def _load_h5(path: str, door: Door, compile: bool):
         custom_objects=door.objects(),
         safe_mode=door.safe_mode,
     )
+    if not model.built and door.contents.datasets:
+        raise FileError(
+            f"{door.source} does not say from which shapes its model, of the class "
+            f"'{type(model).__name__}', is built: plain Keras leaves them out of .h5 files.",
+            hint="Make the model, call it once on data, then `load_model_weights()`; or save it as .keras.",
+            argument="filepath",
+        )
     model.load_weights(path)
+    lacking = without_words(model)
+    if lacking:
+        warn_of(
+            model,
+            f"{door.source} holds no vocabulary of {few(lacking)}: plain Keras writes into .h5 files none that "
+            "was learnt by adapt(). Use set_vocabulary(), or a .keras file.",
+        )
     if compile and door.contents.training:
         _compile_h5(model, path, door)
     return model
@@ -263,7 +279,7 @@ def model_to_bytes(model, include_optimizer: bool = True) -> bytes:
     """The content of the `.keras` file of a model."""
     with tempfile.TemporaryDirectory(prefix="kerasbridge-") as folder:
         path = os.path.join(folder, "model.keras")
-        with arguments_kept(model):
+        with arguments_kept(model), vocabularies_kept(model, ".keras"):
             keras.saving.save_model(model, path, include_optimizer=include_optimizer)
         add_manifest(model, path)
         with open(path, "rb") as file:

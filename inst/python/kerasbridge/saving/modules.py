@@ -90,12 +90,26 @@ def with_modules(config: Any, plain: bool = False) -> Any:
     return _marked(made) if isinstance(made, dict) else made
 
 
-def write_modules(path: str) -> None:
-    """Write the configuration in the `.h5` file at `path` so that plain Keras reads it: see `with_full_names`."""
+def write_modules(path: str, model: Any) -> None:
+    """Write the configuration in the `.h5` file at `path` so that plain Keras reads it.
+
+    See `with_modules` and `with_full_names`. A `model` that is a class of its own, without layers in its
+    configuration, also gets what it was built from, as in `.keras` files: Keras leaves it out. (Its own
+    reader of `.h5` passes over it, and loads no such model.)
+    """
     import h5py
 
+    def described(config: Any) -> Any:
+        made = with_modules(config)
+        if "layers" not in (made.get("config") or {}):
+            import keras
+
+            built_from = keras.saving.serialize_keras_object(model.get_build_config())
+            made = {**made, "build_config": built_from} if built_from else made
+        return made
+
     with h5py.File(path, "r+") as file:
-        for name, change in (("model_config", with_modules), ("training_config", with_full_names)):
+        for name, change in (("model_config", described), ("training_config", with_full_names)):
             if name in file.attrs:
                 held = change(json.loads(file.attrs[name]))
                 file.attrs[name] = json.dumps(held).encode("utf-8")
