@@ -25,6 +25,7 @@ import json
 import os
 import sys
 import time
+from dataclasses import replace
 from typing import Any, Optional
 
 from kerasbridge.errors import ArgumentError, FileError
@@ -128,8 +129,11 @@ def plain_text(manifest: dict) -> str:
         ) from err
 
 
-def part_checksums(contents: Contents) -> dict:
-    """Name -> size and CRC-32 of every part of a file but the manifest, as the file is now."""
+def part_checksums(contents: Contents, known: Optional[dict] = None) -> dict:
+    """Name -> size and CRC-32 of every part of a file but the manifest, as the file is now.
+
+    `known`: those of weights that were just written, see `summing.py`.
+    """
     if contents.kind == "keras":
         return {
             name: {"size": info.file_size, "crc32": info.CRC}
@@ -138,8 +142,17 @@ def part_checksums(contents: Contents) -> dict:
         }
     out = {name: {"crc32": value} for name, value in contents.texts.items()}
     out["structure"] = {"crc32": contents.structure}
-    threads = min(4, os.cpu_count() or 1) if contents.size > _THREADED else 1
+    left = []
+    for stored in contents.datasets:
+        shape, dtype, value = (known or {}).get(f"/{stored.path}", (None, None, 0))
+        if (stored.shape, stored.dtype) == (shape, dtype):
+            out[f"/{stored.path}"] = {"crc32": value}
+        else:
+            left.append(stored)
+    large = sum(stored.nbytes for stored in left) > _THREADED
+    threads = min(4, os.cpu_count() or 1) if large else 1
     with open(contents.path, "rb") as file:
-        for path, value in dataset_checksums(contents, Sweep(file), threads).items():
+        rest = replace(contents, datasets=left)
+        for path, value in dataset_checksums(rest, Sweep(file), threads).items():
             out[path] = {"crc32": value}
     return out

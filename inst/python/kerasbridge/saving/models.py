@@ -23,6 +23,7 @@ from kerasbridge.saving.older_weights import widen_bfloat16
 from kerasbridge.saving.safety import config
 from kerasbridge.saving.safety.hdf5 import BFLOAT16
 from kerasbridge.saving.sizes import stored_size
+from kerasbridge.saving.summing import summed_meanwhile
 from kerasbridge.saving.vocabularies import vocabularies_kept, without_words
 from kerasbridge.saving.writing import (
     add_manifest,
@@ -107,7 +108,11 @@ def save_model(
         )
     with replacing(name, overwrite, ending=ending) as temporary:
         check_room(os.path.dirname(temporary), stored_size(model, include_optimizer))
-        with arguments_kept(model), vocabularies_kept(model, ending):
+        with (
+            arguments_kept(model),
+            vocabularies_kept(model, ending),
+            summed_meanwhile(model, ending) as known,
+        ):
             if ending == ".keras":
                 keras.saving.save_model(model, temporary, include_optimizer=include_optimizer)
             else:
@@ -123,7 +128,7 @@ def save_model(
                 write_modules(temporary, model)
                 if any(str(weight.dtype) == BFLOAT16 for weight in model.weights):
                     widen_bfloat16(temporary)
-        add_manifest(model, temporary)
+        add_manifest(model, temporary, known)
     return name
 
 

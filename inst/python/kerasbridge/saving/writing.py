@@ -85,11 +85,11 @@ def weights_named_apart(model: Any) -> Iterator[None]:
             weight.name = name
 
 
-def add_manifest(model: Any, path: str) -> None:
+def add_manifest(model: Any, path: str, known: Optional[dict] = None) -> None:
     """Write the manifest of `model` into the file at `path`, which holds it.
 
     The checksums of a zip are those that it keeps anyway; those of HDF5 are computed from the bytes as
-    they lie in the file.
+    they lie in the file, but for those that are `known`: see `summing.py`.
     """
     contents = read_contents(path, _UNLIMITED)
     flushing = None
@@ -98,7 +98,7 @@ def add_manifest(model: Any, path: str) -> None:
         flushing = threading.Thread(target=_flush, args=(path,), daemon=True)
         flushing.start()
     made = manifest.make(
-        model, manifest.part_checksums(contents), custom_objects_of(contents, model)
+        model, manifest.part_checksums(contents, known), custom_objects_of(contents, model)
     )
     text = manifest.plain_text(made)
     if contents.kind != "keras" and len(text) > _MAX_ATTRIBUTE:
