@@ -39,9 +39,10 @@ class_makers <- c(
   schedule = "LearningRateSchedule", optimizer = "Optimizer"
 )
 
-spec_code <- function(spec) {
+# `known`: names of the workspace that are written down, or are being: a class may name itself, or two each other.
+spec_code <- function(spec, known = new.env(parent = emptyenv())) {
   kind <- spec$kind
-  base <- inherit_code(spec)
+  base <- inherit_code(spec, known)
   if (identical(kind, "plain") && !is.null(base$kind)) {
     kind <- base$kind
   }
@@ -58,13 +59,13 @@ spec_code <- function(spec) {
     no_source()
   }
   code <- paste0(maker, "(\n  ", encodeString(spec$name, quote = "\""), if (length(lines)) ",\n", paste(lines, collapse = ",\n"), "\n)")
-  list(before = unique(c(base$before, helper_code(c(spec$members, spec$private)))), code = code)
+  list(before = unique(c(base$before, helper_code(c(spec$members, spec$private), known))), code = code)
 }
 
 is_r6_spec <- function(spec) isTRUE(spec$early) && !is.null(spec$generator)
 
 # The class above as code, what must run before, and its kind if the description doesn't say it.
-inherit_code <- function(spec) {
+inherit_code <- function(spec, known) {
   inherit <- spec$inherit
   if (is_r6_spec(spec)) {
     parent <- spec$generator$get_inherit()
@@ -78,7 +79,7 @@ inherit_code <- function(spec) {
   }
   if (inherits(inherit, "kerasbridge_class")) {
     above <- attr(inherit, "spec")
-    parts <- spec_code(above)
+    parts <- spec_code(above, known)
     return(list(before = c(parts$before, paste0(above$name, " <- ", parts$code)), code = above$name, kind = above$kind))
   }
   if (is_wrapper(inherit)) {
@@ -138,7 +139,7 @@ helper_code <- function(values, known = new.env(parent = emptyenv())) {
       }
       assign(name, TRUE, envir = known)
       if (inherits(held, c("kerasbridge_class", "R6ClassGenerator"))) {
-        out <- c(out, helper_class_code(name, held))
+        out <- c(out, helper_class_code(name, held, known))
         next
       }
       code <- tryCatch(value_code(held), kerasbridge_no_source = \(e) NULL)
@@ -151,9 +152,9 @@ helper_code <- function(values, known = new.env(parent = emptyenv())) {
 }
 
 # A class that methods make objects of, as an assignment.
-helper_class_code <- function(name, class) {
+helper_class_code <- function(name, class, known) {
   spec <- if (inherits(class, "R6ClassGenerator")) r6_spec(class, NULL) else attr(class, "spec")
-  parts <- tryCatch(spec_code(spec), kerasbridge_no_source = \(e) NULL)
+  parts <- tryCatch(spec_code(spec, known), kerasbridge_no_source = \(e) NULL)
   if (!is.null(parts)) c(parts$before, paste0(name, " <- ", parts$code))
 }
 

@@ -38,7 +38,8 @@ def test_a_whole_model(model, tmp_path, ending):
     layers = {layer["name"]: layer for layer in seen["layers"]}
     assert list(layers) == ["in", "first", "norm", "inner"]
     assert [layer["parameters"] for layer in layers.values()] == [0, 35, 20, 12]
-    assert layers["in"]["shape"] == [None, 6]
+    shapes = [layer["shape"] for layer in layers.values()]
+    assert shapes == [[None, 6], [None, 6], [None, 5], [None, 5]]
     assert seen["parameters"] == model.count_params() == 67
     assert seen["compiled"] and seen["optimizer"] == "Adam, learning rate 0.01"
     # plain Keras reads no short names in .h5, so the file holds none

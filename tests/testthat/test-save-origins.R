@@ -87,6 +87,12 @@ test_that("the code of a class covers bases, private parts, active fields and lo
   expect_match(spec_source(attr(dense, "spec")), "inherit = \"keras.layers.Dense\"", fixed = TRUE)
   held <- Layer("Held", call = function(inputs) inputs, thing = keras$layers$Dense(1L), parent_env = globalenv())
   expect_null(spec_source(attr(held, "spec")))
+  # a class whose own name stands in it, and two that name each other
+  first <- Layer("First", call = function(inputs) inputs * self$first(), first = function() if (FALSE) second() else 3, parent_env = globalenv())
+  second <- Layer("Second", call = function(inputs) first()(inputs), parent_env = globalenv())
+  env <- new.env(parent = globalenv())
+  for (expression in rlang::parse_exprs(spec_source(attr(second, "spec")))) value <- eval(expression, env)
+  expect_equal(as.array(value()(as_tensor(1))), array(3), ignore_attr = TRUE)
 })
 
 test_that("code that fails is an error that names the class", {

@@ -232,11 +232,20 @@ def _shape(layer: dict, own: dict) -> Any:
     """The shape a layer takes, where the file tells; None for an axis of any length."""
     built = layer.get("build_config")
     shape = built.get("input_shape") if isinstance(built, dict) else None
-    shape = shape or own.get("batch_shape") or own.get("batch_input_shape")
+    shape = shape or own.get("batch_shape") or own.get("batch_input_shape") or _shape_taken(layer)
     if isinstance(shape, dict) and isinstance(shape.get("items"), list):
         shape = shape["items"]
     fits = isinstance(shape, (list, tuple)) and all(a is None or isinstance(a, int) for a in shape)
     return list(shape) if fits else None
+
+
+def _shape_taken(layer: dict) -> Any:
+    """The shape of the one tensor that a layer is called on; the only place where `.h5` files have it."""
+    try:
+        taken = layer["inbound_nodes"][0]["args"][0]
+        return taken["config"]["shape"] if taken["class_name"] == "__keras_tensor__" else None
+    except (KeyError, IndexError, TypeError):
+        return None
 
 
 def _layers_of_weights(contents: Contents, weights: list) -> list:
