@@ -48,8 +48,8 @@
 #' with the functions of the workspace that it uses, unless a package defines them. A class that the
 #' session or a loaded package defines is found by itself; else give it in `custom_objects`, or say
 #' `r_code = TRUE`. What [adapt()] learnt travels in both formats; a model that is a class of its own, and was built by
-#' its first call, is built again from both. (Keras' own `.h5` files hold neither.) A layer that learnt words can be adapted anew after loading from `.keras`, not
-#' from `.h5`.
+#' its first call, is built again from both. (Keras' own `.h5` files hold neither.) A layer that learnt words can be
+#' adapted anew after loading from `.keras`, not from `.h5`.
 #'
 #' @section Without R:
 #' What a layer or model written in R computes is written down in the file too, as operations of Keras, where
