@@ -27,7 +27,9 @@ work=$(mktemp -d /var/tmp/two-machines-XXXXXX) # not under /tmp, which each mach
 tag=$(basename "$work" | tr -dc 'A-Za-z0-9' | tail -c 6)
 export work tag
 mkdir "$work/shared" "$work/keys"
-made_ssh=; [ -d /root/.ssh ] || { mkdir -m 700 /root/.ssh; made_ssh=yes; } # something to mount over
+home=$(getent passwd 0 | cut -d: -f6)
+export home
+made_ssh=; [ -d "$home/.ssh" ] || { mkdir -m 700 "$home/.ssh"; made_ssh=yes; } # something to mount over
 mkdir -p /run/sshd
 pids=()
 
@@ -37,7 +39,7 @@ clean() {
   sleep 0.5
   for name in driver node1 node2; do ip netns del "$tag-$name" 2> /dev/null || true; done
   rm -rf --one-file-system "$work"
-  [ -z "$made_ssh" ] || rmdir /root/.ssh 2> /dev/null || true
+  [ -z "$made_ssh" ] || rmdir "$home/.ssh" 2> /dev/null || true
 }
 trap clean EXIT
 trap 'exit 130' INT TERM
@@ -87,7 +89,7 @@ as_machine() {
       hostname "$name"
       mount -t tmpfs none /tmp; mount -t tmpfs none /dev/shm; mount -t tmpfs none /run; mkdir -m 755 /run/sshd
       mount --bind "$work/hosts-$name" /etc/hosts
-      mount -t tmpfs -o mode=700 none /root/.ssh; install -m 600 "$work/keys/config" /root/.ssh/config
+      mount -t tmpfs -o mode=700 none "$home/.ssh"; install -m 600 "$work/keys/config" "$home/.ssh/config"
       /usr/sbin/sshd -E "$work/sshd-$name.log" -f /dev/null -h "$work/keys/host" -o PidFile=none -o UsePAM=no \
         -o PermitRootLogin=yes -o StrictModes=no -o "AuthorizedKeysFile=$work/keys/id.pub" \
         -o PasswordAuthentication=no -o "Subsystem=sftp internal-sftp" -o PrintMotd=no
