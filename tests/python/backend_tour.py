@@ -113,6 +113,48 @@ def a_function_makes_batches():
 
 
 @step
+def a_function_makes_the_steps_of_keras():
+    """Draws, moving averages, weights of rows, a shorter batch; the function sees the weights of its step."""
+    from kerasbridge.training import overlap
+
+    def make():
+        keras.utils.set_random_seed(5)
+        layers = [keras.layers.Dense(8, "relu"), keras.layers.BatchNormalization()]
+        rate = 0.4 if keras.config.backend() == "jax" else 0.0  # elsewhere a build draws, too
+        layers += [keras.layers.Dropout(rate), keras.layers.Dense(1)]
+        made = keras.Sequential([keras.layers.Input((3,)), *layers])
+        training.compile(made, optimizer="adam", loss="mse", weighted_metrics=["mae"])
+        return made
+
+    weights = np.linspace(0.5, 2, 90)
+    batches = [(X[i], Y[i], weights[i]) for i in (slice(30), slice(30, 60), slice(60, 77))] * 2
+    ours, plain, single, at, seen = make(), make(), make(), [0], []
+
+    def pull():
+        at[0] += 1
+        seen.append(ours.get_weights()[0])
+        return batches[at[0] - 1]
+
+    calls = []
+    by_keras = overlap.Steps._first
+    overlap.Steps._first = lambda *given: calls.append(1) or by_keras(*given)
+    history = fit_pulled(ours, pull, steps_per_epoch=3, epochs=2, verbose=0)
+    overlap.Steps._first = by_keras
+    assert len(calls) == (2 if keras.config.backend() == "jax" else 6)  # of each shape one
+    expected = plain.fit((one for one in batches), steps_per_epoch=3, epochs=2, verbose=0).history
+    for name in expected:
+        same(history.metrics[name], expected[name])
+    for index, batch in enumerate(batches):
+        same(seen[index], single.get_weights()[0])
+        single.train_on_batch(*batch)
+    for one, other, third in zip(ours.get_weights(), plain.get_weights(), single.get_weights()):
+        same(one, other)
+        same(one, third)
+    for one, other in zip(ours.optimizer.variables, plain.optimizer.variables):
+        same(keras.ops.convert_to_numpy(one), keras.ops.convert_to_numpy(other))
+
+
+@step
 def sources():
     rows = np.concatenate([X, Y], axis=1)
     path = FOLDER / "rows.csv"

@@ -98,9 +98,10 @@ def test_two_workers_are_one_device_and_a_killed_one_is_replaced(tmp_path, capsy
 SSH = """#!/bin/sh
 # as ssh: options, a machine, words that a shell reads there; what runs there is no child of what runs here
 [ "$1 $2" = "-o BatchMode=yes" ] || exit 9
-echo "$3" >> "$SSH_LOG"
-case $3 in gone) echo "ssh: connect to host gone port 22: No route to host" >&2; exit 255;; esac
-shift 3
+while [ "$1" = -o ]; do shift 2; done
+echo "$1" >> "$SSH_LOG"
+case $1 in gone) echo "ssh: connect to host gone port 22: No route to host" >&2; exit 255;; esac
+shift
 setsid sh -c "$*"
 """
 
@@ -194,6 +195,109 @@ def test_what_a_worker_refuses_is_refused_here(tmp_path):
     with pytest.raises(ArgumentError, match="`batch_size` is 32") as caught:
         train_on_cluster(model, (X, Y), workers=1, **given)
     assert caught.value.argument == "batch_size" and caught.value.hint == "Take 33."
+
+
+def test_a_worker_tells_an_address_at_which_others_reach_it(monkeypatch):
+    """Names and routes of a machine that, as a fresh Debian, calls itself 127.0.1.1."""
+    import sys
+    import types
+
+    from kerasbridge.cluster import addresses
+
+    known = {"node1": "127.0.1.1", "node2": "10.77.0.12", "self": "127.0.0.1"}
+    way = {"127.0.1.1": "127.0.0.1", "10.77.0.12": "10.77.0.11", "127.0.0.1": "127.0.0.1"}
+    monkeypatch.setattr(
+        addresses, "_addresses", lambda name: iter([known[name]] if name in known else [])
+    )
+    monkeypatch.setattr(addresses, "_way", way.get)
+    monkeypatch.setattr(addresses.socket, "gethostname", lambda: "node1")
+    monkeypatch.delenv("SSH_CONNECTION", raising=False)
+    assert addresses.own_address(["node1", "node2"], 0) == "10.77.0.11"
+    assert addresses.own_address(["node1", "node1", "node2"], 1) == "10.77.0.11"
+    assert addresses.own_address(["node1", "self"], 0) == "127.0.0.1"
+    assert addresses.own_address(["node1", "node1"], 1) == "127.0.0.1"
+    assert addresses.own_address(["node1", "unknown"], 0) is None
+    monkeypatch.setenv("SSH_CONNECTION", "10.77.0.1 40000 10.77.0.11 22")
+    assert addresses.own_address(["node1", "unknown"], 0) == "10.77.0.11"
+    given = []
+    native = types.SimpleNamespace(make_gloo_tcp_collectives=lambda **named: given.append(named))
+    monkeypatch.setattr(addresses, "NATIVE", ("missing_part_of_jax", "part_of_jax"))
+    monkeypatch.setitem(sys.modules, "part_of_jax", native)
+    addresses.tell(["node1", "node2"], 0)
+    native.make_gloo_tcp_collectives(distributed_client=1)
+    assert given == [{"distributed_client": 1, "hostname": "10.77.0.11"}]
+    monkeypatch.setattr(addresses, "NATIVE", ())  # a JAX that takes none
+    addresses.tell([], 0)
+    with pytest.raises(ClusterError, match="can't reach the machine node1") as caught:
+        addresses.tell(["node1", "node2"], 0)
+    assert "give node1 the address 10.77.0.11 in place of 127.0.1.1" in caught.value.hint
+    monkeypatch.undo()
+    assert addresses._way("127.0.0.1") == "127.0.0.1" and list(addresses._addresses("localhost"))
+
+
+@needs_jax
+def test_jax_makes_its_connections_with_the_address(run_python):
+    """What `addresses` hands it to is what this JAX calls."""
+    code = (
+        "import jax, jaxlib\n"
+        "from kerasbridge.cluster import addresses\n"
+        "addresses.tell([], 0)\n"
+        "jax.config.update('jax_cpu_collectives_implementation', 'gloo')\n"
+        "jax.distributed.initialize('127.0.0.1:{port}', 1, 0)\n"
+        "import importlib\n"
+        "for name in addresses.NATIVE:\n"
+        "    try: native = importlib.import_module(name)\n"
+        "    except ImportError: continue\n"
+        "    made = native.make_gloo_tcp_collectives\n"
+        "    native.make_gloo_tcp_collectives = lambda **named: print(made.keywords) or made(**named)\n"
+        "    break\n"
+        "jax.devices()\n"
+    )
+    from kerasbridge.cluster.driver import _free_port
+
+    done = run_python(code.replace("{port}", str(_free_port())), timeout=60, JAX_PLATFORMS="cpu")
+    assert "{'hostname': '127.0.0.1'}" in done.stdout, done.stderr[-2000:]
+
+
+def test_the_first_cause_is_told_and_a_lost_machine_is_waited_for(tmp_path, monkeypatch):
+    from kerasbridge.cluster import driver
+
+    class Ended:
+        def __init__(self, code):
+            self.returncode = code
+
+        def poll(self):
+            return self.returncode
+
+    shared = Folder(tmp_path)
+    task = {"workers": 2, "attempt": 0, "epochs": 1}
+    run = driver._Run(shared, task, ["node1", "node2"], "python", 1.0, None, threading.Event())
+    said = {"message": "ValueError: shapes", "wrong": False, "hint": None, "argument": None}
+    shared.write(shared.failure(1, 0).name, said)
+    shared.log(0, 0).write_text("F client.h:88] This indicates that another task died;\n")
+    run.processes = [Ended(134), Ended(1)]
+    assert run._death([False, False]) == "Worker 2 failed: ValueError: shapes."
+    shared.failure(1, 0).unlink()
+    shared.log(1, 0).write_text("a word\n")
+    run.processes = [Ended(134), Ended(137)]
+    assert run._death([False, False]) == "Worker 2 of 2 was ended by signal 9 on node2 (a word)."
+    assert not run.lost
+    run.processes = [Ended(134), Ended(255)]
+    assert run._death([False, False]).startswith("Worker 2 of 2: ssh can't reach node2, or lost it")
+    assert run.lost
+
+    waited = []
+    run.progress, run.begun = type("Quiet", (), {"note": lambda self, text: None})(), True
+    monkeypatch.setattr(run, "_start", lambda: None)
+    monkeypatch.setattr(run, "_watch", lambda: "Worker 2 of 2: ssh can't reach node2.")
+    monkeypatch.setattr(run, "_pause", waited.append)
+    run.processes = []
+    with pytest.raises(ClusterError, match="failed 3 times"):
+        run.to_the_end(2)
+    assert waited == [5, 15] and len(run.notes) == 2
+    run.stop.set()
+    with pytest.raises(KeyboardInterrupt):
+        driver._Run._pause(run, 60)
 
 
 def test_each_worker_has_cards_of_its_own(monkeypatch):

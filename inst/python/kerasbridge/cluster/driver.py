@@ -23,6 +23,12 @@ from kerasbridge.errors import ArgumentError, ClusterError, InstallError, Unsupp
 STEP = 0.2  # seconds between two looks
 SETTLE = 1.5  # seconds in which the others end when one worker has: the first cause is told
 PORTS = (20000, 32000)  # of the coordinator on another machine: below those that systems give away
+SSH = [  # asks for nothing, and sees within a minute that a machine doesn't answer any more
+    "-o", "BatchMode=yes", "-o", "ConnectTimeout=30",
+    "-o", "ServerAliveInterval=15", "-o", "ServerAliveCountMax=3",
+]  # fmt: skip
+PAUSES = (5, 15, 45)  # seconds before workers are started again on a machine that was lost
+FOLLOWS = "another task died"  # JAX's word of a worker that ends because another one has
 INSTALL = (
     'Install JAX beside the backend in use: `install_kerasbridge(extra = "cluster")` in R or '
     '`pip install jax` in that environment; or install_kerasbridge(backend = "jax") for one of its own.'
@@ -61,12 +67,14 @@ def train_on_cluster(
         workers: number of processes on this machine, or names of machines that `ssh` reaches without a
             password; there the folder, `python` and this engine lie at the same place as here. A machine
             that is named twice has two workers, which share its cards. The first one coordinates: the
-            others reach it by that name.
+            others reach it by that name, and without cards all reach each other at ports of the system's
+            choice.
         epochs, batch_size, validation_data, shuffle: as in `fit`; the batch is that of all workers together.
         seed: of the shuffling and of layers that draw.
         folder: where task, checkpoint and logs are written; None for a temporary one that is removed, which
             other machines can't read. In one that has a checkpoint the training goes on from there.
-        restarts: how often workers are started again after one has died.
+        restarts: how often workers are started again after one has died; a machine that was lost is waited
+            for, 5, 15, then 45 seconds.
         timeout: seconds without a step or an epoch after which the workers are taken to hang.
         python: interpreter of the workers; None for this one.
 
@@ -110,6 +118,7 @@ def train_on_cluster(
     task = {
         "workers": count, "epochs": int(epochs), "batch_size": batch_size, "shuffle": bool(shuffle),
         "seed": int(seed), "allow": allow, "attempt": 0,
+        "hosts": [_address_of(host) for host in hosts or ()],
         "places": [[hosts[:i].count(h), hosts.count(h)] for i, h in enumerate(hosts)]
         if hosts else [[i, count] for i in range(count)],
     }  # fmt: skip
@@ -134,6 +143,11 @@ def _hosts(workers: Any) -> tuple[Optional[list], int]:
             argument="workers",
         )
     return None, int(workers)
+
+
+def _address_of(host: str) -> str:
+    """user@node1 is node1 to the others."""
+    return host.rpartition("@")[2]
 
 
 def _prepare(
@@ -201,6 +215,7 @@ class _Run:
         self.processes: list = []
         self.shown = len(shared.epochs())
         self.notes: list[str] = []
+        self.begun = self.lost = False  # steps were done; ssh had no answer from a machine
 
     def to_the_end(self, restarts: int) -> None:
         before: Any = None
@@ -223,6 +238,8 @@ class _Run:
             note = f"{reason} Started again after epoch {done}."
             self.notes.append(note)
             self.progress.note(note)
+            if self.begun and self.lost:  # it may come back; one that never answered won't
+                self._pause(PAUSES[min(attempt, len(PAUSES) - 1)])
         times = "once" if not attempt else f"{attempt + 1} times"
         raise ClusterError(
             f"{reason} The workers failed {times}.",
@@ -230,9 +247,20 @@ class _Run:
             details={"epochs_done": done, "folder": str(self.shared.path)},
         )
 
+    def _pause(self, seconds: float) -> None:
+        until = time.monotonic() + seconds
+        while time.monotonic() < until:
+            self._check_stop()
+            time.sleep(STEP)
+
+    def _check_stop(self) -> None:
+        if self.stop is not None and self.stop.is_set():
+            raise KeyboardInterrupt
+
     def _start(self) -> None:
-        if self.hosts:  # user@node1 is node1 to the others
-            host, port = self.hosts[0].rpartition("@")[2], random.randint(*PORTS)
+        self.lost = False
+        if self.hosts:
+            host, port = self.task["hosts"][0], random.randint(*PORTS)
         else:
             host, port = "127.0.0.1", _free_port()
         self.task["coordinator"] = f"{host}:{port}"
@@ -248,8 +276,10 @@ class _Run:
                 str(self.shared.path.resolve()), str(number), str(self.task["attempt"]),
             ]  # fmt: skip
             if self.hosts:  # a shell reads the words there
-                there = shlex.join(command)
-                command = ["ssh", "-o", "BatchMode=yes", self.hosts[number], there]
+                there = shlex.join(
+                    ["sh", "-c", f"{shlex.join(command)}; exit $?"]
+                )  # a signal's number
+                command = ["ssh", *SSH, self.hosts[number], there]
             elif guard:  # the system ends them with this process, also when it is killed
                 command = [guard, "--pdeathsig", "KILL", *command]
             environ = {
@@ -273,11 +303,10 @@ class _Run:
                 beat, before = time.monotonic(), steps
                 steps = self.shared.read("steps")
                 if steps != before:
-                    last = beat
+                    last, self.begun = beat, True
             if self._show():
-                last = time.monotonic()
-            if self.stop is not None and self.stop.is_set():
-                raise KeyboardInterrupt
+                last, self.begun = time.monotonic(), True
+            self._check_stop()
             done = [(self.shared.path / f"done-{attempt}-{n}").exists() for n in range(count)]
             if all(done):
                 return None
@@ -291,19 +320,24 @@ class _Run:
     def _death(self, done: list) -> str:
         """Why a worker ended: one that was killed or found no Python, else the first that failed.
 
-        The others fail, too, when they wait for it: theirs is not the cause.
+        The others fail, too, when they wait for it, or JAX ends them: that is not the cause.
 
         Raises:
             ArgumentError, ClusterError: what failed would fail again.
         """
-        failed, attempt = [], self.task["attempt"]
+        failed, followed, attempt = [], [], self.task["attempt"]
         for number, process in enumerate(self.processes):
             if done[number] or process.poll() is None:
                 continue
             file = self.shared.failure(number, attempt)
-            if not file.exists():
+            if file.exists():
+                failed.append((file.stat().st_mtime_ns, number, self.shared.read(file.name)))
+            elif FOLLOWS in self._log(number):
+                followed.append(number)
+            else:
                 return self._ended(number, process.returncode)
-            failed.append((file.stat().st_mtime_ns, number, self.shared.read(file.name)))
+        if not failed:
+            return self._ended(followed[0], self.processes[followed[0]].returncode)
         _, number, said = min(failed, key=lambda one: one[:2])
         if said["wrong"]:
             details = {"worker": number + 1, "epochs_done": len(self.shared.epochs())}
@@ -315,14 +349,16 @@ class _Run:
         return f"Worker {number + 1} failed: {first[0][:300] if first else 'no message'}."
 
     def _ended(self, number: int, code: int) -> str:
-        who = f"Worker {number + 1} of {self.task['workers']}"
-        if not self.hosts:
-            how = f"was ended by signal {-code}" if code < 0 else f"ended with status {code}"
-            return f"{who} {how}."
-        host, line = self.hosts[number], self._said([number], 1)
-        if code == 255:  # ssh's own, or a signal there
-            return f"{who}: ssh can't reach {host}, or lost it ({line})."
-        return f"{who} ended with status {code} on {host} ({line})."
+        who, where = f"Worker {number + 1} of {self.task['workers']}", ""
+        if self.hosts:
+            host, line = self.hosts[number], self._said([number], 1)
+            if code == 255:  # ssh's own
+                self.lost = True
+                return f"{who}: ssh can't reach {host}, or lost it ({line})."
+            where = f" on {host} ({line})"
+            code = 128 - code if code > 128 else code  # a shell's word for a signal
+        how = f"was ended by signal {-code}" if code < 0 else f"ended with status {code}"
+        return f"{who} {how}{where}."
 
     def _show(self) -> bool:
         """Show epochs that are new; whether there are any."""
@@ -351,10 +387,12 @@ class _Run:
     def _said(self, workers: Optional[Sequence[int]] = None, lines: int = 3) -> str:
         said = []
         for number in range(self.task["workers"]) if workers is None else workers:
-            log = self.shared.log(number, self.task["attempt"])
-            text = log.read_text(encoding="utf-8", errors="replace") if log.exists() else ""
-            said += text.strip().splitlines()[-lines:]
+            said += self._log(number).strip().splitlines()[-lines:]
         return " | ".join(said)[-1500:] or "nothing was said"
+
+    def _log(self, number: int) -> str:
+        log = self.shared.log(number, self.task["attempt"])
+        return log.read_text(encoding="utf-8", errors="replace") if log.exists() else ""
 
 
 def _free_port() -> int:

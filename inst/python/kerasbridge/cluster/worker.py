@@ -8,6 +8,7 @@ import threading
 import time
 from typing import Any, Callable, Iterator, Optional
 
+from kerasbridge.cluster import addresses
 from kerasbridge.cluster.folder import SILENT, Folder
 from kerasbridge.environment import graphics
 from kerasbridge.errors import ArgumentError, KerasBridgeError
@@ -89,6 +90,7 @@ def _train(folder: Folder, task: dict, number: int) -> None:
     count = task["workers"]
     if count > 1:
         jax.config.update("jax_cpu_collectives_implementation", "gloo")
+        addresses.tell(task["hosts"], number)
         keras.distribution.initialize(task["coordinator"], count, number)
     everywhere = _distribution(jax.devices())
     keras.distribution.set_distribution(everywhere)

@@ -17,6 +17,7 @@ import numpy as np
 from kerasbridge.data.rgenerator import PulledBatches
 from kerasbridge.errors import ArgumentError
 from kerasbridge.runtime import spreading, threads
+from kerasbridge.runtime.keras_version import keras_before
 from kerasbridge.training.building import build_model, build_optimizer
 from kerasbridge.training.compiling import flat_layers
 from kerasbridge.training.guards import class_weight_rows, leaves
@@ -170,6 +171,16 @@ def _overlaps(model: Any) -> bool:
     return not tf.config.functions_run_eagerly() and not tf.distribute.has_strategy()
 
 
+def _has_own_state(model: Any) -> bool:
+    """Whether a step is a function of JAX from values to values, on one device."""
+    return (
+        keras.config.backend() == "jax"
+        and not keras_before(3, 7)  # its function takes the batch itself
+        and not getattr(model, "run_eagerly", False)
+        and keras.distribution.distribution() is None
+    )
+
+
 class Steps:
     """The steps of one run: `kind` is "train", "test" or "predict".
 
@@ -183,6 +194,7 @@ class Steps:
         self._kinds = _Kinds()
         self._function: Any = None
         self.beside = _overlaps(model)
+        self._stateless = kind == "train" and _has_own_state(model)
 
     def prepare(self, batch: tuple) -> tuple:
         """A batch as the step takes it."""
@@ -200,6 +212,8 @@ class Steps:
         return tuple(_as_tensors(part) for part in parts) if self.beside else parts
 
     def start(self, batch: tuple) -> Any:
+        if self._stateless:
+            return _Done(self._jax_step(batch))
         if not self.beside:
             return _Done(self._first(batch))
         kind = _kind_of(batch)
@@ -232,6 +246,34 @@ class Steps:
         with values_kept(self._model), _metrics_run_on(self._model):
             method = getattr(self._model, f"{self._kind}_on_batch")
             return method(x, y, sample_weight=weight, return_dict=True)
+
+    def _jax_step(self, batch: tuple) -> Any:
+        """One step of training on JAX: the model's own function, on the values of its variables.
+
+        Keras' `train_on_batch` does the same, but looks the model through, puts the batch on the device and
+        waits for the numbers each time. The first batch of each kind goes through it.
+        """
+        model, kind = self._model, _kind_of(batch)
+        function = getattr(model, "train_function", None)
+        function = getattr(function, "plain", function)
+        if function is None or function is not self._function or kind not in self._kinds:
+            if function is not self._function:
+                self._kinds = _Kinds()
+            logs = self._first(batch)
+            self._function = getattr(model.train_function, "plain", model.train_function)
+            self._kinds.add(kind)
+            return logs
+        groups = (
+            model.trainable_variables, model.non_trainable_variables,
+            model.optimizer.variables, model.metrics_variables,
+        )  # fmt: skip
+        with values_kept(model):
+            state = tuple([variable.value for variable in group] for group in groups)
+            logs, state = model.train_function(state, iter([batch]))
+            for group, values in zip(groups, state):
+                for variable, value in zip(group, values):
+                    variable.assign(value)
+        return logs
 
     def _on_devices(self, batch: tuple) -> Any:
         """One step in which each device of the model's strategy has its part of the batch."""
