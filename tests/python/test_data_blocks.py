@@ -25,11 +25,11 @@ def test_values_types_and_memory_layout(shape, order, source):
     np.testing.assert_array_equal(block, given.astype("float32"))
 
 
-def test_a_list_of_columns_of_different_types():
-    rows = 4000
-    columns = [np.arange(rows), np.linspace(0, 1, rows), np.arange(rows) % 2 == 0] * 30
+@pytest.mark.parametrize(("rows", "times"), [(4000, 30), (70001, 13), (1, 1)])
+def test_a_list_of_columns_of_different_types(rows, times):
+    columns = [np.arange(rows), np.linspace(0, 1, rows), np.arange(rows) % 2 == 0] * times
     block = row_block(columns, threads=2)
-    assert block.shape == (rows, 90) and block.dtype == np.float32
+    assert block.shape == (rows, 3 * times) and block.dtype == np.float32
     np.testing.assert_array_equal(block, np.column_stack(columns).astype("float32"))
 
 

@@ -2,7 +2,9 @@
 
 R keeps a matrix column by column in doubles; Keras wants rows of float32. Converting in two steps
 (`astype`, then `ascontiguousarray`) holds two results at once and walks memory against the grain.
-Here each thread takes a range of rows and fills it in tiles that stay in the cache.
+Here each thread takes a range of rows and fills it in tiles that stay in the cache. Columns that lie
+apart are cast one by one and laid out in rows from there, in larger tiles: threads wait for each other
+at the interpreter lock between any two calls of numpy.
 """
 
 from __future__ import annotations
@@ -16,8 +18,11 @@ import numpy as np
 from kerasbridge.errors import DataError
 
 ALIGNMENT = 64  # bytes; a backend may then take the memory over as it is
-_TILE_ROWS = 4096
-_TILE_COLUMNS = 16  # a line of the cache in float32
+_RANGE_ROWS = 4096  # rows of a tile of a matrix; a thread's rows come in multiples of it
+_LINE = 16  # columns of it: a line of the cache in float32
+_TILE_ROWS = 32768  # rows and columns of a tile of columns that lie apart
+_TILE_COLUMNS = 32
+_TILE_GAP = 24  # elements between them, or they would meet in the same few lines of the cache
 _ARRAY_ROWS = 512  # rows of a tile that holds whole cases
 _SMALL = 1 << 16  # elements; below this threads cost more than they save
 
@@ -54,7 +59,7 @@ def row_block(
 
     Returns:
         C-contiguous array (rows, d1, ...) or (rows, number of columns), aligned to 64 bytes. Apart
-        from tiles of a few hundred kilobytes nothing else is allocated.
+        from a tile of at most 2^20 elements for each thread nothing else is allocated.
 
     Raises:
         DataError: columns of different lengths, or values that are not numbers.
@@ -101,13 +106,12 @@ def row_block(
 
 def _fill_all(block: np.ndarray, source: Union[np.ndarray, list], threads: Optional[int]) -> None:
     shape = block.shape
-    workers = min(threads or cores(), max(1, shape[0] // _TILE_ROWS))
+    workers = min(threads or cores(), max(1, shape[0] // _RANGE_ROWS))
     if block.size < _SMALL:
         workers = 1
     if workers == 1:
         return _fill(block, source, 0, shape[0])
-    # ranges of whole tiles, so that no two threads write to one cache line for long
-    step = -(-shape[0] // workers // _TILE_ROWS) * _TILE_ROWS
+    step = -(-shape[0] // workers // _RANGE_ROWS) * _RANGE_ROWS
     ranges = [(at, min(at + step, shape[0])) for at in range(0, shape[0], step)]
     with ThreadPoolExecutor(workers) as pool:
         for done in [pool.submit(_fill, block, source, a, b) for a, b in ranges]:
@@ -131,13 +135,27 @@ def _fill_tiles(block: np.ndarray, source: Union[np.ndarray, list], first: int, 
             end = min(at + _ARRAY_ROWS, last)
             np.copyto(block[at:end], source[at:end], casting="unsafe")
         return
-    width = block.shape[1]
-    for at in range(first, last, _TILE_ROWS):
-        end = min(at + _TILE_ROWS, last)
-        for left in range(0, width, _TILE_COLUMNS):
-            right = min(left + _TILE_COLUMNS, width)
-            if isinstance(source, np.ndarray):
-                np.copyto(block[at:end, left:right], source[at:end, left:right], casting="unsafe")
-            else:
-                for column in range(left, right):
-                    np.copyto(block[at:end, column], source[column][at:end], casting="unsafe")
+    if isinstance(source, np.ndarray):
+        return _fill_from_matrix(block[first:last], source[first:last])
+    groups = -(-len(source) // _TILE_COLUMNS)
+    each = -(-len(source) // groups)
+    for left in range(0, len(source), each):
+        columns = [column[first:last] for column in source[left : left + each]]
+        _fill_from_columns(block[first:last, left : left + each], columns)
+
+
+def _fill_from_matrix(block: np.ndarray, source: np.ndarray) -> None:
+    for at in range(0, len(block), _RANGE_ROWS):
+        for left in range(0, block.shape[1], _LINE):
+            tile = (slice(at, at + _RANGE_ROWS), slice(left, left + _LINE))
+            np.copyto(block[tile], source[tile], casting="unsafe")
+
+
+def _fill_from_columns(block: np.ndarray, source: list) -> None:
+    rows = min(_TILE_ROWS, len(block))
+    tile = np.empty((len(source), rows + _TILE_GAP), dtype=block.dtype)
+    for at in range(0, len(block), rows):
+        part = block[at : at + rows]
+        for line, column in zip(tile, source):
+            np.copyto(line[: len(part)], column[at : at + rows], casting="unsafe")
+        np.copyto(part, tile[:, : len(part)].T)

@@ -31,6 +31,7 @@ from kerasbridge.errors import DataError
 LEVELLED = ("factor", "ordered", "string")
 KINDS = ("number", "integer", "logical", *LEVELLED, "date", "datetime", "duration")
 _SMALL = 1 << 20  # numbers; below this threads cost more than they save
+_PART = 1 << 16  # numbers that are read at a time
 _MISSING_INT64 = np.iinfo(np.int64).min  # also numpy's NaT
 
 
@@ -59,8 +60,11 @@ class FrameColumn:
         if self._range is None and len(self.values):
             present = self.values if self.missing is None else self.values[~self.missing]
             if len(present):
+                # in parts that stay in the cache, so that memory is read once for both
+                parts = [present[at : at + _PART] for at in range(0, len(present), _PART)]
                 with np.errstate(invalid="ignore"):
-                    self._range = (float(present.min()), float(present.max()))
+                    ends = np.array([(part.min(), part.max()) for part in parts])
+                    self._range = (float(ends[:, 0].min()), float(ends[:, 1].max()))
         return self._range
 
     def texts(self) -> np.ndarray:
