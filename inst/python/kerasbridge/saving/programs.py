@@ -29,7 +29,7 @@ import numpy as np
 from kerasbridge.runtime import structures
 from kerasbridge.runtime.recording import NotExpressible, Recording, paused, recording
 from kerasbridge.runtime.variables import variable_class
-from kerasbridge.saving.followed import followed_model
+from kerasbridge.saving.followed import config_of, followed_model
 from kerasbridge.saving.safety.config import audit_config
 
 MAX_BYTES = 4 * 2**20  # of one program as text
@@ -293,7 +293,7 @@ def graph_config(model: Any) -> dict:
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # that it holds a lambda
-        config = model.get_config()
+        config = config_of(model)
     if audit_config(config).findings:
         raise NotExpressible("it hands functions to operations")
     return config
