@@ -15,6 +15,7 @@ from kerasbridge.data.decode import pixels
 from kerasbridge.errors import ArgumentError
 
 _COARSE = 1.3  # pixels of an image of bytes for one of the result, from which they are averaged
+_NUMBERS = 10  # random ones that an image takes
 FILL_MODES = ("nearest", "constant", "reflect", "wrap")
 
 
@@ -108,22 +109,17 @@ def through(
     elif any(before) or any(after):
         image = extended(image, before, after, fill_mode)
     if image.mode != "F" and abs(place[0] * place[4] - place[1] * place[3]) > _COARSE:
-        # several pixels for each of the result: two of them, on its diagonal, are averaged, which
-        # is several times sooner than a blend of four and truer than one
+        # several pixels for each of the result: two of them, side by side, are averaged, which is
+        # several times sooner than a blend of four and truer than one
         a, b, c, d, e, f = place
-        side = -1 if flips[0] != flips[1] else 1  # a mirror has the other diagonal
-        across, down = (side * a + b) / 4, (side * d + e) / 4
-        near, far = (
-            image.transform(
-                size[::-1],
-                pillow.Transform.AFFINE,
-                (a, b, c + way * across, d, e, f + way * down),
-                pillow.Resampling.NEAREST,
-                fillcolor=fill,
-            )
-            for way in (-1, 1)
+        wide = image.transform(
+            (2 * size[1], size[0]),
+            pillow.Transform.AFFINE,
+            (a / 2, b, c, d / 2, e, f),
+            pillow.Resampling.NEAREST,
+            fillcolor=fill,
         )
-        return pillow.blend(near, far, 0.5)
+        return wide.reduce((2, 1))
     return image.transform(
         size[::-1],
         pillow.Transform.AFFINE,
@@ -264,28 +260,30 @@ class Augmentation:
         self.horizontal_flip, self.vertical_flip = horizontal_flip, vertical_flip
 
     def draw(self, shape: tuple, rng: np.random.Generator) -> dict[str, Any]:
-        """The changes of one image of this shape, as plain numbers."""
+        """The changes of one image of this shape, as plain numbers.
 
-        def either_side(size: float) -> float:
-            return float(rng.uniform(-size, size)) if size else 0.0
+        Every image takes the same count of numbers from `rng`, in one call, whatever may change.
+        """
+        numbers = iter(rng.random(_NUMBERS).tolist())
+
+        def between(low: float, high: float) -> float:
+            return low + (high - low) * next(numbers)
 
         def shift(size: float, axis: int) -> float:
-            return either_side(size) * (shape[axis] if abs(size) < 1 else 1)
+            return between(-size, size) * (shape[axis] if abs(size) < 1 else 1)
 
-        low, high = self.zoom_range
-        zoom = (1.0, 1.0) if low == high == 1 else tuple(rng.uniform(low, high, size=2))
-        brightness = self.brightness_range
+        brightness = between(*(self.brightness_range or (1.0, 1.0)))
         return {
-            "theta": either_side(self.rotation_range),
+            "theta": between(-self.rotation_range, self.rotation_range),
             "tx": shift(self.height_shift_range, 0),
             "ty": shift(self.width_shift_range, 1),
-            "shear": either_side(self.shear_range),
-            "zx": float(zoom[0]),
-            "zy": float(zoom[1]),
-            "flip_horizontal": bool(self.horizontal_flip and rng.random() < 0.5),
-            "flip_vertical": bool(self.vertical_flip and rng.random() < 0.5),
-            "channel_shift": either_side(self.channel_shift_range),
-            "brightness": None if brightness is None else float(rng.uniform(*brightness)),
+            "shear": between(-self.shear_range, self.shear_range),
+            "zx": between(*self.zoom_range),
+            "zy": between(*self.zoom_range),
+            "flip_horizontal": next(numbers) < 0.5 and self.horizontal_flip,
+            "flip_vertical": next(numbers) < 0.5 and self.vertical_flip,
+            "channel_shift": between(-self.channel_shift_range, self.channel_shift_range),
+            "brightness": None if self.brightness_range is None else brightness,
         }
 
     def matrix(self, shape: tuple, change: dict[str, Any]) -> Optional[np.ndarray]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import warnings
 from typing import Any, Optional, Sequence
@@ -15,6 +16,7 @@ CHANNELS = {"rgb": 3, "rgba": 4, "grayscale": 1}
 _WAYS = ("NEAREST", "BILINEAR", "BICUBIC", "LANCZOS", "BOX", "HAMMING")
 _DEEP = ("I", "I;16", "I;16B", "I;16L", "F")  # more than 8 bits a value
 _BLOCKS = 8  # pieces of memory that Pillow keeps for the next image instead of giving them back
+_READ = 1 << 18  # bytes of a file that are read at a time
 _quiet = False
 
 
@@ -56,7 +58,7 @@ def decode(path: Any, color_mode: str, size: Optional[tuple] = None) -> Any:
         FileError: the file is missing, damaged, or no image.
     """
     try:
-        with pillow().open(path) as image:
+        with pillow().open(_in_memory(path)) as image:
             if size is not None and image.format == "JPEG":
                 image.draft(MODES[color_mode], (int(size[1]), int(size[0])))
             image.load()
@@ -69,6 +71,23 @@ def decode(path: Any, color_mode: str, size: Optional[tuple] = None) -> Any:
         raise FileError(
             f"'{path}' {reason}.", argument="path", details={"file": str(path)}
         ) from exc
+
+
+def _in_memory(path: Any) -> Any:
+    """A file read as a whole; what is no path is handed on.
+
+    Each call on a file lets other threads of Python go first, and Pillow makes a dozen for an image.
+    """
+    if not isinstance(path, (str, os.PathLike)):
+        return path
+    file = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
+    try:
+        parts = []
+        while part := os.read(file, _READ):
+            parts.append(part)
+        return io.BytesIO(b"".join(parts))
+    finally:
+        os.close(file)
 
 
 def pixels(image: Any) -> np.ndarray:

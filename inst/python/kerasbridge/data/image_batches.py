@@ -15,7 +15,7 @@ from kerasbridge.data.sources.base import IndexSource
 from kerasbridge.errors import ArgumentError, FileError, KerasBridgeError
 
 _LIMIT = 8  # threads
-_SAME_TIME = 4  # images a thread takes at once
+_SAME_TIME = 8  # images a thread takes at once
 _pool: Optional[ThreadPoolExecutor] = None
 _pool_of = 0
 _lock = threading.Lock()
@@ -164,14 +164,12 @@ class ImageBatches(IndexSource):
         generator, epoch = self.image_data_generator, self.epoch
         own = generator.preprocessing_function is not None
         x = empty_block((len(rows), *self.images.shape))
+        changes = self._changes(rows)
 
         def some(first: int) -> None:
             for at in range(first, min(first + _SAME_TIME, len(rows))):
                 i = int(rows[at])
-                rng = np.random.default_rng([self.seed, epoch, i])
-                augmentation = generator.augmentation
-                change = augmentation.draw(self.images.shape, rng)
-                self.images.put(i, x[at], augmentation, change)
+                self.images.put(i, x[at], generator.augmentation, changes[at])
                 if not own:
                     self._finish(x, at, i, epoch)
 
@@ -196,6 +194,20 @@ class ImageBatches(IndexSource):
             return self._with_labels(finished, rows)
 
         return done
+
+    def _changes(self, rows: np.ndarray) -> list:
+        """The random changes of each of these images, by seed, epoch and number of the image.
+
+        A generator that is moved on to the place of an image is ready much sooner than one made for it.
+        """
+        bits = np.random.PCG64([self.seed, self.epoch])
+        rng, start = np.random.Generator(bits), bits.state
+        augmentation, shape, out = self.image_data_generator.augmentation, self.images.shape, []
+        for row in rows:
+            bits.state = start
+            bits.advance(int(row) << 8)
+            out.append(augmentation.draw(shape, rng))
+        return out
 
     def _finish(self, x: np.ndarray, at: int, i: int, epoch: int) -> None:
         generator = self.image_data_generator
