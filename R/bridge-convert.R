@@ -87,9 +87,12 @@ as_tensor <- function(x, dtype = NULL, shape = NULL) {
   bridge_call("keras.ops.reshape", list(out, as_shape_arg(shape, "shape", rlang::current_env())))
 }
 
-# JAX holds numbers of 64 bits in 32, unless told otherwise, and cuts off what doesn't fit.
+# JAX holds numbers of 64 bits in 32, unless told otherwise, and cuts off what doesn't fit. PyTorch has no uint64.
 check_width <- function(tensor, call) {
   dtype <- tensor$dtype
+  if (identical(the$backend, "torch") && identical(dtype, "uint64")) {
+    abort_argument(tensor$arg %||% "x", "can't be uint64: PyTorch has no such tensors.", "Give `dtype = \"int64\"`.", call = call)
+  }
   if (!identical(the$backend, "jax") || is.null(dtype) || !dtype %in% c("int64", "uint64", "float64")) {
     return(invisible())
   }

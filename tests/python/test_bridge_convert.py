@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import namedtuple
 
 import numpy as np
@@ -52,6 +53,8 @@ def test_tuples_with_names_become_dicts_and_others_stay():
     pair = namedtuple("pair", ["values", "indices"])
     assert convert.without_tuple_names(pair(1, 2)) == {"values": 1, "indices": 2}
     assert list(convert.without_tuple_names(pair(1, 2))) == ["values", "indices"]
+    lengths = convert.without_tuple_names(time.gmtime(0))  # made as the results of PyTorch are
+    assert lengths["tm_year"] == 1970 and len(lengths) == 9
     assert convert.without_tuple_names((1, 2)) == (1, 2)
     assert convert.without_tuple_names([1]) == [1]
 

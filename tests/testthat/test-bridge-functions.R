@@ -172,9 +172,13 @@ test_that("what R code in eager steps costs is told once; traced code runs witho
     out <- capture.output(fit(model, x, rowSums(x), batch_size = 10, epochs = 3, verbose = 2))
     list(calls = calls, told = grep("runs eagerly: R functions ran", out, value = TRUE))
   }
-  traced <- told()
-  expect_lt(traced$calls, 5)
-  expect_length(traced$told, 0)
+  if (config_backend() == "torch") { # it traces nothing
+    expect_match(told()$told, "PyTorch runs them in each step", fixed = TRUE)
+  } else {
+    traced <- told()
+    expect_lt(traced$calls, 5)
+    expect_length(traced$told, 0)
+  }
   eager <- told(run_eagerly = TRUE)
   expect_gte(eager$calls, 15)
   expect_length(eager$told, 1)

@@ -73,9 +73,13 @@ test_that("weights go through every older format", {
   expect_equal(get_weights(model), weights)
   zero()
   compile(model, optimizer = "rmsprop", loss = "mse")
-  expect_warning(
-    load_model_weights_tf(model, path), "state of another optimizer.*this RMSprop keeps", class = "kerasbridge_warning"
-  )
+  if (is_keras_available("3.3")) {
+    expect_warning(
+      load_model_weights_tf(model, path), "state of another optimizer.*this RMSprop keeps", class = "kerasbridge_warning"
+    )
+  } else {
+    load_model_weights_tf(model, path) # no state is in there
+  }
   expect_equal(get_weights(model), weights)
   expect_error(load_model_weights_tf(model, paste0(path, "x")), class = "kerasbridge_error_file")
 })

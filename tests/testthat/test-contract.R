@@ -88,17 +88,18 @@ names_later_keras <- function(message) {
   length(told) == 1 && utils::compareVersion(told, kerasbridge_info()$keras) > 0
 }
 
-# Off TensorFlow: what is made of it says so, where it isn't installed beside the backend; Keras' own limits on JAX.
+# Off TensorFlow: what is made of it says so, where it isn't installed beside the backend; Keras' own limits on each.
 jax_limits <- c(
   paste0("op_segment_", c("max", "min", "prod", "sum")), # `num_segments` must be given
   "op_average_pool", "op_max_pool", # `strides` must be given
   "optimizer_loss_scale" # `apply()` called by hand
 )
+torch_limits <- paste0("op_", c("jvp", "layer_normalization", "vdot")) # see test-ops-cases.R
 limit_elsewhere <- function(name, error) {
   backend <- kerasbridge_info()$backend
   explained <- inherits(error, c("kerasbridge_error_install", "kerasbridge_error_unsupported"))
   backend != "tensorflow" && explained && grepl("TensorFlow", conditionMessage(error)) ||
-    backend == "jax" && name %in% jax_limits
+    name %in% switch(backend, jax = jax_limits, torch = torch_limits)
 }
 
 run_example <- function(code) {

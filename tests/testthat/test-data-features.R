@@ -232,8 +232,9 @@ test_that("missing values of files follow the rules of the model that is given t
     predict(model, rows(), verbose = 0), unname(predict(model, d, verbose = 0)),
     tolerance = 1e-5, ignore_attr = TRUE
   )
+  # batches of the same size: before Keras 3.3 each counts alike
   expect_equal(
-    evaluate(model, rows(), verbose = 0)[["loss"]], evaluate(model, d, d$pay, verbose = 0)[["loss"]], tolerance = 1e-5
+    evaluate(model, rows(), verbose = 0)[["loss"]], evaluate(model, d, d$pay, batch_size = 4, verbose = 0)[["loss"]], tolerance = 1e-5
   )
   expect_true(all(is.finite(fit(model, rows(), epochs = 2, verbose = 0)$metrics$loss)))
   # a column without a rule is refused with its place, and a row that is skipped stays skipped

@@ -44,7 +44,7 @@ test_that("training asks for 1 to n in each epoch; evaluation and prediction in 
   expect_identical(sort(unlist(asked[1:3])), 1:10)
   expect_identical(sort(unlist(asked[4:6])), 1:10)
   asked <- list()
-  expect_equal(evaluate(model, data, verbose = 0), evaluate(model, x, y, verbose = 0), tolerance = 1e-5)
+  expect_equal(evaluate(model, data, verbose = 0), evaluate(model, x, y, batch_size = 4, verbose = 0), tolerance = 1e-5)
   expect_identical(unlist(asked), 1:10)
   expect_equal(predict(model, data, verbose = 0), predict(model, x, verbose = 0), tolerance = 1e-5)
 })

@@ -15,6 +15,10 @@ test_that("sparse matrices of each layout equal dense ones", {
   forms <- list(columns, methods::as(columns, "RsparseMatrix"), methods::as(columns, "TsparseMatrix"))
   expect_identical(vapply(forms, \(f) class(f)[[1]], ""), c("dgCMatrix", "dgRMatrix", "dgTMatrix"))
   y <- rowSums(x)
+  if (!is_keras_available("3.1")) {
+    expect_error(predict(small_model(input = 6), columns, verbose = 0), "as.matrix(x)", fixed = TRUE, class = "kerasbridge_error")
+    skip("Keras 3.0 takes no sparse matrices, and the error says so")
+  }
   trained <- function(x) {
     set_random_seed(5)
     model <- keras_model_sequential(input_shape = 6) |> layer_dense(3, activation = "relu") |> layer_dense(1)
@@ -50,7 +54,7 @@ test_that("sparse values that are not finite are refused with their place", {
 })
 
 test_that("a large sparse matrix is never made dense", {
-  skip_if_no_keras()
+  skip_if_no_keras("3.1")
   skip_if_not_installed("Matrix")
   skip_if_not(file.exists("/proc/self/status"), "the system does not tell the memory of a process")
   # dense it would take 4 GB

@@ -200,6 +200,11 @@ def call(symbol: str, args: Optional[list] = None, kwargs: Optional[dict] = None
             kwargs["seed"] = seeds.of_draws()
     if symbol.startswith("keras.applications."):
         _look_at_weights(kwargs)
+    if symbol.startswith("keras.distribution.") and runtime.backend_name() == "torch":
+        raise UnsupportedError(
+            f"`{symbol}` is for TensorFlow and JAX; the backend is torch.",
+            hint="Choose another with use_backend() in a new session.",
+        )
     recorded = recording.current()
     if recorded is None:
         return without_tuple_names(function(*(args or ()), **kwargs))
@@ -227,6 +232,17 @@ def _settle_for(values: Any) -> None:
             threads.settle()
 
 
+def _gradients_as_tensors(function: Any, args: list) -> list:
+    """Arguments of an optimizer's `apply()`: on PyTorch Keras takes no numbers for gradients, elsewhere it does."""
+    if runtime.backend_name() == "torch" and args and getattr(function, "__name__", "") == "apply":
+        import keras
+
+        if isinstance(getattr(function, "__self__", None), keras.Optimizer):
+            made = [g if g is None else keras.ops.convert_to_tensor(g) for g in args[0]]
+            return [made, *args[1:]]
+    return args
+
+
 @outcome
 def method(
     target: Any, name: str, args: Optional[list] = None, kwargs: Optional[dict] = None
@@ -234,10 +250,11 @@ def method(
     """Call a method of an object, or the object itself when `name` is "__call__"."""
     _settle_for([target])
     function = target if name == "__call__" else getattr(target, name)
+    args = _gradients_as_tensors(function, list(args or ()))
     recorded = recording.current()
     if not isinstance(recorded, recording.Operations):
-        return function(*(args or ()), **dict(kwargs or {}))
-    recorded.called(target, list(args or ()), dict(kwargs or {}))
+        return function(*args, **dict(kwargs or {}))
+    recorded.called(target, args, dict(kwargs or {}))
     return recorded.result(function(*(args or ()), **dict(kwargs or {})))
 
 

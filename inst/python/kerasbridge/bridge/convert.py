@@ -35,7 +35,8 @@ def as_dict(keys: Sequence[str], values: Sequence) -> dict:
 
 def without_tuple_names(value: Any) -> Any:
     """A tuple with named fields, as some backends return, as a dict: in R a named list."""
-    fields = getattr(value, "_fields", None)
+    # (those of PyTorch have no `_fields`)
+    fields = getattr(value, "_fields", getattr(value, "__match_args__", None))
     if not isinstance(value, tuple) or fields is None:
         return value
     return dict(zip(fields, value))

@@ -16,7 +16,7 @@ def make_variable(
     name: Optional[str] = None,
     constraint: Any = None,
 ):
-    """A variable that holds `value`; inside a function that TensorFlow or JAX traces a tensor."""
+    """A variable that holds `value`; inside a function that the backend traces a tensor."""
     dtype = dtype or keras.config.floatx()
     if keras.config.backend() == "tensorflow":
         import tensorflow as tf
@@ -28,8 +28,12 @@ def make_variable(
 
         if isinstance(value, jax.core.Tracer):
             return ops.cast(value, dtype)
+    elif str(getattr(value, "device", "")) == "meta":  # shapes alone, on PyTorch
+        return ops.cast(value, dtype)
     value = ops.convert_to_numpy(value)
-    variable = keras.Variable(value, dtype=dtype, name=name)
+    # PyTorch takes gradients of floats alone
+    trainable = keras.config.backend() != "torch" or "float" in dtype
+    variable = keras.Variable(value, dtype=dtype, name=name, trainable=trainable)
     if constraint is not None:
         variable.constraint = keras.constraints.get(constraint)
     return variable

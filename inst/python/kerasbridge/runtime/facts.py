@@ -7,6 +7,7 @@ import sys
 from typing import Any, Optional
 
 from kerasbridge.runtime import determinism, seeds
+from kerasbridge.runtime.devices import running
 
 
 def known_seed() -> Optional[int]:
@@ -23,7 +24,8 @@ def devices() -> list[str]:
     try:
         return [str(name).lower() for name in keras.distribution.list_devices()]
     except (AttributeError, NotImplementedError, RuntimeError, ValueError):
-        return []
+        # (Keras lists none on PyTorch)
+        return [row["device"].lower() for row in running()]
 
 
 def facts() -> dict[str, Any]:

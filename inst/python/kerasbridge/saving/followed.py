@@ -1,4 +1,4 @@
-"""Functional models of code that was followed, in which some inputs lead to no output.
+"""Functional models of code that was followed, whose layers were called before, and their configuration.
 
 Keras 3.10 to 3.13 take an input only if something was made of it. A layer that ignores its mask, or has a
 weight for training alone, leaves such inputs; `keras.layers.Identity` makes something of each that no output needs.
@@ -37,6 +37,39 @@ def followed_model(inputs: list, outputs: Any) -> Any:
     if _asks_for_use():
         _use(inputs)
     return keras.Model(inputs, outputs)
+
+
+def config_of(model: Any) -> dict:
+    """The configuration of such a model.
+
+    Keras 3.0 and 3.1 number the calls of a layer as they were made, and read them as those of the model alone.
+    """
+    config = model.get_config()
+    if not keras_before(3, 2):
+        return config
+    calls = {}
+    for one in model.operations:
+        before = (
+            [None] if hasattr(one, "_nodes") else []
+        )  # a functional model has a call of its own
+        numbers = range(len(one._inbound_nodes))
+        calls[one.name] = before + [i for i in numbers if f"{id(one)}_ib-{i}" in model._nodes]
+
+    def walk(value: Any) -> None:
+        if isinstance(value, dict):
+            history = value.get("keras_history")
+            if history:
+                name, call, tensor = history
+                value["keras_history"] = [name, calls[name].index(call), tensor]
+            for item in value.values():
+                walk(item)
+        elif isinstance(value, (list, tuple)):
+            for item in value:
+                walk(item)
+
+    for entry in config["layers"]:
+        walk(entry["inbound_nodes"])
+    return config
 
 
 def read_model(config: dict) -> Any:

@@ -29,7 +29,7 @@ import numpy as np
 from kerasbridge.runtime import structures
 from kerasbridge.runtime.recording import NotExpressible, Recording, paused, recording
 from kerasbridge.runtime.variables import variable_class
-from kerasbridge.saving.followed import followed_model
+from kerasbridge.saving.followed import config_of, followed_model
 from kerasbridge.saving.safety.config import audit_config
 
 MAX_BYTES = 4 * 2**20  # of one program as text
@@ -157,16 +157,25 @@ def _variants(layer: Any) -> list:
 # ---- parts and weights --------------------------------------------------------------------------------
 
 
-def _part_attributes(layer: Any) -> Iterator[tuple]:
-    """Attributes that hold layers, in the order in which they were set."""
+def _part_attributes(layer: Any) -> list:
+    """(name, value) of attributes that hold layers, in the order in which they were set."""
     own = set(vars(keras.Model() if isinstance(layer, keras.Model) else keras.Layer()))
-    for name, value in vars(layer).items():
-        # TensorFlow keeps a list of its own of what it tracks
-        if name in own or name.startswith("_self_") or not any(True for _ in _paths(value, [])):
-            continue
+    space = vars(layer)
+    held = {**space, **space.get("_modules", {})}  # PyTorch keeps layers apart from lists of them
+    # TensorFlow keeps a list of its own of what it tracks
+    names = (name for name in held if name not in own and not name.startswith("_self_"))
+    parts = [(name, held[name]) for name in names if any(True for _ in _paths(held[name], []))]
+    for name, _ in parts:
         if name.startswith("_"):
             raise NotExpressible(f"it keeps layers in the hidden attribute `{name}`")
-        yield name, value
+    if "_modules" in space:
+        order = {id(weight): i for i, weight in enumerate(layer.weights)}
+        parts.sort(key=lambda part: min((order.get(i, 0) for i in _weight_ids(part[1])), default=0))
+    return parts
+
+
+def _weight_ids(value: Any) -> list:
+    return [id(weight) for _, part in _paths(value, []) for weight in part.weights]
 
 
 def _part(value: Any, path: list, parts: dict) -> Any:
@@ -186,12 +195,7 @@ def _part(value: Any, path: list, parts: dict) -> Any:
 
 
 def _own_weights(layer: Any) -> list:
-    below = {
-        id(weight)
-        for _, value in _part_attributes(layer)
-        for _, part in _paths(value, [])
-        for weight in part.weights
-    }
+    below = {i for _, value in _part_attributes(layer) for i in _weight_ids(value)}
     return [w for w in layer.weights if id(w) not in below]
 
 
@@ -289,7 +293,7 @@ def graph_config(model: Any) -> dict:
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # that it holds a lambda
-        config = model.get_config()
+        config = config_of(model)
     if audit_config(config).findings:
         raise NotExpressible("it hands functions to operations")
     return config

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Optional
 
 from kerasbridge.runtime import spreading
+from kerasbridge.runtime.keras_version import keras_before
 from kerasbridge.training.building import build_model, build_optimizer, first_step_whole
 from kerasbridge.training.compiling import as_compiled
 from kerasbridge.training.entering import check_on_backend, check_trains
@@ -29,6 +30,7 @@ def train_on_batch(
     build_model(model, x)
     with as_compiled(model), first_step_whole(model, "train"), values_kept(model):
         build_optimizer(model)
+        _reset_metrics(model)
         return model.train_on_batch(
             x, y, sample_weight=sample_weight, class_weight=class_weight, return_dict=True
         )
@@ -43,6 +45,7 @@ def test_on_batch(model: Any, x: Any, y: Any = None, sample_weight: Any = None) 
     build_model(model, x)
     try:
         with first_step_whole(model, "test"), values_kept(model):
+            _reset_metrics(model)
             return model.test_on_batch(x, y, sample_weight=sample_weight, return_dict=True)
     except StopIteration:
         # Keras 3.0 loses the batch where it compiles the step for it; it has not been counted then
@@ -52,6 +55,12 @@ def test_on_batch(model: Any, x: Any, y: Any = None, sample_weight: Any = None) 
 
 
 test_on_batch.__test__ = False  # not a test, whatever pytest thinks of its name
+
+
+def _reset_metrics(model: Any) -> None:
+    """Older versions of Keras go on counting where `fit()` or the last batch ended."""
+    if keras_before(3, 15):
+        model.reset_metrics()
 
 
 def predict_on_batch(model: Any, x: Any) -> Any:

@@ -128,7 +128,7 @@ class Watch(keras.callbacks.Callback):
         hooks = sum(vars(callback).get("batch_seconds", 0.0) for callback in self.others)
         taken = time.perf_counter() - self._epoch_began
         self.notices.batch_hooks(hooks, taken)
-        if getattr(self.model, "run_eagerly", False):
+        if getattr(self.model, "run_eagerly", False) or keras.config.backend() == "torch":
             calls, seconds = where.cost()
             self.notices.eager_r(calls, seconds - hooks, taken)
         self.notices.after_epoch(epoch, logs, self.model)
@@ -241,10 +241,12 @@ class Notices:
         """What R code inside of eager steps cost, told once where it is over a tenth."""
         if not self._eager_told and seconds > 0.1 * epoch_seconds:
             self._eager_told = True
+            way = "Code of op_*() functions needs no run_eagerly: it is traced once and then runs without R."
+            if keras.config.backend() == "torch":
+                way = "PyTorch runs them in each step; TensorFlow and JAX trace them once and go on without R."
             self.progress.note(
                 f"The model runs eagerly: R functions ran {calls:,} times and took "
-                f"{100 * seconds / epoch_seconds:.0f}% of this epoch. Code of op_*() functions needs no "
-                "run_eagerly: it is traced once and then runs without R."
+                f"{100 * seconds / epoch_seconds:.0f}% of this epoch. {way}"
             )
 
     def after_epoch(self, epoch: int, logs: dict, model: Any) -> None:
