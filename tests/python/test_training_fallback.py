@@ -300,11 +300,31 @@ for case in ("auto error", "keras tracing", "batch tracing", "generator tracing"
     run(how, m)
     same = all(np.allclose(a, b, atol=1e-6) for a, b in zip(m.get_weights(), plain.get_weights()))
     print(end, same, float(m.optimizer.learning_rate), int(m.optimizer.iterations))
+# models with a build of their own and several inputs
+class Two(keras.Model):
+    def build(self, shapes):
+        a, b = shapes.values() if isinstance(shapes, dict) else shapes
+        self.k = self.add_weight(shape=(a[-1], 1), initializer="ones", name="k")
+        self.l = self.add_weight(shape=(b[-1], 1), initializer="ones", name="l")
+    def call(self, inputs):
+        a, b = inputs.values() if isinstance(inputs, dict) else inputs
+        return a @ self.k + b @ self.l
+for inputs in ({"a": X, "b": X[:, :2]}, [X, X[:, :2]]):
+    plain, m = Two(), Two()
+    for each in (plain, m):
+        each.compile(Slow(0.5), "mse")
+    plain.fit(inputs, Y, batch_size=8, shuffle=False, verbose=0)
+    Slow.fails = "tracing"
+    end = training.fit(m, inputs, Y, batch_size=8, shuffle=False, verbose=0)
+    Slow.fails = None
+    training.fit(m, inputs, Y, batch_size=8, shuffle=False, verbose=0)
+    print(end.interrupted, np.allclose(m.k, plain.k, atol=1e-6), np.allclose(m.l, plain.l, atol=1e-6))
 """
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, timeout=240, check=True
     )
-    first, second, *built = done.stdout.splitlines()
+    first, second, *built, named, listed = done.stdout.splitlines()
+    assert named == listed == "True True True"
     assert first.split()[:3] == ["True"] * 3 and first.split()[3] in ("graph", "xla")
     assert second == "True"
     errors = ["ArithmeticError" if at in (0, 4, 6) else "pressed" for at in range(8)]

@@ -51,8 +51,8 @@ def build_model(model: Any, x: Any) -> None:
     with presses.held(), contextlib.suppress(Exception):
         if not _has_own_build(model):
             model.compute_output_spec(symbols)
-        elif single:
-            model.build(symbols.shape)
+        else:  # as Keras calls it: the shapes, nested as the inputs are
+            model.build(_shapes(symbols))
 
 
 def _has_own_build(model: Any) -> bool:
@@ -74,6 +74,14 @@ def _symbols(x: Any) -> Any:
     if len(shape) < 2:
         return None
     return keras.KerasTensor((None, *shape[1:]), keras.backend.standardize_dtype(x.dtype))
+
+
+def _shapes(symbols: Any) -> Any:
+    if isinstance(symbols, dict):
+        return {name: _shapes(part) for name, part in symbols.items()}
+    if isinstance(symbols, (list, tuple)):
+        return type(symbols)(_shapes(part) for part in symbols)
+    return symbols.shape
 
 
 def build_optimizer(model: Any) -> None:
