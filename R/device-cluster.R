@@ -19,7 +19,8 @@
 #'   the model travels as a file, so what a file can hold can be trained.
 #' @param data `list(x, y)` or `list(x, y, weights)`, or a `source_*()` that reads files.
 #' @param workers Number of processes on this machine, or names of machines as `ssh` knows them, such as
-#'   `c("node1", "me@node2")`. A machine that is named twice has two workers, which share its cards.
+#'   `c("node1", "me@node2")`. A machine that is named twice has two workers, which share its cards. All reach the first
+#'   by its name and, without cards, each other at ports that the system chooses: no firewall may stand between them.
 #' @param epochs,batch_size,validation_data,shuffle As in [fit()][fit.kerasbridge_model]; the batch is that of all workers
 #'   together, and a multiple of the number of devices. A shorter last batch is computed whole on each device where it
 #'   can't be given to all alike.

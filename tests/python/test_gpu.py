@@ -196,7 +196,14 @@ def test_a_model_of_a_card_loads_on_the_processor(run_python, tmp_path):
 
 def test_rows_of_the_benchmark():
     times = {"fit": 1.0, "predict": 1.0, "keras_fit": 3.0, "keras_predict": 5.0}
-    part = {"loss": [1.0, 0.5], "keras_loss": [1.0, 0.5], "sum": 2.0, "engine": "graph", **times}
+    part = {
+        "loss": [1.0, 0.5],
+        "keras_loss": [1.0, 0.5],
+        "sum": 2.0,
+        "keras_sum": 2.0,
+        "engine": "graph",
+        **times,
+    }
     card = {name: dict(part) for name in ("dense", "convolution", "recurrent")} | {"memory": []}
     processor = {name: {**part, "fit": 4.0, "predict": 2.0} for name in card}
     processor["dense"]["loss"] = [1.0, 0.6]
