@@ -205,6 +205,10 @@ def call(symbol: str, args: Optional[list] = None, kwargs: Optional[dict] = None
             f"`{symbol}` is for TensorFlow and JAX; the backend is torch.",
             hint="Choose another with use_backend() in a new session.",
         )
+    if symbol.startswith("keras.ops.") and runtime.backend_name() == "torch":
+        from kerasbridge.bridge import torch_ops
+
+        function = torch_ops.replacement(symbol) or function
     recorded = recording.current()
     if recorded is None:
         return without_tuple_names(function(*(args or ()), **kwargs))
