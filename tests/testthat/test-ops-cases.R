@@ -22,17 +22,12 @@ older_op_faults <- paste0("keras.ops.", c(
 # says "other numbers".
 jax_op_faults <- paste0("keras.ops.", c(
   "array", "cast", # other numbers: whole ones beyond 16777216 given as doubles, which have 32 bits there
-  "average_pool", "max_pool", # one number for several axes, without strides
   "image.gaussian_blur", # other numbers at the edges
-  "lu_factor", # other numbers: the rows that were swapped, not their order
-  "repeat", # a number of times for each element
-  "segment_max", "segment_min", "segment_prod", "segment_sum", # need num_segments
   "shape", "size" # plain numbers in place of tensors
 ))
 # On PyTorch, seen with Keras 3.15.1 on PyTorch 2.13.0 (2026-11-26).
 torch_op_faults <- paste0("keras.ops.", c(
   "image.gaussian_blur", # other numbers at the edges
-  "lu_factor", # other numbers: the rows that were swapped, not their order
   "shape" # plain numbers in place of tensors
 ))
 newest <- is_keras_available("3.15")

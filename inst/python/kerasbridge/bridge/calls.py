@@ -205,10 +205,10 @@ def call(symbol: str, args: Optional[list] = None, kwargs: Optional[dict] = None
             f"`{symbol}` is for TensorFlow and JAX; the backend is torch.",
             hint="Choose another with use_backend() in a new session.",
         )
-    if symbol.startswith("keras.ops.") and runtime.backend_name() == "torch":
-        from kerasbridge.bridge import torch_ops
+    if symbol.startswith("keras.ops.") and runtime.backend_name() != "tensorflow":
+        from kerasbridge.bridge import backend_ops
 
-        function = torch_ops.replacement(symbol) or function
+        function = backend_ops.replacement(symbol, runtime.backend_name()) or function
     recorded = recording.current()
     if recorded is None:
         return without_tuple_names(function(*(args or ()), **kwargs))

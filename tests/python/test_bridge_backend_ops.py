@@ -1,13 +1,18 @@
-"""What stands in for functions of Keras on PyTorch gives what numpy gives, whatever the backend."""
+"""What stands in for functions of Keras on JAX or PyTorch gives what numpy gives."""
 
 import keras
 import numpy as np
 import pytest
-from kerasbridge.bridge.torch_ops import replacement
+from kerasbridge.bridge import backend_ops
 from kerasbridge.errors import UnsupportedError
 
 X = np.arange(6, dtype="float32").reshape(2, 3)
 Y = np.arange(24, dtype="float32").reshape(2, 3, 4)
+BACKEND = keras.config.backend()
+
+
+def stand_in(name, backend="torch"):
+    return backend_ops.replacement(f"keras.ops.{name}", backend)
 
 
 @pytest.mark.parametrize(
@@ -30,7 +35,7 @@ Y = np.arange(24, dtype="float32").reshape(2, 3, 4)
 def test_numbers_are_those_of_numpy(name, arguments, expected):
     if expected is None:
         expected = np.pad(X, arguments["pad_width"], mode=arguments["mode"])
-    found = replacement(f"keras.ops.{name}")(**arguments)
+    found = stand_in(name)(**arguments)
     if isinstance(expected, tuple):
         assert len(found) == len(expected)
     else:
@@ -40,18 +45,48 @@ def test_numbers_are_those_of_numpy(name, arguments, expected):
 
 
 def test_linspace_gives_its_step():
-    values, step = replacement("keras.ops.linspace")(0.0, 1.0, 5, retstep=True)
+    values, step = stand_in("linspace")(0.0, 1.0, 5, retstep=True)
     assert values.shape == (5,)
     assert float(step) == 0.25
 
 
 def test_an_axis_of_unknown_length_is_refused_only_where_it_is_padded():
-    pad = replacement("keras.ops.pad")
+    pad = stand_in("pad")
     x = keras.Input((3, 2))
     assert pad(x, ((0, 0), (2, 0), (0, 1)), mode="symmetric").shape == (None, 5, 3)
     with pytest.raises(UnsupportedError, match="unknown length"):
         pad(x, ((1, 0), (0, 0), (0, 0)), mode="symmetric")
 
 
+def test_pools_move_by_their_own_size():
+    found = stand_in("max_pool", "jax")(np.reshape(Y[..., :2], (1, 3, 2, 2)), (1, 2))
+    assert found.shape == (1, 3, 1, 2)
+    average = stand_in("average_pool", "jax")(Y[None], 2)
+    assert average.shape == (1, 1, 1, 4)
+    assert keras.ops.convert_to_numpy(average).ravel().tolist() == [8, 9, 10, 11]
+
+
+@pytest.mark.skipif(BACKEND == "tensorflow", reason="Keras' own will do on TensorFlow")
+def test_rows_of_a_factorization_come_in_their_order():
+    x = np.array([[[1, 2, 0], [4, 3, 1], [8, 1, 5]], [[0, 1, 0], [0, 0, 2], [3, 0, 0]]], "float32")
+    factors, order = map(keras.ops.convert_to_numpy, stand_in("lu_factor", BACKEND)(x))
+    lower, upper = np.tril(factors, -1) + np.eye(3), np.triu(factors)
+    np.testing.assert_allclose(np.take_along_axis(x, order[..., None], 1), lower @ upper, atol=1e-6)
+    assert order.dtype == "int32"
+
+
+@pytest.mark.skipif(BACKEND != "jax", reason="Keras' own will do elsewhere")
+def test_segments_are_counted_but_where_they_are_traced():
+    import jax
+
+    total = stand_in("segment_sum", "jax")
+    ids = np.array([0, 2, 2])
+    assert total(X[0], ids).tolist() == [0, 0, 3]
+    assert total(X[0], ids, num_segments=4).tolist() == [0, 0, 3, 0]
+    with pytest.raises(ValueError, match="num_segments"):
+        jax.jit(lambda i: total(X[0], i))(ids)
+
+
 def test_other_functions_are_those_of_keras():
-    assert replacement("keras.ops.matmul") is None
+    assert backend_ops.replacement("keras.ops.matmul", "torch") is None
+    assert backend_ops.replacement("keras.ops.dot", "tensorflow") is None

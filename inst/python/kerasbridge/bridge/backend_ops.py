@@ -1,7 +1,7 @@
-"""Functions of `keras.ops` that do otherwise on PyTorch, made of public ones that don't.
+"""Functions of `keras.ops` that do otherwise on JAX or PyTorch, made of public ones that don't.
 
-Seen with Keras 3.15.1 on PyTorch 2.13.0 (2026-11-26). Each takes what the public function takes and gives what it
-gives on TensorFlow. "There" is Keras on PyTorch.
+Seen with Keras 3.15.1 on JAX 0.6.2 and PyTorch 2.13.0 (2026-11-26). Each takes what the public function takes and
+gives what it gives on TensorFlow. "There" is Keras on the backends that have it in `_INSTEAD`.
 """
 
 from __future__ import annotations
@@ -9,14 +9,14 @@ from __future__ import annotations
 from typing import Any, Callable, Optional
 
 import numpy as np
-from keras import ops
+from keras import KerasTensor, ops
 
 from kerasbridge.errors import UnsupportedError
 
 
-def replacement(symbol: str) -> Optional[Callable]:
-    """The function to call in place of the public name, or None where Keras' own will do."""
-    return _INSTEAD.get(symbol)
+def replacement(symbol: str, backend: str) -> Optional[Callable]:
+    """The function to call in place of the public name on `backend`, or None where Keras' own will do."""
+    return _INSTEAD.get(backend, {}).get(symbol[len("keras.ops.") :])
 
 
 def _shape(x: Any) -> tuple:
@@ -66,6 +66,19 @@ def _linspace(
     return (values, *step) if retstep else values
 
 
+def _lu_factor(x: Any) -> Any:
+    # there: with which row each was swapped, one after the other
+    factors, swaps = ops.lu_factor(ops.convert_to_tensor(x))
+    swaps = ops.cast(swaps, "int32")
+    places = ops.arange(factors.shape[-2], dtype="int32")
+    order = places + 0 * swaps[..., :1]
+    for row in range(swaps.shape[-1]):
+        other = swaps[..., row : row + 1]
+        found = ops.where(places == other, order[..., row : row + 1], order)
+        order = ops.where(places == row, ops.take_along_axis(order, other, axis=-1), found)
+    return factors, order
+
+
 def _nonzero(x: Any) -> Any:
     # there: all positions in one tensor
     return _by_axis(ops.nonzero(x))
@@ -89,11 +102,45 @@ def _pad(x: Any, pad_width: Any, mode: str = "constant", constant_values: Any = 
     return x
 
 
+def _pool(name: str) -> Callable:
+    def pool(
+        inputs: Any,
+        pool_size: Any,
+        strides: Any = None,
+        padding: str = "valid",
+        data_format: Optional[str] = None,
+    ) -> Any:
+        # there: one number for several axes, without strides, isn't understood
+        strides = pool_size if strides is None else strides
+        return getattr(ops, name)(inputs, pool_size, strides, padding, data_format)
+
+    return pool
+
+
 def _repeat(x: Any, repeats: Any, axis: Optional[int] = None) -> Any:
-    # there: no list beside an axis
+    # there: no list (on PyTorch: beside an axis)
     return ops.repeat(
         x, np.asarray(repeats) if isinstance(repeats, (list, tuple)) else repeats, axis
     )
+
+
+def _segments(name: str) -> Callable:
+    def reduce(
+        data: Any, segment_ids: Any, num_segments: Optional[int] = None, sorted: bool = False
+    ) -> Any:
+        # there: the number isn't worked out
+        if num_segments is None and not _is_traced(segment_ids) and np.size(segment_ids):
+            num_segments = int(ops.max(segment_ids)) + 1
+        return getattr(ops, name)(data, segment_ids, num_segments=num_segments, sorted=sorted)
+
+    return reduce
+
+
+def _is_traced(x: Any) -> bool:
+    """Whether the values aren't known yet."""
+    import jax
+
+    return isinstance(x, (KerasTensor, jax.core.Tracer))
 
 
 def _vdot(x1: Any, x2: Any) -> Any:
@@ -114,13 +161,23 @@ def _by_axis(positions: Any) -> Any:
 
 
 _INSTEAD = {
-    "keras.ops.dot": _dot,
-    "keras.ops.jvp": _jvp,
-    "keras.ops.layer_normalization": _layer_normalization,
-    "keras.ops.linspace": _linspace,
-    "keras.ops.nonzero": _nonzero,
-    "keras.ops.pad": _pad,
-    "keras.ops.repeat": _repeat,
-    "keras.ops.vdot": _vdot,
-    "keras.ops.where": _where,
+    "jax": {
+        "average_pool": _pool("average_pool"),
+        "lu_factor": _lu_factor,
+        "max_pool": _pool("max_pool"),
+        "repeat": _repeat,
+        **{f"segment_{of}": _segments(f"segment_{of}") for of in ("max", "min", "prod", "sum")},
+    },
+    "torch": {
+        "dot": _dot,
+        "jvp": _jvp,
+        "layer_normalization": _layer_normalization,
+        "linspace": _linspace,
+        "lu_factor": _lu_factor,
+        "nonzero": _nonzero,
+        "pad": _pad,
+        "repeat": _repeat,
+        "vdot": _vdot,
+        "where": _where,
+    },
 }
