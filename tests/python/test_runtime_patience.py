@@ -103,7 +103,6 @@ def test_a_start_that_takes_long_is_announced(run_python, tmp_path):
     # a Keras that takes its time and then fails, so that the test is quick
     (tmp_path / "keras.py").write_text(
         "import sys, time\n"
-        "sys.modules['torch'] = sys\n"
         "limit = time.monotonic() + 20\n"
         "while time.monotonic() < limit and not sys.said: pass\n"
         "raise ImportError('enough')\n"
@@ -111,6 +110,7 @@ def test_a_start_that_takes_long_is_announced(run_python, tmp_path):
     code = (
         f"import sys; sys.path.insert(0, {str(tmp_path)!r}); sys.said = []\n"
         "from kerasbridge.runtime.starting import start\n"
+        "sys.modules['torch'] = sys\n"
         "for after in (0.05, 30):\n"
         "    sys.modules.pop('keras', None)\n"
         "    if after == 30: sys.said.append('nothing more')\n"
