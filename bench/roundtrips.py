@@ -4,7 +4,7 @@
 class that Keras or this package has (those that learn from data also adapted), trains the former, and saves all
 in every format. Fresh processes read the files: one in R, one in Python with this package, one with plain
 Keras. A fresh R process loads each model, saves it in every format itself, and those files are read by the
-same three. Compared are predictions (bit by bit; but for their last bits where JAX or PyTorch runs in R), the
+same three. Compared are predictions (bit by bit; but for their last bits where JAX runs in R), the
 state of the optimizer, the rate it has arrived at, and the loss of the next epoch. `--skip 20 --limit 5`
 takes a few, `--no-r` leaves R out (else its library of packages must hold this one: `R_LIBS`).
 """
@@ -463,9 +463,8 @@ def read_in_r(index: str) -> dict:
     import keras
     import numpy as np
 
-    # in R's process PyTorch multiplies matrices by R's BLAS, and JAX compiles a layer that is called as it is here:
-    # both add up in another order
-    close = keras.config.backend() != "tensorflow"
+    # there JAX compiles a layer that is called as it is here, and adds up in another order
+    close = keras.config.backend() == "jax"
     table: dict = {}
     entries = json.loads(Path(index).read_text())
     for name, row in in_r("read", index).items():

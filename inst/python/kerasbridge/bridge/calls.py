@@ -45,9 +45,10 @@ def start(
     `output`: an `Output` that a person looks at, told when the start takes long; or None. `by`: the R
     function that starts it.
     """
+    likely = None
     if backend is None and "keras" not in sys.modules:
-        _look_at_settings()
-    keras = runtime.start(backend, None if output is None else output.write, by=by)
+        likely = _look_at_settings()
+    keras = runtime.start(backend, None if output is None else output.write, by=by, likely=likely)
     if r_version:
         attached.session["r"] = r_version
     holding.install()
@@ -61,14 +62,15 @@ def start(
     }
 
 
-def _look_at_settings() -> None:
-    """Refuse a backend that there is not, naming what asked for it (keras.json, a variable)."""
+def _look_at_settings() -> str:
+    """The backend of Keras' settings; one that there is not is refused, naming what asked for it (keras.json, a variable)."""
     found = read_settings()
     try:
         runtime.check_backend(found.backend)
     except KerasBridgeError as error:
         hint = f"{found.source} asks for it. {error.hint}"
         raise type(error)(error.message, hint=hint, argument="backend") from None
+    return found.backend
 
 
 def _backend_version(backend: str) -> str:

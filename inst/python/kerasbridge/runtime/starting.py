@@ -11,7 +11,7 @@ import tempfile
 from typing import Any, Callable, Optional
 
 from kerasbridge.errors import ArgumentError, InstallError, UnsupportedError
-from kerasbridge.runtime import certificates, device_settings, nvidia, scopes
+from kerasbridge.runtime import certificates, device_settings, libraries, nvidia, scopes
 from kerasbridge.runtime.patience import Word
 
 BACKENDS = ("tensorflow", "jax", "torch", "openvino")
@@ -84,6 +84,7 @@ def start(
     say: Optional[Callable[[str], Any]] = None,
     after: float = SILENCE,
     by: str = "",
+    likely: Optional[str] = None,
 ):
     """Import Keras on the backend that was asked for and return the module.
 
@@ -91,6 +92,7 @@ def start(
         backend: name of a backend; None leaves the choice to KERAS_BACKEND, keras.json and Keras.
         say: called with a line of text, on the main thread, if it takes more than `after` seconds.
         by: what starts it, such as "fit()": named where a setting comes too late.
+        likely: the backend that Keras will choose, where that is known.
 
     Raises:
         InstallError: Keras or its backend can't be imported; the message says what failed.
@@ -117,6 +119,8 @@ def start(
         try:
             nvidia.make_ready()
             device_settings.before_import()
+            if (chosen or likely) == "torch":
+                libraries.load_torch()
             keras = importlib.import_module("keras")
             device_settings.after_import(keras.config.backend(), by or "kerasbridge")
             # JAX must not compute before `distribution.initialize()`
