@@ -7,7 +7,7 @@ import sys
 
 import numpy as np
 import pytest
-from kerasbridge.data.blocks import ALIGNMENT, empty_block, row_block
+from kerasbridge.data.blocks import ALIGNMENT, empty_block, finite_block, row_block
 from kerasbridge.errors import DataError
 
 
@@ -43,6 +43,25 @@ def test_other_types_and_strided_views():
 def test_missing_values_stay_missing():
     block = row_block(np.array([[1.0, np.nan], [np.inf, -1.0]]))
     assert np.isnan(block[0, 1]) and np.isinf(block[1, 0])
+
+
+def test_a_block_of_finite_numbers_or_none():
+    columns = [np.linspace(-1, 1, 70001) + i for i in range(37)]
+    np.testing.assert_array_equal(finite_block(columns, 2), np.column_stack(columns).astype("f4"))
+    for value in (np.nan, np.inf, -np.inf, 1e39):
+        spoilt = columns[20].copy()
+        spoilt[70000] = value
+        assert finite_block([*columns[:20], spoilt, *columns[21:]], 2) is None
+    assert finite_block([np.arange(3)]) is None and finite_block([np.zeros(0)]) is None
+    assert finite_block([np.zeros(2), np.zeros(3)]) is None and finite_block([]) is None
+    assert finite_block([np.full(100, 3e38)]) is None  # a sum that float32 can't hold
+
+
+def test_a_table_of_numbers_whose_sum_is_too_large_is_a_block_all_the_same():
+    from kerasbridge.bridge.tables import block
+
+    given = {"name": "a", "kind": "number", "values": np.full(100, 3e38)}
+    np.testing.assert_array_equal(block([given]), np.full((100, 1), 3e38, "float32"))
 
 
 @pytest.mark.parametrize(
