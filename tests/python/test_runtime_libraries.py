@@ -43,5 +43,6 @@ def test_products_are_those_of_pytorch_alone(run_python):
         "print((a @ a).double().sum().item().hex())\n"
     )
     load = "from kerasbridge.runtime import libraries; libraries.load_torch()\n"
+    load = "os.environ['CUDA_VISIBLE_DEVICES'] = '-1'\n" + load
     alone, beside = run_python(code), run_python(SHOW + load + code)
     assert alone.stdout == beside.stdout != "", beside.stderr

@@ -91,7 +91,7 @@ def try_imports(
         except subprocess.TimeoutExpired as late:
             trial = _read(_text(late.stdout), _text(late.stderr))
             trial.failed = trial.failed or modules[-1]
-            trial.how, trial.detail = "timeout", f"no answer within {timeout:g} seconds"
+            trial.how, trial.detail = "timeout", f"no answer within {timeout:.3g} seconds"
             return trial
         except OSError as error:
             return Trial(failed="python", how="error", detail=str(error))

@@ -8,6 +8,8 @@ import importlib
 import os
 import sys
 
+from kerasbridge.runtime import nvidia
+
 _PRODUCTS = ("sgemm_", "dgemm_")  # of matrices, in every BLAS; R's own has the second alone
 
 
@@ -25,8 +27,8 @@ def own_symbols_first():
 
     PyTorch's library holds a BLAS under the usual names. In R's process it would call the one of R instead, which on
     many systems is the plain reference: a product of two 1000 x 1000 matrices took 18 times as long
-    (`bench/torch_blas.R`), and its last bits differed from those in Python. Nothing happens where the program around has none, or where the
-    system has no such way (`RTLD_DEEPBIND` is of glibc).
+    (`bench/torch_blas.R`), and its last bits differed from those in Python. Nothing happens where the program around
+    has none, or where the system has no such way (`RTLD_DEEPBIND` is of glibc).
     """
     if not hasattr(os, "RTLD_DEEPBIND") or not has_foreign_blas():
         yield
@@ -42,10 +44,13 @@ def own_symbols_first():
 def load_torch() -> None:
     """Import PyTorch, if it isn't yet, with its own functions; what it needs besides is loaded in the usual way.
 
+    On a machine whose graphics card it may use, Keras imports it as ever: the card multiplies there, and this way of
+    loading has not been tried with the libraries of CUDA.
+
     Raises:
         ImportError: it can't be imported.
     """
-    if "torch" in sys.modules:
+    if "torch" in sys.modules or nvidia.wanted(os.environ):
         return
     importlib.import_module("numpy")
     with own_symbols_first():
