@@ -62,6 +62,11 @@ def test_a_table_of_numbers_whose_sum_is_too_large_is_a_block_all_the_same():
 
     given = {"name": "a", "kind": "number", "values": np.full(100, 3e38)}
     np.testing.assert_array_equal(block([given]), np.full((100, 1), 3e38, "float32"))
+    given["values"][6] = 1e39
+    with pytest.raises(
+        DataError, match=r"'a' has a number too large for float32 \(first in row 7\)"
+    ):
+        block([{**given, "name": "b", "values": np.zeros(100)}, given])
 
 
 @pytest.mark.parametrize(
