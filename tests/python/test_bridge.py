@@ -11,7 +11,7 @@ import keras
 import numpy as np
 import pytest
 from kerasbridge import bridge
-from kerasbridge.bridge import holding, outcome
+from kerasbridge.bridge import holding
 from kerasbridge.bridge.calls import resolve
 from kerasbridge.bridge.from_r import RCodeError, Signal, r_function
 from kerasbridge.bridge.outcome import describe, first_lines
@@ -114,19 +114,6 @@ def test_interrupts_cross_as_such():
     bridge.method(stop, "__call__")
     bridge.release(bridge.hold())  # another call begins
     assert bridge.take_interrupted() is None
-
-
-def test_an_error_after_a_lost_interrupt_is_that_interrupt():
-    def loses_one():
-        outcome.stop.set()
-        raise RuntimeError("(Unknown exception occurred)")
-
-    assert bridge.method(loses_one, "__call__").error["kind"] == "interrupt"
-
-    def fails_later():
-        raise RuntimeError("its own")
-
-    assert bridge.method(fails_later, "__call__").error["message"] == "its own"
 
 
 def test_a_press_is_answered_once_by_whoever_may(monkeypatch):
@@ -271,21 +258,3 @@ def test_numbers_beyond_rs_integers_arrive_as_doubles():
     for value, kind in ((2**40, float), (-(2**31), float), (2**31 - 1, int), (True, bool)):
         assert type(outcome(lambda value=value: value)().value) is kind
         assert outcome(lambda value=value: value)().value == value
-
-
-def test_an_interrupt_lost_in_a_clean_up_still_stops():
-    from kerasbridge.bridge.outcome import lost_interrupts_stop, outcome, stop
-
-    class Interrupted:
-        def __del__(self):
-            raise KeyboardInterrupt
-
-    @outcome
-    def run():
-        with lost_interrupts_stop():
-            Interrupted()
-        return stop.is_set()
-
-    out = run()
-    assert not out.ok and out.error["kind"] == "interrupt"
-    assert bridge.method(lambda: 3, "__call__").value == 3  # the next call starts afresh

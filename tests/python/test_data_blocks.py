@@ -7,7 +7,7 @@ import sys
 
 import numpy as np
 import pytest
-from kerasbridge.data.blocks import ALIGNMENT, empty_block, finite_block, row_block
+from kerasbridge.data.blocks import ALIGNMENT, Blocks, empty_block, finite_block, row_block
 from kerasbridge.errors import DataError
 
 
@@ -62,6 +62,11 @@ def test_a_table_of_numbers_whose_sum_is_too_large_is_a_block_all_the_same():
 
     given = {"name": "a", "kind": "number", "values": np.full(100, 3e38)}
     np.testing.assert_array_equal(block([given]), np.full((100, 1), 3e38, "float32"))
+    given["values"][6] = 1e39
+    with pytest.raises(
+        DataError, match=r"'a' has a number too large for float32 \(first in row 7\)"
+    ):
+        block([{**given, "name": "b", "values": np.zeros(100)}, given])
 
 
 @pytest.mark.parametrize(
@@ -81,6 +86,19 @@ def test_what_is_no_table_of_numbers_is_refused(given, pattern):
 def test_empty_block_is_aligned():
     for rows in (1, 3, 17):
         assert empty_block((rows, 5)).ctypes.data % ALIGNMENT == 0
+
+
+def test_memory_of_blocks_is_used_again_when_nobody_holds_it():
+    blocks = Blocks()
+    first = blocks.empty((4, 5))
+    place, part = first.ctypes.data, first[1:, 2]  # a part of a block holds it, too
+    del first
+    assert blocks.empty((4, 5)).ctypes.data != place
+    del part
+    again = [blocks.empty((2, 5)), blocks.empty((4, 5)), blocks.empty((40, 5))]
+    assert {again[0].ctypes.data, again[1].ctypes.data} > {place} and again[2].shape == (40, 5)
+    assert len({block.ctypes.data for block in again}) == 3
+    assert all(block.ctypes.data % ALIGNMENT == 0 for block in again)
 
 
 def test_peak_memory_is_the_block_and_little_more():

@@ -235,7 +235,7 @@ print(backend_reason())
 def test_control_c_stops_fit_and_keeps_the_finished_epochs():
     # a shell's background job starts with the signal ignored, and then Python leaves it so
     code = """
-import os, signal, threading
+import os, signal, threading, time
 signal.signal(signal.SIGINT, signal.default_int_handler)
 import numpy as np, keras
 from kerasbridge import training
@@ -265,6 +265,7 @@ class Slow(keras.optimizers.Adam):
     def update_step(self, *args, **kwargs):
         if Slow.fails == "tracing":
             os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(1)  # longer than a press waits for the end of a step
         return super().update_step(*args, **kwargs)
 def make(how, fails=None):
     m = keras.Sequential([keras.layers.Dense(1, kernel_initializer="ones")])

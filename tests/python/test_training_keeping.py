@@ -16,7 +16,7 @@ pytestmark = [
 
 # `Press` presses Ctrl-C while the backend runs step number `at`, which has taken the values by then
 _START = """
-import os, signal
+import os, signal, time
 import jax, keras, numpy as np
 from kerasbridge import training
 from kerasbridge.training.pulling import fit_pulled, predict_pulled
@@ -126,6 +126,7 @@ class Tracing(keras.layers.Layer):
     def call(self, x):
         if Tracing.on:
             os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(1)  # longer than a press waits for the end of a step
         return x
 
 Tracing.on = False

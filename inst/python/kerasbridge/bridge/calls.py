@@ -12,7 +12,7 @@ from kerasbridge import layers
 from kerasbridge.bridge import holding, interrupts, verbs
 from kerasbridge.bridge.classes import class_names
 from kerasbridge.bridge.convert import without_tuple_names
-from kerasbridge.bridge.outcome import crossing, lost_interrupts_stop, outcome, stop
+from kerasbridge.bridge.outcome import crossing, outcome
 from kerasbridge.environment.settings import read_settings
 from kerasbridge.errors import KerasBridgeError, UnsupportedError
 from kerasbridge.runtime import attached, recording, seeds, threads
@@ -29,8 +29,6 @@ _SAFER = {
     "keras.utils.plot_model": "kerasbridge.saving.writers:plot_model",
     "keras.utils.save_img": "kerasbridge.saving.writers:save_img",
 }
-_STOPPABLE = {f"{verb}{end}" for verb in ("fit", "evaluate", "predict") for end in ("", "_pulled")}
-_STOPPABLE.add("train_on_cluster")
 
 
 @outcome
@@ -271,11 +269,7 @@ def do(verb: str, kwargs: Optional[dict] = None) -> Any:
     _settle_for(arguments.values())
     if verb == "densenet":
         _look_at_weights(arguments)
-    if verb not in _STOPPABLE:
-        return verbs.lookup(verb)(**arguments)
-    arguments["stop"] = stop
-    with lost_interrupts_stop():
-        return verbs.lookup(verb)(**arguments)
+    return verbs.lookup(verb)(**arguments)
 
 
 def has(symbol: str) -> bool:

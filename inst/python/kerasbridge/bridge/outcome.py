@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import re
-import sys
-import threading
 import traceback
 from typing import Any, Optional
 
@@ -172,35 +169,12 @@ def describe(exc: BaseException) -> dict:
     }
 
 
-# set when an interrupt was lost where Python can't raise: what runs ends soon
-stop = threading.Event()
 _depth = 0
 
 
 def crossing() -> bool:
     """Whether a call of R's is being answered."""
     return _depth > 0
-
-
-@contextlib.contextmanager
-def lost_interrupts_stop():
-    """Within the block an interrupt that hits Python where it can't be raised sets `stop`.
-
-    Python drops what is raised while an object is being cleaned up; a press of Ctrl-C would be lost.
-    """
-    before = sys.unraisablehook
-
-    def hook(lost: Any) -> None:
-        if issubclass(lost.exc_type, KeyboardInterrupt):
-            stop.set()
-        else:
-            before(lost)
-
-    sys.unraisablehook = hook
-    try:
-        yield
-    finally:
-        sys.unraisablehook = before
 
 
 def _quotable(text: str) -> Optional[str]:
@@ -221,7 +195,6 @@ def outcome(function):
     def wrapper(*args, **kwargs):
         global _depth
         if _depth == 0:
-            stop.clear()
             where.end()
         _depth += 1
         try:
@@ -230,22 +203,14 @@ def outcome(function):
             rows = type(value) is list and value and type(value[0]) is dict
             value = _countable_parts(value) if rows or type(value) is dict else _countable(value)
             done = Outcome(True, value)
-            if hasattr(value, "interrupted"):  # a history
-                return holding.keep(done) if value.interrupted else done
-            if stop.is_set() and _depth == 1:
-                raise KeyboardInterrupt
-            return done
+            # a history
+            return holding.keep(done) if getattr(value, "interrupted", False) else done
         except KeyboardInterrupt:
             return holding.keep(
                 Outcome(False, error={"kind": "interrupt", "message": "Interrupted."})
             )
         except BaseException as exc:  # noqa: B036 - an exit in user code must not end R
-            error = describe(exc)
-            if stop.is_set() and error["r_key"] is None:
-                return holding.keep(
-                    Outcome(False, error={"kind": "interrupt", "message": "Interrupted."})
-                )
-            return Outcome(False, error=error)
+            return Outcome(False, error=describe(exc))
         finally:
             _depth -= 1
 

@@ -19,6 +19,7 @@ from typing import Any, Optional, Sequence, Union
 from kerasbridge.cluster.folder import Folder
 from kerasbridge.cluster.worker import batch_size_of, check_size
 from kerasbridge.errors import ArgumentError, ClusterError, InstallError, UnsupportedError
+from kerasbridge.runtime import presses
 
 STEP = 0.2  # seconds between two looks
 SETTLE = 1.5  # seconds in which the others end when one worker has: the first cause is told
@@ -125,7 +126,8 @@ def train_on_cluster(
     try:
         _prepare(shared, model, data, validation_data, task, progress)
         run = _Run(shared, task, hosts, python or sys.executable, timeout, progress, stop)
-        run.to_the_end(restarts)
+        with presses.between_steps():
+            run.to_the_end(restarts)
         return _outcome(shared, task, run)
     finally:
         if folder is None:
@@ -254,6 +256,7 @@ class _Run:
             time.sleep(STEP)
 
     def _check_stop(self) -> None:
+        presses.check()
         if self.stop is not None and self.stop.is_set():
             raise KeyboardInterrupt
 

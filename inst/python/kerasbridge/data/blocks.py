@@ -10,6 +10,8 @@ at the interpreter lock between any two calls of numpy.
 from __future__ import annotations
 
 import os
+import sys
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import Optional, Sequence, Union
 
@@ -29,11 +31,49 @@ _SMALL = 1 << 16  # elements; below this threads cost more than they save
 
 def empty_block(shape: Sequence[int], dtype: Union[str, np.dtype] = "float32") -> np.ndarray:
     """An uninitialised row-major array whose memory starts at a multiple of 64 bytes."""
-    dtype = np.dtype(dtype)
+    size = int(np.prod(shape, dtype=np.int64)) * np.dtype(dtype).itemsize
+    return _laid_out(np.empty(size + ALIGNMENT, dtype=np.uint8), shape, np.dtype(dtype))
+
+
+def _laid_out(memory: np.ndarray, shape: Sequence[int], dtype: np.dtype) -> np.ndarray:
     size = int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
-    memory = np.empty(size + ALIGNMENT, dtype=np.uint8)
     start = -memory.ctypes.data % ALIGNMENT
     return memory[start : start + size].view(dtype).reshape(tuple(shape))
+
+
+class Blocks:
+    """Blocks whose memory is used again as soon as nobody holds them, nor a part of them.
+
+    Fresh memory for every batch costs time of the system, which clears each page of it. A few pieces are kept,
+    large ones not.
+    """
+
+    _KEPT = 4
+    _LARGE = 1 << 26  # bytes
+    _FREE = (
+        3  # references to memory that nobody else holds: the list, the loop, the call that counts
+    )
+
+    def __init__(self) -> None:
+        self._kept: list = []
+        self._lock = threading.Lock()
+
+    def empty(self, shape: Sequence[int], dtype: Union[str, np.dtype] = "float32") -> np.ndarray:
+        """As `empty_block`."""
+        dtype = np.dtype(dtype)
+        size = int(np.prod(shape, dtype=np.int64)) * dtype.itemsize + ALIGNMENT
+        # who can't have the lock at once (a fork may have left it locked) does without
+        if size > self._LARGE or not self._lock.acquire(blocking=False):
+            return empty_block(shape, dtype)
+        try:
+            for memory in self._kept:
+                if len(memory) >= size and sys.getrefcount(memory) == self._FREE:
+                    return _laid_out(memory, shape, dtype)
+            block = empty_block(shape, dtype)
+            self._kept = [*self._kept[1 - self._KEPT :], block.base]
+            return block
+        finally:
+            self._lock.release()
 
 
 def cores() -> int:

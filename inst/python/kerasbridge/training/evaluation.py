@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Optional
 
 from kerasbridge.errors import KerasBridgeError
-from kerasbridge.runtime import spreading
+from kerasbridge.runtime import presses, spreading
 from kerasbridge.training import entering, guards, shapes
 from kerasbridge.training.compiling import as_compiled
 from kerasbridge.training.fitting import check_engine, is_arrays, is_source, ordinary_reason
@@ -72,7 +72,7 @@ def evaluate(
         spreading.check_even(x.samples if source else rows, x.batch_size if source else batch_size)
     try:
         progress.expect()
-        with as_compiled(model), told("evaluate", batch_size):
+        with presses.between_steps(), as_compiled(model), told("evaluate", batch_size):
             if ordinary_reason(model, "evaluate", engine, arrays or source, callbacks) is None:
                 run = _evaluate_source if source else _evaluate_resident
                 found = run(model, arguments, callbacks, progress, stop, engine, free)

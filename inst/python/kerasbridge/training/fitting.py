@@ -8,7 +8,7 @@ import time
 from typing import Any, Optional, Union
 
 from kerasbridge.errors import ArgumentError, KerasBridgeError
-from kerasbridge.runtime import spreading
+from kerasbridge.runtime import presses, spreading
 from kerasbridge.runtime.facts import facts
 from kerasbridge.training import entering, guards, shapes
 from kerasbridge.training.compiling import as_compiled
@@ -128,8 +128,8 @@ def fit(
             ends as by Ctrl-C, also where it ends in an error.
 
     Returns:
-        A `History`. After Ctrl-C it holds the finished epochs, `interrupted` is True, and the
-        model keeps the weights it had reached.
+        A `History`. After Ctrl-C, which waits for the end of a step for half a second at most, it holds
+        the finished epochs, `interrupted` is True, and the model keeps the weights it had reached.
 
     Raises:
         ArgumentError, DataError: something that would fail or train on nonsense, before any step.
@@ -237,7 +237,8 @@ def fit(
     started = time.perf_counter()
     try:
         progress.expect()
-        with as_compiled(model), told("fit", batch_size or (USUAL if arrays else None)):
+        usual = batch_size or (USUAL if arrays else None)
+        with presses.between_steps(), as_compiled(model), told("fit", usual):
             known = arrays or source
             reason = ordinary_reason(model, "fit", engine, known, callbacks, validation_data)
             if reason is None:

@@ -134,7 +134,9 @@ class Keeper:
             self._noted = self._noted or (now, frame)
             return None
         self._noted = None
-        return self._before(number, frame)
+        self._before(number, frame)
+        if again:
+            presses.check()
 
     def settle(self) -> bool:
         """The step is over; whether a press waits that is not to be answered any more."""
@@ -154,6 +156,7 @@ class Keeper:
             model.jax_state_sync()
             (_, frame), self._noted = self._noted, None
             self._before(signal.SIGINT, frame)
+            presses.check()
 
     def put_back(self) -> None:
         """Give the model the noted values if it lacks some."""

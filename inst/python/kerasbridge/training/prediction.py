@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Callable, Optional
 
 from kerasbridge.errors import ArgumentError
-from kerasbridge.runtime import spreading
+from kerasbridge.runtime import presses, spreading
 from kerasbridge.training import entering, guards, shapes
 from kerasbridge.training.fitting import check_engine, is_arrays, is_source, ordinary_reason
 from kerasbridge.training.progress import Progress, check_verbose
@@ -62,7 +62,7 @@ def predict(
         spreading.check_even(x.samples if source else rows, x.batch_size if source else batch_size)
     try:
         progress.expect()
-        with told("predict", batch_size):
+        with presses.between_steps(), told("predict", batch_size):
             if ordinary_reason(model, "predict", engine, arrays or source, callbacks) is None:
                 from kerasbridge.training.forward import predict_resident
                 from kerasbridge.training.placing import NotResident

@@ -17,7 +17,7 @@ import numpy as np
 
 from kerasbridge.data.rgenerator import PulledBatches, input_shapes, output_column
 from kerasbridge.errors import ArgumentError, DataError, UnsupportedError
-from kerasbridge.runtime import spreading, threads
+from kerasbridge.runtime import presses, spreading, threads
 from kerasbridge.runtime.facts import facts
 from kerasbridge.training import entering, guards, shapes
 from kerasbridge.training.building import first_step_whole
@@ -46,7 +46,12 @@ def _check_single_steps(model: Any) -> None:
 @contextlib.contextmanager
 def _beside(model: Any, kind: str) -> Iterator[None]:
     """Whatever ends the block, no step goes on after it, and no text and no value is lost."""
-    with threads.routed_output(), first_step_whole(model, kind), values_kept(model):
+    with (
+        threads.routed_output(),
+        presses.between_steps(),
+        first_step_whole(model, kind),
+        values_kept(model),
+    ):
         try:
             yield
         except KeyboardInterrupt:

@@ -9,7 +9,7 @@ from typing import Any, Callable, Optional
 import keras
 import numpy as np
 
-from kerasbridge.runtime import where
+from kerasbridge.runtime import presses, where
 from kerasbridge.training.guards import check_monitors, unreported
 from kerasbridge.training.history import History, TrainingWarning
 from kerasbridge.training.progress import Progress
@@ -55,6 +55,7 @@ class Watch(keras.callbacks.Callback):
         self._noted: tuple = (0, None)  # the last step that is known to be over, and its numbers
 
     def check_stop(self) -> None:
+        presses.check()
         if self.stop is not None and self.stop.is_set():
             raise KeyboardInterrupt
 
