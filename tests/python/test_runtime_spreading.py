@@ -32,7 +32,9 @@ def test_on_several_devices(backend, name, outcomes, run_python):
     done = outcomes[backend]
     found = re.search(rf"^{name}: (.*?)(?=^\w+: |\Z)", done.stdout, re.MULTILINE | re.DOTALL)
     assert found is not None, done.stderr[-2000:]
-    assert found.group(1).strip() == "ok"
+    # (JAX 0.12 prints lines of its own behind, which name a place in Keras)
+    verdict, _, more = found.group(1).strip().partition("\n")
+    assert verdict == "ok", more
 
 
 def test_the_tour_has_its_stops():

@@ -230,7 +230,8 @@ print(h.engine, "|", h.engine_reason)
     first, second = [line.split(" | ") for line in done.stdout.splitlines()]
     assert first[0] in ("graph", "xla") and first[1].startswith("measured per step: graph ")
     if "too little work remains" in first[1]:  # on a busy machine, where compiling takes long
-        assert second[1].startswith("measured per step: graph ")
+        ended = "the run ended before there was anything to choose"
+        assert second[1].startswith(("measured per step: graph ", ended))
     else:
         assert first[0] == second[0] and second[1] == "measured in an earlier run"
 
