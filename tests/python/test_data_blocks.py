@@ -7,7 +7,7 @@ import sys
 
 import numpy as np
 import pytest
-from kerasbridge.data.blocks import ALIGNMENT, empty_block, row_block
+from kerasbridge.data.blocks import ALIGNMENT, Blocks, empty_block, finite_block, row_block
 from kerasbridge.errors import DataError
 
 
@@ -45,6 +45,30 @@ def test_missing_values_stay_missing():
     assert np.isnan(block[0, 1]) and np.isinf(block[1, 0])
 
 
+def test_a_block_of_finite_numbers_or_none():
+    columns = [np.linspace(-1, 1, 70001) + i for i in range(37)]
+    np.testing.assert_array_equal(finite_block(columns, 2), np.column_stack(columns).astype("f4"))
+    for value in (np.nan, np.inf, -np.inf, 1e39):
+        spoilt = columns[20].copy()
+        spoilt[70000] = value
+        assert finite_block([*columns[:20], spoilt, *columns[21:]], 2) is None
+    assert finite_block([np.arange(3)]) is None and finite_block([np.zeros(0)]) is None
+    assert finite_block([np.zeros(2), np.zeros(3)]) is None and finite_block([]) is None
+    assert finite_block([np.full(100, 3e38)]) is None  # a sum that float32 can't hold
+
+
+def test_a_table_of_numbers_whose_sum_is_too_large_is_a_block_all_the_same():
+    from kerasbridge.bridge.tables import block
+
+    given = {"name": "a", "kind": "number", "values": np.full(100, 3e38)}
+    np.testing.assert_array_equal(block([given]), np.full((100, 1), 3e38, "float32"))
+    given["values"][6] = 1e39
+    with pytest.raises(
+        DataError, match=r"'a' has a number too large for float32 \(first in row 7\)"
+    ):
+        block([{**given, "name": "b", "values": np.zeros(100)}, given])
+
+
 @pytest.mark.parametrize(
     ("given", "pattern"),
     [
@@ -62,6 +86,19 @@ def test_what_is_no_table_of_numbers_is_refused(given, pattern):
 def test_empty_block_is_aligned():
     for rows in (1, 3, 17):
         assert empty_block((rows, 5)).ctypes.data % ALIGNMENT == 0
+
+
+def test_memory_of_blocks_is_used_again_when_nobody_holds_it():
+    blocks = Blocks()
+    first = blocks.empty((4, 5))
+    place, part = first.ctypes.data, first[1:, 2]  # a part of a block holds it, too
+    del first
+    assert blocks.empty((4, 5)).ctypes.data != place
+    del part
+    again = [blocks.empty((2, 5)), blocks.empty((4, 5)), blocks.empty((40, 5))]
+    assert {again[0].ctypes.data, again[1].ctypes.data} > {place} and again[2].shape == (40, 5)
+    assert len({block.ctypes.data for block in again}) == 3
+    assert all(block.ctypes.data % ALIGNMENT == 0 for block in again)
 
 
 def test_peak_memory_is_the_block_and_little_more():

@@ -8,6 +8,7 @@ import numpy as np
 
 from kerasbridge.bridge.lending import owned, received
 from kerasbridge.data import attached, tables
+from kerasbridge.data.blocks import finite_block
 from kerasbridge.data.frames import from_columns
 from kerasbridge.data.schema import Column, Schema, as_schema, check_levels, learn_column
 
@@ -26,6 +27,11 @@ def prepare(
 def block(columns: Sequence, pass_missing: bool = False) -> np.ndarray:
     """A table of numbers as one float32 block (rows, columns)."""
     columns, arrays = received(columns)
+    plain = {c["name"]: np.asarray(c["values"]) for c in columns if c["kind"] == "number"}
+    if len(plain) == len(columns):
+        found = finite_block(list(plain.values()))
+        if found is not None:
+            return found
     frame = from_columns(columns)
     schema = tables.learn_or_empty(frame, pass_missing)
     return owned(tables.block(schema, schema.check(frame, pass_missing)), arrays)

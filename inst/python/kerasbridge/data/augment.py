@@ -108,25 +108,18 @@ def through(
         fill = fill[0] if isinstance(fill, tuple) and len(fill) == 1 else fill
     elif any(before) or any(after):
         image = extended(image, before, after, fill_mode)
+
+    def seen(place: tuple, way: Any) -> Any:
+        return image.transform(size[::-1], pillow.Transform.AFFINE, place, way, fillcolor=fill)
+
     if image.mode != "F" and abs(place[0] * place[4] - place[1] * place[3]) > _COARSE:
         # several pixels for each of the result: two of them, side by side, are averaged, which is
         # several times sooner than a blend of four and truer than one
         a, b, c, d, e, f = place
-        wide = image.transform(
-            (2 * size[1], size[0]),
-            pillow.Transform.AFFINE,
-            (a / 2, b, c, d / 2, e, f),
-            pillow.Resampling.NEAREST,
-            fillcolor=fill,
-        )
-        return wide.reduce((2, 1))
-    return image.transform(
-        size[::-1],
-        pillow.Transform.AFFINE,
-        place,
-        pillow.Resampling.BILINEAR,
-        fillcolor=fill,
-    )
+        left = seen((a, b, c - a / 4, d, e, f - d / 4), pillow.Resampling.NEAREST)
+        right = seen((a, b, c + a / 4, d, e, f + d / 4), pillow.Resampling.NEAREST)
+        return pillow.blend(left, right, 0.5)
+    return seen(place, pillow.Resampling.BILINEAR)
 
 
 def extended(image: Any, before: tuple, after: tuple, fill_mode: str) -> Any:

@@ -10,6 +10,8 @@ at the interpreter lock between any two calls of numpy.
 from __future__ import annotations
 
 import os
+import sys
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import Optional, Sequence, Union
 
@@ -29,11 +31,49 @@ _SMALL = 1 << 16  # elements; below this threads cost more than they save
 
 def empty_block(shape: Sequence[int], dtype: Union[str, np.dtype] = "float32") -> np.ndarray:
     """An uninitialised row-major array whose memory starts at a multiple of 64 bytes."""
-    dtype = np.dtype(dtype)
+    size = int(np.prod(shape, dtype=np.int64)) * np.dtype(dtype).itemsize
+    return _laid_out(np.empty(size + ALIGNMENT, dtype=np.uint8), shape, np.dtype(dtype))
+
+
+def _laid_out(memory: np.ndarray, shape: Sequence[int], dtype: np.dtype) -> np.ndarray:
     size = int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
-    memory = np.empty(size + ALIGNMENT, dtype=np.uint8)
     start = -memory.ctypes.data % ALIGNMENT
     return memory[start : start + size].view(dtype).reshape(tuple(shape))
+
+
+class Blocks:
+    """Blocks whose memory is used again as soon as nobody holds them, nor a part of them.
+
+    Fresh memory for every batch costs time of the system, which clears each page of it. A few pieces are kept,
+    large ones not.
+    """
+
+    _KEPT = 4
+    _LARGE = 1 << 26  # bytes
+    _FREE = (
+        3  # references to memory that nobody else holds: the list, the loop, the call that counts
+    )
+
+    def __init__(self) -> None:
+        self._kept: list = []
+        self._lock = threading.Lock()
+
+    def empty(self, shape: Sequence[int], dtype: Union[str, np.dtype] = "float32") -> np.ndarray:
+        """As `empty_block`."""
+        dtype = np.dtype(dtype)
+        size = int(np.prod(shape, dtype=np.int64)) * dtype.itemsize + ALIGNMENT
+        # who can't have the lock at once (a fork may have left it locked) does without
+        if size > self._LARGE or not self._lock.acquire(blocking=False):
+            return empty_block(shape, dtype)
+        try:
+            for memory in self._kept:
+                if len(memory) >= size and sys.getrefcount(memory) == self._FREE:
+                    return _laid_out(memory, shape, dtype)
+            block = empty_block(shape, dtype)
+            self._kept = [*self._kept[1 - self._KEPT :], block.base]
+            return block
+        finally:
+            self._lock.release()
 
 
 def cores() -> int:
@@ -104,28 +144,61 @@ def row_block(
     return block
 
 
-def _fill_all(block: np.ndarray, source: Union[np.ndarray, list], threads: Optional[int]) -> None:
+def finite_block(
+    columns: Sequence[np.ndarray], threads: Optional[int] = None
+) -> Optional[np.ndarray]:
+    """As `row_block` for vectors of float64, if every number is finite and float32 can hold it; else None.
+
+    Looking while the numbers are in the cache costs a third of a pass over the columns of its own.
+    """
+    rows = {column.shape for column in columns}
+    if len(rows) != 1 or any(column.dtype != np.float64 for column in columns):
+        return None
+    block = empty_block((*rows.pop(), len(columns)))
+    if block.ndim != 2 or block.size == 0:
+        return None
+    try:
+        _fill_all(block, list(columns), threads, finite=True)
+    except FloatingPointError:
+        return None
+    return block
+
+
+def _fill_all(
+    block: np.ndarray,
+    source: Union[np.ndarray, list],
+    threads: Optional[int],
+    finite: bool = False,
+) -> None:
     shape = block.shape
     workers = min(threads or cores(), max(1, shape[0] // _RANGE_ROWS))
     if block.size < _SMALL:
         workers = 1
     if workers == 1:
-        return _fill(block, source, 0, shape[0])
+        return _fill(block, source, 0, shape[0], finite)
     step = -(-shape[0] // workers // _RANGE_ROWS) * _RANGE_ROWS
     ranges = [(at, min(at + step, shape[0])) for at in range(0, shape[0], step)]
     with ThreadPoolExecutor(workers) as pool:
-        for done in [pool.submit(_fill, block, source, a, b) for a, b in ranges]:
+        for done in [pool.submit(_fill, block, source, a, b, finite) for a, b in ranges]:
             done.result()
 
 
-def _fill(block: np.ndarray, source: Union[np.ndarray, list], first: int, last: int) -> None:
+def _fill(
+    block: np.ndarray, source: Union[np.ndarray, list], first: int, last: int, finite: bool
+) -> None:
     # R's NA is a NaN that processors speak up about
     with np.errstate(over="raise", invalid="ignore"):
-        _fill_tiles(block, source, first, last)
+        _fill_tiles(block, source, first, last, finite)
 
 
-def _fill_tiles(block: np.ndarray, source: Union[np.ndarray, list], first: int, last: int) -> None:
-    """Convert rows first .. last - 1. numpy lets go of the interpreter lock within each tile."""
+def _fill_tiles(
+    block: np.ndarray, source: Union[np.ndarray, list], first: int, last: int, finite: bool
+) -> None:
+    """Convert rows first .. last - 1. numpy lets go of the interpreter lock within each tile.
+
+    Raises:
+        FloatingPointError: a number too large, or of separate columns one that isn't `finite`.
+    """
     if isinstance(source, np.ndarray) and (source.flags.c_contiguous or source.ndim == 1):
         np.copyto(block[first:last], source[first:last], casting="unsafe")
         return
@@ -141,7 +214,7 @@ def _fill_tiles(block: np.ndarray, source: Union[np.ndarray, list], first: int, 
     each = -(-len(source) // groups)
     for left in range(0, len(source), each):
         columns = [column[first:last] for column in source[left : left + each]]
-        _fill_from_columns(block[first:last, left : left + each], columns)
+        _fill_from_columns(block[first:last, left : left + each], columns, finite)
 
 
 def _fill_from_matrix(block: np.ndarray, source: np.ndarray) -> None:
@@ -151,11 +224,14 @@ def _fill_from_matrix(block: np.ndarray, source: np.ndarray) -> None:
             np.copyto(block[tile], source[tile], casting="unsafe")
 
 
-def _fill_from_columns(block: np.ndarray, source: list) -> None:
+def _fill_from_columns(block: np.ndarray, source: list, finite: bool) -> None:
     rows = min(_TILE_ROWS, len(block))
     tile = np.empty((len(source), rows + _TILE_GAP), dtype=block.dtype)
     for at in range(0, len(block), rows):
         part = block[at : at + rows]
         for line, column in zip(tile, source):
             np.copyto(line[: len(part)], column[at : at + rows], casting="unsafe")
+        # a sum is finite only if all it is of are (one that is too large raises, as if a number were)
+        if finite and not np.isfinite(tile[:, : len(part)].sum(axis=1)).all():
+            raise FloatingPointError("not finite")
         np.copyto(part, tile[:, : len(part)].T)

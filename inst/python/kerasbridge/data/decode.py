@@ -17,6 +17,16 @@ _WAYS = ("NEAREST", "BILINEAR", "BICUBIC", "LANCZOS", "BOX", "HAMMING")
 _DEEP = ("I", "I;16", "I;16B", "I;16L", "F")  # more than 8 bits a value
 _BLOCKS = 8  # pieces of memory that Pillow keeps for the next image instead of giving them back
 _READ = 1 << 18  # bytes of a file that are read at a time
+_WHOLE = (
+    1 << 26
+)  # bytes of a file that is read as a whole at most; Pillow reads larger ones in parts
+_FRAMES = (0xC0, 0xC1, 0xC2)  # markers of a JPEG whose part has the size
+_NO_PART = (
+    0x00,
+    0x01,
+    *range(0xD0, 0xDB),
+    0xFF,
+)  # those that no part with a length follows, or pixels do
 _quiet = False
 
 
@@ -58,7 +68,13 @@ def decode(path: Any, color_mode: str, size: Optional[tuple] = None) -> Any:
         FileError: the file is missing, damaged, or no image.
     """
     try:
-        with pillow().open(_in_memory(path)) as image:
+        data = _in_memory(path)
+        if isinstance(data, bytes):
+            plain = _plain_jpeg(data, color_mode, size)
+            if plain is not None:
+                return plain
+            data = io.BytesIO(data)
+        with pillow().open(data) as image:
             if size is not None and image.format == "JPEG":
                 image.draft(MODES[color_mode], (int(size[1]), int(size[0])))
             image.load()
@@ -74,7 +90,7 @@ def decode(path: Any, color_mode: str, size: Optional[tuple] = None) -> Any:
 
 
 def _in_memory(path: Any) -> Any:
-    """A file read as a whole; what is no path is handed on.
+    """The bytes of a file; what is no path, or large, is handed on.
 
     Each call on a file lets other threads of Python go first, and Pillow makes a dozen for an image.
     """
@@ -82,12 +98,54 @@ def _in_memory(path: Any) -> Any:
         return path
     file = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
     try:
+        if os.fstat(file).st_size > _WHOLE:
+            return path
         parts = []
         while part := os.read(file, _READ):
             parts.append(part)
-        return io.BytesIO(b"".join(parts))
+            if len(part) < _READ:  # a file ends where a read ends early
+                break
+        return b"".join(parts)
     finally:
         os.close(file)
+
+
+def _plain_jpeg(data: bytes, color_mode: str, size: Optional[tuple]) -> Any:
+    """A JPEG of three colours decoded at once; None for all else, and for what Pillow would complain of.
+
+    Pillow looks through all that a file says of itself first, in Python, while no other thread can run.
+    """
+    found = jpeg_size(data) if color_mode == "rgb" else None
+    image = pillow()
+    limit = image.MAX_IMAGE_PIXELS
+    if found is None or (limit is not None and found[0] * found[1] > limit):
+        return None
+    height, width = found
+    scale = 1
+    while size is not None and scale < 8 and min(height // size[0], width // size[1]) >= 2 * scale:
+        scale *= 2
+    part = (-(-width // scale), -(-height // scale))
+    try:
+        return image.frombytes("RGB", part, data, "jpeg", "RGB", "", scale, 0)
+    except (ValueError, OSError):
+        return None
+
+
+def jpeg_size(data: bytes) -> Optional[tuple[int, int]]:
+    """(height, width) of a JPEG of three colours of 8 bits; None for anything else."""
+    if data[:2] != b"\xff\xd8":
+        return None
+    at, end = 2, len(data) - 10
+    while at < end and data[at] == 0xFF:
+        kind, length = data[at + 1], data[at + 2] << 8 | data[at + 3]
+        if kind in _FRAMES:
+            height, width = data[at + 5] << 8 | data[at + 6], data[at + 7] << 8 | data[at + 8]
+            usual = data[at + 4] == 8 and data[at + 9] == 3 and height and width
+            return (height, width) if usual else None
+        if kind in _NO_PART or length < 2:
+            return None
+        at += 2 + length
+    return None
 
 
 def pixels(image: Any) -> np.ndarray:

@@ -9,7 +9,7 @@ from typing import Any, Callable, Iterator, Optional, Sequence
 
 import numpy as np
 
-from kerasbridge.data.blocks import cores, empty_block
+from kerasbridge.data.blocks import Blocks, cores
 from kerasbridge.data.decode import CHANNELS, decode, pillow, resampling
 from kerasbridge.data.sources.base import IndexSource
 from kerasbridge.errors import ArgumentError, FileError, KerasBridgeError
@@ -19,6 +19,7 @@ _SAME_TIME = 8  # images a thread takes at once
 _pool: Optional[ThreadPoolExecutor] = None
 _pool_of = 0
 _lock = threading.Lock()
+_blocks = Blocks()
 
 
 def _threads() -> ThreadPoolExecutor:
@@ -163,7 +164,7 @@ class ImageBatches(IndexSource):
         """The threads begin with these images; what is returned waits for them."""
         generator, epoch = self.image_data_generator, self.epoch
         own = generator.preprocessing_function is not None
-        x = empty_block((len(rows), *self.images.shape))
+        x = _blocks.empty((len(rows), *self.images.shape))
         changes = self._changes(rows)
 
         def some(first: int) -> None:

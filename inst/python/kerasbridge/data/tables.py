@@ -48,7 +48,7 @@ def block(schema: Schema, checked: Checked, dtype: str = "float32") -> np.ndarra
     Ordered factors are positions of their level from 0; unordered ones and text are refused.
 
     Raises:
-        DataError: names the columns that need an encoding.
+        DataError: names the columns that need an encoding, or the one whose number the type can't hold.
     """
     text = [n for n, c in schema.columns.items() if c.levelled and c.kind != "ordered"]
     if text:
@@ -64,7 +64,16 @@ def block(schema: Schema, checked: Checked, dtype: str = "float32") -> np.ndarra
         columns.append(checked.values[name])
         if column.indicator:
             columns.append(checked.missing[name])
-    return row_block(columns, dtype)
+    try:
+        return row_block(columns, dtype)
+    except DataError as error:
+        for name, values in zip(block_names(schema), columns):
+            with np.errstate(over="ignore", invalid="ignore"):
+                large = np.isinf(np.asarray(values).astype(dtype)) & np.isfinite(values)
+            if large.any():
+                problem = f"has a number too large for {np.dtype(dtype)}"
+                raise column_error(name, problem, int(np.argmax(large)), error.hint) from error
+        raise
 
 
 def model_inputs(model: Any) -> Optional[list]:
