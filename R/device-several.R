@@ -8,10 +8,12 @@
 #' is that of all devices together, so raise it with their number.
 #'
 #' With TensorFlow this is `tf.distribute.MirroredStrategy`, and training may come after the block. Batches are cut as
-#' evenly as rows go; a remainder counts by its rows. With JAX it is Keras' own distribution API: training belongs inside
-#' of the block, and the rows of every batch of data, the last one too, must be a multiple of the number of devices
-#' (generators are free of that); an error names the argument. PyTorch isn't supported. `layer_batch_normalization()` takes the statistics of a device's
-#' part, unless it is made with `synchronized = TRUE`. Dropout draws on each device.
+#' evenly as rows go; a remainder counts by its rows. With JAX it is Keras' own distribution API, and training belongs inside
+#' of the block. There a batch whose rows aren't a multiple of the number of devices, such as the last one of an epoch, is
+#' computed whole on each of them: the result is the same, and that step is no faster than on one. Data that may have such
+#' a batch go whole to each device, so a `batch_size` that is a multiple, and rows that are one, are best. PyTorch isn't
+#' supported. With TensorFlow `layer_batch_normalization()` takes the statistics of a device's part, unless it is made with
+#' `synchronized = TRUE`. Dropout draws on each device.
 #'
 #' To try it out without cards, call [virtual_devices()] first in a session.
 #'

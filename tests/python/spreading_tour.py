@@ -119,8 +119,7 @@ def a_setting_that_is_late_names_the_start():
 
 @step
 def arrays_of_any_length():
-    uneven = (75, 65) if keras.config.backend() == "tensorflow" else ()
-    for rows in (96, *uneven):
+    for rows in (96, 75, 65) if keras.config.backend() == "tensorflow" else (96, 75):
 
         def run(count, rows=rows):
             with on(count):
@@ -138,52 +137,57 @@ def arrays_of_any_length():
 
 
 @step
-def uneven_batches_are_refused_on_jax():
-    if keras.config.backend() != "jax":
-        return
-
+def uneven_batches_of_every_kind():
     class Batches(keras.utils.PyDataset):
         def __len__(self):
             return 3
 
         def __getitem__(self, index):
-            rows = slice(index * 32, index * 32 + 32)
-            return X[:65][rows], Y[:65][rows]
+            rows = slice(index * 31, index * 31 + 31)
+            return X[:70][rows], Y[:70][rows], np.arange(1, 71, dtype="float32")[rows]
 
     source = FunctionSource(lambda i: (X[i], Y[i]), 65)
-    even = {"x": X[:64], "y": Y[:64]}
     cases = [
-        (verb, {**data, **more}, argument)
-        for data, argument in (
-            ({"x": X[:65], "y": Y[:65]}, "batch_size"),
-            ({"x": source}, "batch_size"),
-            ({"x": Batches()}, "x"),
-        )
-        for verb, more in ((training.fit, {"shuffle": False}), (training.evaluate, {}))
+        ({"x": Batches(workers=1)}, {"validation_data": source}),
+        ({"x": X[:64], "y": Y[:64], "batch_size": 31}, {"validation_split": 0.1}),
     ]
-    cases += [
-        (training.predict, {"x": X[:65]}, "batch_size"),
-        (training.predict, {"x": source}, "batch_size"),
-        (training.predict, {"x": Batches()}, "x"),
-        (training.fit, {**even, "batch_size": 31}, "batch_size"),
-        (training.fit, {**even, "validation_data": (X[:33], Y[:33])}, "validation_data"),
-        (training.fit, {**even, "validation_data": source}, "validation_data"),
-        (training.fit, {**even, "x": X[:64], "validation_split": 0.1}, "batch_size"),
-    ]
-    with on(2):
-        made = model()
-        before = made.get_weights()
-        for use, given, argument in cases:
-            try:
-                use(made, **given, verbose=0)
-            except ArgumentError as error:
-                assert "be given to 2 devices alike" in error.message, error.message
-                assert error.argument == argument, (use, argument, error.argument)
-            else:
-                raise AssertionError((use, argument))
-            if argument != "x":  # known before the first step
-                close(before[0], made.get_weights()[0])
-            made.set_weights(before)
+
+    def run(some):
+        distribution = keras.distribution.distribution()
+        given = vars(distribution).copy() if distribution is not None else None
+        made = model(keras.layers.BatchNormalization())
+        reported = {}
+        for at, (data, more) in enumerate(some):
+            history = training.fit(made, **data, **more, shuffle=False, verbose=0)
+            reported.update({f"{name} {at}": value for name, value in history.metrics.items()})
+        scores = training.evaluate(made, **some[0][0], verbose=0)
+        outputs = [training.predict(made, x, verbose=0) for x in (X[:65], some[0][0]["x"])]
+        assert len(outputs[0]) == 65 and len(outputs[1]) == (70 if some is cases else 64)
+        assert distribution is None or vars(distribution) == given
+        return {**reported, **scores}, [*made.get_weights(), *outputs]
+
+    def inside(count):
+        with on(count):
+            return run(cases)
+
+    def with_keras_own(count):
+        if count == 1:
+            return run(cases[1:2])
+        names = [f"cpu:{number}" for number in range(count)]
+        with keras.distribution.DataParallel(devices=names).scope():
+            return run(cases[1:2])
+
+    if keras.config.backend() == "jax":
+        equal_runs(inside, (4,))
+        equal_runs(with_keras_own, (2,))
+        with on(2), spreading.any_rows((65, 64)):  # what can be cut is cut
+            distribution = keras.distribution.distribution()
+            for rows, mine in ((64, 32), (33, 33)):
+                layout = distribution.get_data_layout((rows, 3))
+                whole = keras.distribution.distribute_tensor(X[:rows], layout)
+                for batch in (spreading.cut((whole, None)), *spreading.cut(iter([(whole, None)]))):
+                    shards = batch[0].addressable_shards
+                    assert [len(one.data) for one in shards] == [mine, mine] and batch[1] is None
 
 
 @step
@@ -301,7 +305,7 @@ def files_of(rows):
 
 @step
 def every_source_in_its_random_order():
-    rows = 75 if keras.config.backend() == "tensorflow" else 80
+    rows = 75
     for name, make, shape, layers in files_of(rows):
 
         def run(count, make=make, shape=shape, layers=layers):
@@ -325,7 +329,7 @@ def every_source_in_its_random_order():
 
 @step
 def evaluation_of_a_source():
-    rows = 75 if keras.config.backend() == "tensorflow" else 80
+    rows = 75
 
     def run(count):
         source = FunctionSource(lambda i: (X[i], Y[i]), rows, batch_size=32, seed=5)
@@ -362,7 +366,7 @@ def one_batch():
 def statistics_of_batches_stay_finite():
     with on(4):
         made = model(keras.layers.BatchNormalization())
-        rows = 65 if keras.config.backend() == "tensorflow" else 68
+        rows = 65
         history = training.fit(made, X[:rows], Y[:rows], epochs=1, verbose=0)
     assert np.isfinite(history.metrics["loss"]).all()
     assert all(np.isfinite(weight).all() for weight in made.get_weights())

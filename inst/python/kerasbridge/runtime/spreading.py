@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import re
 import sys
 import threading
 import weakref
@@ -167,35 +166,77 @@ def _parallel_class() -> type:
     return Parallel
 
 
-def check_even(
-    rows: Optional[int], batch_size: Optional[int], argument: str = "batch_size"
-) -> None:
-    """On JAX, the last batch of a run over rows can be cut over the devices.
+@contextlib.contextmanager
+def any_rows(*sizes: tuple):
+    """Within the block, steps of JAX on several devices take batches of any number of rows, as one device does.
+
+    Keras cuts all batches of a run as it cut the first, and JAX cuts none whose rows aren't a multiple of the
+    number of devices. Where there may be such a batch, Keras gives every device the whole of each one, and
+    `cut` leaves it its part of those that can be cut: of the others every device computes the whole.
 
     Args:
-        argument: "batch_size", or "validation_data" for the rows of that.
-
-    Raises:
-        ArgumentError: it can't; Keras cuts all batches of a run as it cut the first.
+        sizes: (rows, rows of a batch) of each set of data; None as rows where they aren't known.
     """
-    devices = _parallel_on_jax()
-    if devices is None or rows is None:
+    found = _cut_on_jax()
+    if found is None or "get_data_layout" in vars(found[0]):  # or this is a run within a run
+        yield
         return
-    size = min(batch_size or 32, rows)
-    if size % devices or rows % size % devices:
-        of = "" if argument == "batch_size" else " of the validation data"
-        raise _uneven(f"{rows} rows{of} in batches of {size}", devices, rows % devices, argument)
+    distribution, devices = found
+    if all(_is_even(rows, size, devices) for rows, size in sizes):
+        yield
+        return
+    keras = sys.modules["keras"]
+
+    def whole(data_shape: Any) -> Any:
+        return keras.distribution.TensorLayout([None] * len(data_shape), distribution.device_mesh)
+
+    whole.cut, whole.devices = distribution.get_data_layout, devices
+    distribution.get_data_layout = whole
+    try:
+        yield
+    finally:
+        del distribution.get_data_layout
 
 
-def _parallel_on_jax() -> Optional[int]:
-    """Over how many devices Keras cuts batches on JAX; None where it doesn't."""
+def cut(data: Any) -> Any:
+    """What a step on JAX gets, a batch or an iterator over batches, with each device's part of `any_rows`."""
+    keras = sys.modules["keras"]
+    distribution = keras.distribution.distribution()
+    whole = None if distribution is None else vars(distribution).get("get_data_layout")
+    if whole is None:
+        return data
+    import jax
+
+    def part(leaf: Any) -> Any:
+        if leaf.shape[0] % whole.devices:
+            return leaf
+        return keras.distribution.distribute_tensor(leaf, whole.cut(leaf.shape))
+
+    def parts(batch: Any) -> Any:
+        return jax.tree_util.tree_map(part, batch)
+
+    return map(parts, data) if hasattr(data, "__next__") else parts(data)
+
+
+def _cut_on_jax() -> Optional[tuple]:
+    """The distribution by which Keras cuts batches on JAX, and over how many devices; None where it doesn't."""
     keras = sys.modules.get("keras")
     if keras is None or keras.config.backend() != "jax":
         return None
     distribution = keras.distribution.distribution()
-    if not isinstance(distribution, keras.distribution.DataParallel):
+    if distribution is None or sys.modules["jax"].process_count() > 1:
         return None
-    return distribution.device_mesh.shape[0]
+    mesh = distribution.device_mesh
+    name = getattr(distribution, "batch_dim_name", None) or mesh.axis_names[0]
+    devices = mesh.shape[list(mesh.axis_names).index(name)]
+    return (distribution, devices) if devices > 1 else None
+
+
+def _is_even(rows: Optional[int], size: Optional[int], devices: int) -> bool:
+    if rows is None:
+        return False
+    size = max(1, min(size or 32, rows))
+    return not (size % devices or rows % size % devices)
 
 
 def weights_on_devices(y: Any, sample_weight: Any, class_weight: Any = None) -> Any:
@@ -226,33 +267,6 @@ def weights_on_devices(y: Any, sample_weight: Any, class_weight: Any = None) -> 
     if sample_weight is None and class_weight is None:
         return np.ones((np.shape(targets[0])[0],), keras.config.floatx())
     return sample_weight
-
-
-def _uneven(what: str, devices: int, more: int, argument: Optional[str]) -> ArgumentError:
-    return ArgumentError(
-        f"{what} can't be given to {devices} devices alike: JAX needs batches whose rows are a "
-        f"multiple of {devices}, the last one too.",
-        hint=f"Leave {more or devices} rows out and take a batch_size that is a multiple of {devices}, "
-        "or use the backend tensorflow, which has no such rule.",
-        argument=argument,
-    )
-
-
-@contextlib.contextmanager
-def uneven_told(argument: str):
-    """Within the block, JAX's error about a batch that can't be cut names `argument` instead.
-
-    It is for data whose rows aren't known ahead.
-    """
-    try:
-        yield
-    except ValueError as error:
-        devices = _parallel_on_jax()
-        found = re.search(r"equal to (\d+)|dimension size is (\d+)", str(error))
-        if devices is None or found is None or "harding" not in str(error):
-            raise
-        rows = int(found.group(1) or found.group(2))
-        raise _uneven(f"A batch of {rows} rows", devices, rows % devices, argument) from error
 
 
 _share = threading.local()

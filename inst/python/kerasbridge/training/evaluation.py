@@ -68,11 +68,15 @@ def evaluate(
         "steps": steps,
     }
     callbacks = callback_list(callbacks)
-    if arrays or source:
-        spreading.check_even(x.samples if source else rows, x.batch_size if source else batch_size)
+    sizes = (x.samples, x.batch_size) if source else (rows if arrays else None, batch_size)
     try:
         progress.expect()
-        with presses.between_steps(), as_compiled(model), told("evaluate", batch_size):
+        with (
+            presses.between_steps(),
+            spreading.any_rows(sizes),
+            as_compiled(model),
+            told("evaluate", batch_size),
+        ):
             if ordinary_reason(model, "evaluate", engine, arrays or source, callbacks) is None:
                 run = _evaluate_source if source else _evaluate_resident
                 found = run(model, arguments, callbacks, progress, stop, engine, free)

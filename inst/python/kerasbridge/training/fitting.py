@@ -215,12 +215,12 @@ def fit(
     validation_data = arguments["validation_data"]
     if is_source(validation_data):
         validation_samples = validation_data.samples
-    if samples is not None and (arrays or source):
-        spreading.check_even(samples, batch_size)
     validation_size = validation_batch_size or batch_size
     if is_source(validation_data):
         validation_size = validation_data.batch_size
-    spreading.check_even(validation_samples, validation_size, "validation_data")
+    sizes = [(samples, batch_size)]
+    if validation_data is not None or validation_split:
+        sizes.append((validation_samples, validation_size))
     history = History(
         {
             "epochs": epochs,
@@ -238,7 +238,12 @@ def fit(
     try:
         progress.expect()
         usual = batch_size or (USUAL if arrays else None)
-        with presses.between_steps(), as_compiled(model), told("fit", usual):
+        with (
+            presses.between_steps(),
+            spreading.any_rows(*sizes),
+            as_compiled(model),
+            told("fit", usual),
+        ):
             known = arrays or source
             reason = ordinary_reason(model, "fit", engine, known, callbacks, validation_data)
             if reason is None:

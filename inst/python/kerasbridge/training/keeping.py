@@ -18,7 +18,7 @@ from typing import Any, Callable, Iterator, Optional
 
 import keras
 
-from kerasbridge.runtime import presses
+from kerasbridge.runtime import presses, spreading
 
 # kind of step -> what its state holds, in order
 _STATE = {
@@ -112,7 +112,7 @@ class Keeper:
             self.values.update(zip(names, state))
             self.answer()
             self._taken = [array for part in state for array in part]
-            out = function(state, *data)
+            out = function(state, *map(spreading.cut, data))
             self.values.update(zip(names, out[1]))
             return out
 

@@ -83,7 +83,6 @@ def fit_plain(
     with (
         weighed,
         looked,
-        spreading.uneven_told("x"),
         first_step_whole(model, "train"),
         values_kept(model) as first,
     ):
@@ -104,7 +103,7 @@ def evaluate_plain(
     looked = looked_at(model, arguments)
     build_model(model, arguments.get("x"))
     whole = first_step_whole(model, "test")
-    with looked, spreading.uneven_told("x"), whole, values_kept(model) as first:
+    with looked, whole, values_kept(model) as first:
         return model.evaluate(
             **_readable(arguments),
             callbacks=[*first, *callbacks, watch],
@@ -120,7 +119,7 @@ def predict_plain(
     watch = Watch(progress, stop, title="Predict")
     looked = looked_at(model, arguments, targets=False)
     build_model(model, arguments.get("x"))
-    with looked, spreading.uneven_told("x"), values_kept(model) as first:
+    with looked, values_kept(model) as first:
         return model.predict(
             **_readable(arguments), callbacks=[*first, *callbacks, watch], verbose=0
         )

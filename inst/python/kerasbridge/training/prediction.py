@@ -58,11 +58,10 @@ def predict(
 
     arguments = {"x": x, "batch_size": batch_size, "steps": steps}
     callbacks = callback_list(callbacks)
-    if arrays or source:
-        spreading.check_even(x.samples if source else rows, x.batch_size if source else batch_size)
+    sizes = (x.samples, x.batch_size) if source else (rows if arrays else None, batch_size)
     try:
         progress.expect()
-        with presses.between_steps(), told("predict", batch_size):
+        with presses.between_steps(), spreading.any_rows(sizes), told("predict", batch_size):
             if ordinary_reason(model, "predict", engine, arrays or source, callbacks) is None:
                 from kerasbridge.training.forward import predict_resident
                 from kerasbridge.training.placing import NotResident
