@@ -41,6 +41,15 @@ def _laid_out(memory: np.ndarray, shape: Sequence[int], dtype: np.dtype) -> np.n
     return memory[start : start + size].view(dtype).reshape(tuple(shape))
 
 
+def _references(kept: list) -> list:
+    """How often Python counts each of these arrays as held."""
+    return [sys.getrefcount(memory) for memory in kept]
+
+
+# what it counts where the list alone holds one, which differs between versions of Python
+_UNHELD = _references([np.empty(1, np.uint8)])[0]
+
+
 class Blocks:
     """Blocks whose memory is used again as soon as nobody holds them, nor a part of them.
 
@@ -66,8 +75,8 @@ class Blocks:
         if size > self._LARGE or not self._lock.acquire(blocking=False):
             return empty_block(shape, dtype)
         try:
-            for memory in self._kept:
-                if len(memory) >= size and sys.getrefcount(memory) == self._FREE:
+            for memory, held in zip(self._kept, _references(self._kept)):
+                if len(memory) >= size and held == _UNHELD:
                     return _laid_out(memory, shape, dtype)
             block = empty_block(shape, dtype)
             self._kept = [*self._kept[1 - self._KEPT :], block.base]
