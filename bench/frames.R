@@ -19,8 +19,7 @@ ours <- function() kerasbridge:::frame_arg(data, "x", NULL)
 # Free memory of a virtual machine goes back to its host and is slow to come again: it is taken and freed
 # before each run of either side, so that none pays for it.
 seconds <- function(f) {
-  warm <- numeric(1.2e8)
-  warm[seq(1, 1.2e8, by = 512)] <- 1
+  warm <- numpy$ones(120000000L)
   rm(warm)
   gc()
   system.time(f())[["elapsed"]]

@@ -16,7 +16,6 @@ Rows of weights that are loaded into the model also have what the process grows 
 from __future__ import annotations
 
 import argparse
-import mmap
 import os
 import statistics
 import sys
@@ -24,6 +23,8 @@ import tempfile
 import time
 from pathlib import Path
 from typing import Callable
+
+import numpy as np
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "inst" / "python"))
@@ -53,9 +54,7 @@ def warm(folder: str, size: int = 1_200_000_000) -> None:
                 file.write(bytes(4_000_000))
         os.unlink(path)
         return
-    with mmap.mmap(-1, size) as block:
-        for start in range(0, size, mmap.PAGESIZE):
-            block[start] = 1
+    np.ones(size, np.uint8)
 
 
 def measured(runs: dict, repeats: int, folder: str = "") -> dict:

@@ -158,3 +158,21 @@ def test_checksums_of_a_large_file(tmp_path, monkeypatch, ending):
         # the float16 kernel, the float32 one in two places, two numbers of Adam for each; none of bfloat16
         assert len(known[0]) == 7
         assert all(parts[name]["crc32"] == value for name, (_, _, value) in known[0].items())
+
+
+@pytest.mark.parametrize("ending", [".keras", ".h5"])
+def test_values_of_a_large_file_are_compared_beside_the_loading(
+    model, tmp_path, monkeypatch, ending
+):
+    monkeypatch.setattr("kerasbridge.saving.verifying.BESIDE", 0)  # as if it were large
+    path = tmp_path / f"m{ending}"
+    save_model(model, path)
+    x = np.arange(6.0).reshape(2, 3)
+    np.testing.assert_array_equal(load_model(path)(x), model(x))
+    content = bytearray(path.read_bytes())
+    content[content.index(np.asarray(model.weights[0]).tobytes())] ^= 1
+    path.write_bytes(bytes(content))
+    with pytest.raises(FileError, match="is damaged or truncated"):
+        load_model(path)
+    if ending == ".h5":
+        load_model(path, allow="changed")

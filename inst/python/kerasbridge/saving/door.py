@@ -41,6 +41,7 @@ class Door:
         allow: what is permitted although it is not safe; see `load_model`.
         max_size: bytes that the content and the model may have.
         max_layers: number of layers from which on a model is refused.
+        later: the values of a large HDF5 file are compared from `compare` on, not at once.
 
     Raises:
         FileError, UnsafeFileError: see `read_contents` and `Verification`.
@@ -53,6 +54,7 @@ class Door:
         allow: Any = (),
         max_size: Optional[int] = None,
         max_layers: Optional[int] = None,
+        later: bool = False,
     ):
         self.allow = check_allow(allow)
         self.custom_objects = dict(custom_objects or {})
@@ -62,7 +64,8 @@ class Door:
         self._of_backend: set = set()
         self.max_layers = MAX_LAYERS if max_layers is None else int(max_layers)
         self.contents: Contents = read_contents(filepath, self.max_size)
-        self._verification = Verification(self.contents, "changed" not in self.allow)
+        later = later and self.contents.kind == "h5"
+        self._verification = Verification(self.contents, "changed" not in self.allow, later)
 
     @property
     def source(self) -> str:
@@ -209,6 +212,10 @@ class Door:
             self._verification.finish()
             version = self.contents.versions.get("keras_version")
             raise not_loaded(self.source, err, version, way_on) from err
+
+    def compare(self) -> None:
+        """Begin to compare the values of an HDF5 file with their checksums, where that is to come `later`."""
+        self._verification.begin()
 
     def verified(self) -> None:
         """Wait until all values are compared with their checksums.

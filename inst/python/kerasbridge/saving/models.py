@@ -195,10 +195,12 @@ def load_model(
         allow=allow,
         max_size=max_size,
         max_layers=max_layers,
+        later=True,
     )
     if door.of_keras_2:
         from kerasbridge.saving import legacy
 
+        door.compare()
         door.check_older_model(compile)
         with door.building(), _quiet_legacy_warning():
             model = legacy.read(
@@ -237,6 +239,7 @@ def _load_h5(path: str, door: Door, compile: bool):
             hint="Make the model, call it once on data, then `load_model_weights()`; or save it as .keras.",
             argument="filepath",
         )
+    door.compare()  # not before: the first values of new layers are drawn on all cores
     model.load_weights(path)
     lacking = without_words(model)
     if lacking:

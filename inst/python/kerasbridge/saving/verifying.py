@@ -21,9 +21,10 @@ class Verification:
     Args:
         contents: the file, looked at.
         compare: False takes parts that don't fit their checksum; NaN is looked for all the same.
+        later: that of a large file waits for `begin`, or for `finish`.
     """
 
-    def __init__(self, contents: Contents, compare: bool = True):
+    def __init__(self, contents: Contents, compare: bool = True, later: bool = False):
         self._contents, self._compare = contents, compare
         self._error: Optional[BaseException] = None
         self._thread: Optional[threading.Thread] = None
@@ -34,7 +35,13 @@ class Verification:
             self._not_numbers = compare_values(contents, compare)
             return
         self._thread = threading.Thread(target=self._run, name="kerasbridge-checksum", daemon=True)
-        self._thread.start()
+        if not later:
+            self.begin()
+
+    def begin(self) -> None:
+        """Start what has waited."""
+        if self._thread is not None and self._thread.ident is None:
+            self._thread.start()
 
     def _run(self) -> None:
         try:
@@ -49,6 +56,7 @@ class Verification:
             FileError: names the part that is damaged.
         """
         if self._thread is not None:
+            self.begin()
             self._thread.join()
         if self._error is not None:
             raise self._error
