@@ -221,14 +221,7 @@ NULL
 #' @export
 k_dot <- function(x, y) {
   frame <- rlang::current_env()
-  x <- k_tensor(x, "x", frame)
-  y <- k_tensor(y, "y", frame)
-  ranks <- c(length(tensor_dim(x)), length(tensor_dim(y)))
-  if (min(ranks) < 1 || ranks[[2]] < 3) {
-    return(k_ops("dot", x, y, call = frame))
-  }
-  # (`keras.ops.dot` is a batch-wise product there on PyTorch)
-  k_ops("tensordot", x, y, list(list(ranks[[1]] - 1L), list(ranks[[2]] - 2L)), call = frame)
+  k_ops("dot", k_tensor(x, "x", frame), k_tensor(y, "y", frame), call = frame)
 }
 
 #' @rdname k_products

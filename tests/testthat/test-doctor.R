@@ -35,9 +35,7 @@ test_that("the doctor says which Python is used and why, and starts none", {
   expect_match(places, "no-keras .*no Keras", all = FALSE)
   expect_match(places, "broken ", all = FALSE)
   expect_match(places, paste0(good, " .*keras 3.*in use"), all = FALSE)
-  # (a machine that is very busy takes longer than the doctor waits, and the row says so)
-  imports <- rows[rows$check == "imports", ]
-  expect_match(paste(imports$status, imports$found), "^ok |no answer within [0-9.]+ seconds")
+  expect_identical(rows$status[rows$check == "imports"], "ok")
   expect_match(out$output, "^ok +keras +3", all = FALSE)
 })
 

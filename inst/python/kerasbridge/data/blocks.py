@@ -59,9 +59,6 @@ class Blocks:
 
     _KEPT = 4
     _LARGE = 1 << 26  # bytes
-    _FREE = (
-        3  # references to memory that nobody else holds: the list, the loop, the call that counts
-    )
 
     def __init__(self) -> None:
         self._kept: list = []

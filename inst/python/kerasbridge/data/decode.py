@@ -17,16 +17,10 @@ _WAYS = ("NEAREST", "BILINEAR", "BICUBIC", "LANCZOS", "BOX", "HAMMING")
 _DEEP = ("I", "I;16", "I;16B", "I;16L", "F")  # more than 8 bits a value
 _BLOCKS = 8  # pieces of memory that Pillow keeps for the next image instead of giving them back
 _READ = 1 << 18  # bytes of a file that are read at a time
-_WHOLE = (
-    1 << 26
-)  # bytes of a file that is read as a whole at most; Pillow reads larger ones in parts
+_WHOLE = 1 << 26  # bytes of a file read as a whole at most; Pillow reads larger ones in parts
 _FRAMES = (0xC0, 0xC1, 0xC2)  # markers of a JPEG whose part has the size
-_NO_PART = (
-    0x00,
-    0x01,
-    *range(0xD0, 0xDB),
-    0xFF,
-)  # those that no part with a length follows, or pixels do
+# markers after which no part with a length comes, or the pixels do
+_NO_PART = (0x00, 0x01, *range(0xD0, 0xDB), 0xFF)
 _quiet = False
 
 
